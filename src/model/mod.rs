@@ -1,0 +1,27 @@
+//! Plain domain types, without I/O: what the rest of the house speaks in.
+//!
+//! Numbers and message bodies redact themselves in logs ([`Private`], [`PhoneNumber`]).
+
+mod call;
+mod consent;
+mod digit;
+mod id;
+mod language;
+mod media;
+mod message;
+mod number;
+mod private;
+mod prompt;
+mod thread;
+
+pub use call::*;
+pub use consent::*;
+pub use digit::*;
+pub use id::*;
+pub use language::*;
+pub use media::*;
+pub use message::*;
+pub use number::*;
+pub use private::*;
+pub use prompt::*;
+pub use thread::*;

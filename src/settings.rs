@@ -1,0 +1,230 @@
+//! The box's own file, `config/threadline.toml`, parsed into checked types.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use crate::model::{Country, Language, PhoneNumber, Private, SrtpPolicy};
+
+/// Everything the daemon is told about the box it runs on. Paths are absolute: they were read relative to the file.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where it was read from.
+    pub file: PathBuf,
+    /// `[clinic]`
+    pub clinic: Clinic,
+    /// `[sip]`
+    pub sip: Sip,
+    /// `[[trunk]]`, in failover order.
+    pub trunks: Vec<Trunk>,
+    /// `[rtp]`
+    pub rtp: Rtp,
+    /// `[sms]`
+    pub sms: Sms,
+    /// `[web]`
+    pub web: Web,
+    /// `[store]`
+    pub store: Store,
+    /// `[log]`
+    pub log: Log,
+    /// `[prompts]`: the command that renders a prompt's words, with `{text}` and `{out}` to be filled.
+    pub render: Option<Vec<String>>,
+}
+
+/// The clinic.
+#[derive(Clone, Debug)]
+pub struct Clinic {
+    /// What `{clinic}` says.
+    pub name: String,
+    /// The zone of its opening hours.
+    pub timezone: jiff::tz::TimeZone,
+    /// How a number without `+` is read.
+    pub country: Country,
+    /// What it speaks unless the caller chooses.
+    pub language: Language,
+    /// `phone-tree.toml`
+    pub phone_tree: PathBuf,
+    /// `messages.toml`
+    pub messages: PathBuf,
+    /// The folder of prompts, one folder a language in it.
+    pub prompts: PathBuf,
+    /// What `{response_target}` says, such as "15 minutes".
+    pub response_target: Option<String>,
+}
+
+/// A transport for SIP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Transport {
+    /// UDP.
+    Udp,
+    /// TCP.
+    Tcp,
+    /// TLS over TCP.
+    Tls,
+}
+
+/// One address that SIP is heard on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// How.
+    pub transport: Transport,
+    /// Where.
+    pub address: SocketAddr,
+}
+
+/// What a stranger's request gets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Strangers {
+    /// Nothing at all.
+    #[default]
+    Drop,
+    /// 403 Forbidden.
+    Reject,
+}
+
+/// Signalling.
+#[derive(Clone, Debug)]
+pub struct Sip {
+    /// Where to listen.
+    pub listen: Vec<Listen>,
+    /// The address the world sees us at, behind NAT.
+    pub external_address: Option<std::net::IpAddr>,
+    /// What strangers get.
+    pub strangers: Strangers,
+    /// PEM certificate chain for `tls:` listeners.
+    pub certificate: Option<PathBuf>,
+    /// PEM private key for `tls:` listeners.
+    pub key: Option<PathBuf>,
+    /// PEM roots to trust as a TLS client, besides the system's.
+    pub ca: Option<PathBuf>,
+    /// Calls at once; a further one gets 503.
+    pub max_calls: usize,
+    /// The session timer that we ask for (RFC 4028).
+    pub session_expires: Duration,
+}
+
+/// A carrier or PBX that calls come from and go to.
+#[derive(Clone, Debug)]
+pub struct Trunk {
+    /// Its name in logs and records.
+    pub name: String,
+    /// Host, port and transport of its SIP server.
+    pub address: TrunkAddress,
+    /// Addresses that may call in.
+    pub accept_from: Vec<IpNet>,
+    /// The clinic's numbers on it; empty: any.
+    pub numbers: Vec<PhoneNumber>,
+    /// Account to register with.
+    pub register: Option<Register>,
+    /// Encryption of media.
+    pub srtp: SrtpPolicy,
+}
+
+/// `sip.carrier.example:5060;transport=tcp`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrunkAddress {
+    /// A name or an address.
+    pub host: String,
+    /// Absent: by SRV, then the transport's default.
+    pub port: Option<u16>,
+    /// How.
+    pub transport: Transport,
+}
+
+/// An account at a trunk.
+#[derive(Clone, Debug)]
+pub struct Register {
+    /// The user name.
+    pub username: String,
+    /// Its password, from a file or the environment.
+    pub password: Private<String>,
+    /// The realm's user where it differs from the address's.
+    pub auth_username: Option<String>,
+    /// What to ask for.
+    pub expires: Duration,
+}
+
+/// Media.
+#[derive(Clone, Debug)]
+pub struct Rtp {
+    /// First and last port, inclusive.
+    pub ports: (u16, u16),
+    /// No RTP for so long ends the call.
+    pub silence_timeout: Duration,
+}
+
+/// Texting.
+#[derive(Clone, Debug)]
+pub struct Sms {
+    /// The gateway and what it needs.
+    pub gateway: Gateway,
+    /// The clinic's number that texts come from.
+    pub from: PhoneNumber,
+    /// Messages a second for each sending number.
+    pub rate: f64,
+    /// A text that could not be sent for so long is of no use and expires.
+    pub expire_after: Duration,
+}
+
+/// The gateway in use.
+#[derive(Clone, Debug)]
+pub enum Gateway {
+    /// The embedded one: nothing leaves the box.
+    Sandbox,
+    /// Twilio and whatever speaks its API.
+    Twilio(Twilio),
+}
+
+/// `[sms.twilio]`
+#[derive(Clone, Debug)]
+pub struct Twilio {
+    /// `AC…`
+    pub account_sid: String,
+    /// API user where it is not the account: `SK…`
+    pub api_key: Option<String>,
+    /// The secret of the API key, where one is used.
+    pub api_secret: Option<Private<String>>,
+    /// Signs webhooks, and requests unless there is an API key.
+    pub auth_token: Private<String>,
+    /// `https://api.twilio.com`, or a compatible server.
+    pub base_url: String,
+    /// `MG…`: send by a Messaging Service instead of `from`.
+    pub messaging_service: Option<String>,
+}
+
+/// The web side.
+#[derive(Clone, Debug)]
+pub struct Web {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// What webhooks and links use.
+    pub public_url: Option<String>,
+}
+
+/// The store.
+#[derive(Clone, Debug)]
+pub struct Store {
+    /// The folder with `threadline.db` and what belongs to it.
+    pub path: PathBuf,
+}
+
+/// How logs look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// For machines.
+    Json,
+}
+
+/// Logging.
+#[derive(Clone, Debug, Default)]
+pub struct Log {
+    /// Text or JSON.
+    pub format: LogFormat,
+    /// A filter such as `info` or `threadline=debug`.
+    pub filter: Option<String>,
+}
