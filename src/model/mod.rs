@@ -11,6 +11,7 @@ mod media;
 mod message;
 mod number;
 mod private;
+mod problem;
 mod prompt;
 mod thread;
 
@@ -23,5 +24,6 @@ pub use media::*;
 pub use message::*;
 pub use number::*;
 pub use private::*;
+pub use problem::*;
 pub use prompt::*;
 pub use thread::*;
