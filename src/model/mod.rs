@@ -14,6 +14,7 @@ mod private;
 mod problem;
 mod prompt;
 mod thread;
+pub mod toml_file;
 
 pub use call::*;
 pub use consent::*;

@@ -1,19 +1,23 @@
 //! The phone tree: what a caller can hear and choose, as the clinic's admin writes it in `phone-tree.toml`.
 //!
-//! The file goes `file` (TOML into nodes with their places) → `compile` (every target resolved, every prompt and
-//! message known) → `lint` (works, but probably not as meant). What comes out is a [`Tree`]: nothing in it can
+//! The file goes through `compile` (the names, their targets, every prompt and message known; the fields of each kind
+//! are in `file`) and `lint` (works, but probably not as meant). What comes out is a [`Tree`]: nothing in it can
 //! dangle, so the engine in `ivr/` needs no error path. `hours` answers whether the clinic is open.
 
+mod compile;
+mod file;
 mod hours;
+mod lint;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use crate::model::{Country, Digit, Language, PromptCatalog, PromptKey};
+use crate::model::{Country, Digit, Language, Problem, Problems, PromptCatalog, PromptKey};
 
 pub use hours::{Days, Hours, Minute, Opening, Status};
 
@@ -50,6 +54,9 @@ pub struct Tree {
 /// A node's place in its tree. It belongs to the tree that gave it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(usize);
+
+/// The plain target `hangup`, which every tree has.
+const HANGUP_NODE: NodeId = NodeId(0);
 
 /// One node.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -188,6 +195,21 @@ pub struct MissedCall {
 }
 
 impl Tree {
+    /// Reads and checks the file. Gives the tree with its warnings, or everything that is wrong with it.
+    pub fn load(file: &Path, context: &Context<'_>) -> Result<(Arc<Tree>, Vec<Problem>), Problems> {
+        let text = std::fs::read_to_string(file).map_err(|error| {
+            let cure = "create the file, or name another in `phone_tree` of threadline.toml";
+            Problems(vec![Problem::of_file(file, format!("cannot be read: {error}"), cure)])
+        })?;
+        Tree::parse(file, &text, context)
+    }
+
+    /// As [`Tree::load`], with the text in hand; `file` is only named in problems.
+    pub fn parse(file: &Path, text: &str, context: &Context<'_>) -> Result<(Arc<Tree>, Vec<Problem>), Problems> {
+        let (tree, warnings) = compile::compile(file, text, context)?;
+        Ok((Arc::new(tree), warnings))
+    }
+
     /// The file that it was read from.
     pub fn file(&self) -> &Path {
         &self.file
