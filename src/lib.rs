@@ -14,5 +14,7 @@
 
 pub mod clock;
 pub mod events;
+pub mod ivr;
 pub mod model;
 pub mod settings;
+pub mod tree;
