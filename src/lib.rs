@@ -15,6 +15,7 @@
 pub mod clock;
 pub mod events;
 pub mod ivr;
+pub mod media;
 pub mod model;
 pub mod settings;
 pub mod tree;
