@@ -19,3 +19,4 @@ pub mod media;
 pub mod model;
 pub mod settings;
 pub mod tree;
+pub mod sms;
