@@ -14,5 +14,10 @@
 
 pub mod clock;
 pub mod events;
+pub mod ivr;
+pub mod media;
 pub mod model;
 pub mod settings;
+pub mod tree;
+pub mod sms;
+pub mod sip;
