@@ -13,6 +13,7 @@
 //! A call goes `sip` → `call` → `ivr` → (actions) → `media`, `sms`, `store`; nothing below knows what is above.
 
 pub mod clock;
+pub mod conversation;
 pub mod events;
 pub mod ivr;
 pub mod model;
