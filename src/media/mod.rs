@@ -1,0 +1,3 @@
+//! Audio: what a call hears and what is heard of it.
+
+pub mod dtmf;
