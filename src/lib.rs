@@ -14,5 +14,6 @@
 
 pub mod clock;
 pub mod events;
+pub mod media;
 pub mod model;
 pub mod settings;
