@@ -147,7 +147,9 @@ mod tests {
             let mut out = [0; 960];
             for _ in 0..50 {
                 let n = decoder.decode(silence(codec), &mut out);
-                assert!(out[..n].iter().all(|s| s.abs() <= 16), "{codec:?}");
+                let loudest = out[..n].iter().map(|s| s.unsigned_abs()).max();
+                // An idle G.722 hums at −64 dB.
+                assert!(loudest <= Some(32), "{codec:?}: {loudest:?}");
             }
         }
     }

@@ -3,10 +3,13 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::dtmf::event_payload;
 use crate::model::Digit;
 
 /// So many digits wait at most; a further one is refused.
 const LONGEST_QUEUE: usize = 64;
+/// How loud, in −dBm0.
+const VOLUME: u8 = 10;
 /// So often the end of a digit is said (section 2.5.1.4).
 const ENDS: u8 = 3;
 /// The pause after a digit, in which audio flows.
@@ -62,8 +65,7 @@ impl Dialer {
         let end = pressing.so_far == pressing.length;
         // A longer press than 16 bits can say stays at the longest (section 2.5.1.3 would split it).
         let duration = (pressing.so_far.as_secs_f64() * f64::from(rate)).min(65_535.0) as u16;
-        let [high, low] = duration.to_be_bytes();
-        let payload = [pressing.digit.event(), if end { 0x8a } else { 0x0a }, high, low];
+        let payload = event_payload(pressing.digit, end, VOLUME, duration);
         if end {
             pressing.ends += 1;
             if pressing.ends == ENDS {

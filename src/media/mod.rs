@@ -6,12 +6,15 @@
 //!
 //! What lives where: `schedule` when to send; `wire` the sockets; `ports` which of them; `rtp`, `rtcp`, `srtp` the
 //! packets; `source` whom to believe; `jitter` and `quality` how it sounds; `codec`, `prompt`, `player` what is heard;
+//! `digits` and [`dtmf`] the keys pressed;
 //! `dialer` and `recording` what the test phone does; `stream` all of these for one call. What is negotiated comes as
 //! [`MediaPlan`](crate::model::MediaPlan); signalling is not known here.
 
 mod codec;
 mod counters;
 mod dialer;
+mod digits;
+pub mod dtmf;
 mod jitter;
 mod pacer;
 mod player;

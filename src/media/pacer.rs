@@ -43,6 +43,7 @@ pub(super) enum Request {
     Play(PlayId, Vec<Arc<Prompt>>),
     StopPlaying,
     Press(Digit, Duration),
+    Info(Digit),
     Record(Box<Recorder>),
 }
 
@@ -131,6 +132,7 @@ impl Pacer {
             Request::Press(digit, length) => {
                 stream.dialer.press(digit, length);
             }
+            Request::Info(digit) => stream.info(digit, now, &self.desk),
             Request::Record(recorder) => stream.recorder = Some(*recorder),
         }
     }

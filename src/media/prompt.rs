@@ -10,7 +10,7 @@ use std::time::Duration;
 use hound::{SampleFormat, WavReader, WavSpec};
 use ring::digest;
 use rubato::audioadapter_buffers::direct::InterleavedSlice;
-use rubato::{Fft, FixedSync, Resampler};
+use rubato::{Fft, FixedSync, Resampler, WindowFunction};
 
 use super::codec;
 use crate::model::{Codec, Language, PromptCatalog, PromptInfo, PromptKey};
@@ -207,7 +207,16 @@ fn resample(mono: &[f32], from: u32, to: u32) -> Vec<i16> {
         return mono.iter().map(to_i16).collect();
     }
     // The rates are our own and the slice is as long as it says: neither call can fail.
-    let resampler = Fft::<f32>::new(from as usize, to as usize, 1_024, 1, FixedSync::Input);
+    // A block of 960 is whole and even at every one of them, so that the filter's delay is whole samples.
+    let resampler = Fft::<f32>::new_custom(
+        from as usize,
+        to as usize,
+        960,
+        1,
+        1,
+        WindowFunction::BlackmanHarris2,
+        FixedSync::Input,
+    );
     let input = InterleavedSlice::new(mono, 1, mono.len());
     let (Ok(mut resampler), Ok(input)) = (resampler, input) else { return Vec::new() };
     match resampler.process_all(&input, mono.len(), None) {

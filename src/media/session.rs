@@ -60,6 +60,11 @@ impl Session {
         self.request(Request::StopPlaying);
     }
 
+    /// A digit that came by SIP INFO; it comes back as [`MediaEvent::Digit`] unless it has come by another way.
+    pub fn info_digit(&self, digit: Digit) {
+        self.request(Request::Info(digit));
+    }
+
     /// Presses a key on the peer's phone menu by RFC 4733 events, after those pressed before. At most 64 wait, a
     /// further one is dropped; so is each if the peer negotiated no telephone-event.
     pub fn send_digit(&self, digit: Digit, length: Duration) {

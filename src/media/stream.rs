@@ -9,6 +9,7 @@ use tokio::sync::mpsc::error::TrySendError;
 
 use super::counters::Counters;
 use super::dialer::Dialer;
+use super::digits::Digits;
 use super::jitter::{Reception, Standing};
 use super::player::Player;
 use super::ports::Lease;
@@ -20,7 +21,7 @@ use super::srtp::{self, OVERHEAD, Protection};
 use super::wire::{Datagram, Inbox};
 use super::{MediaEvent, quality, rtcp};
 use crate::clock::Now;
-use crate::model::{MediaPlan, MediaQuality};
+use crate::model::{Digit, MediaPlan, MediaQuality};
 
 /// After a delay so many packets are sent at once to catch up; older ones are skipped.
 const BURST: u64 = 3;
@@ -52,6 +53,7 @@ pub(super) struct Stream {
     numbering: Numbering,
     reception: Reception,
     told: Told,
+    digits: Digits,
     pub player: Player,
     pub dialer: Dialer,
     pub recorder: Option<Recorder>,
@@ -105,6 +107,7 @@ impl Stream {
             numbering,
             reception: Reception::default(),
             told: Told::default(),
+            digits: Digits::default(),
             player: Player::default(),
             dialer: Dialer::default(),
             recorder: None,
@@ -133,6 +136,7 @@ impl Stream {
             },
             (protection, _) => protection,
         };
+        self.digits.listen(plan.telephone_event.is_none().then_some(plan.codec));
         self.talk = Some(Talk {
             ptime: super::schedule::STEP * steps as u32,
             steps,
@@ -267,6 +271,7 @@ impl Stream {
             Verdict::Foreign => return desk.counters.foreign.add(1),
             Verdict::NewStream => {
                 self.reception.restart();
+                self.digits.restart();
                 talk.peer = packet.ssrc;
                 if let Some(recorder) = &mut self.recorder {
                     recorder.restart();
@@ -280,7 +285,11 @@ impl Stream {
         if self.reception.packet(packet.sequence) == Standing::Stray {
             return;
         }
-        if audio {
+        let announce = |pressed| announce(&self.events, MediaEvent::Digit(pressed), &desk.counters);
+        if event.is_some() {
+            self.digits.event(&packet, at.mono).into_iter().for_each(announce);
+        } else if audio {
+            self.digits.audio(packet.payload, at.mono, &mut desk.samples, announce);
             self.reception.timing(packet.timestamp, talk.plan.codec.clock_rate(), at.mono);
             if let Some(recorder) = &mut self.recorder {
                 recorder.packet(talk.plan.codec, &packet, &mut desk.samples);
@@ -386,10 +395,21 @@ impl Stream {
         }
     }
 
-    fn announce(&self, event: MediaEvent, desk: &Desk) {
-        if let Err(TrySendError::Full(_)) = self.events.try_send(event) {
-            desk.counters.events_dropped.add(1);
+    /// A digit by SIP INFO.
+    pub fn info(&mut self, digit: Digit, now: Now, desk: &Desk) {
+        if let Some(pressed) = self.digits.info(digit, now.mono) {
+            self.announce(MediaEvent::Digit(pressed), desk);
         }
+    }
+
+    fn announce(&self, event: MediaEvent, desk: &Desk) {
+        announce(&self.events, event, &desk.counters);
+    }
+}
+
+fn announce(events: &mpsc::Sender<MediaEvent>, event: MediaEvent, counters: &Counters) {
+    if let Err(TrySendError::Full(_)) = events.try_send(event) {
+        counters.events_dropped.add(1);
     }
 }
 
