@@ -16,3 +16,4 @@ pub mod clock;
 pub mod events;
 pub mod model;
 pub mod settings;
+pub mod store;
