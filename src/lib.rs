@@ -12,8 +12,11 @@
 //!
 //! A call goes `sip` → `call` → `ivr` → (actions) → `media`, `sms`, `store`; nothing below knows what is above.
 
+pub mod cli;
 pub mod clock;
+pub mod conversation;
 pub mod events;
 pub mod model;
 pub mod settings;
+pub mod sms;
 pub mod store;
