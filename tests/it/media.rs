@@ -79,7 +79,7 @@ fn likeness(a: &[i16], b: &[i16]) -> f64 {
 
 /// Where `wanted` begins in `heard`: the offset at which they are most alike.
 fn find(wanted: &[i16], heard: &[i16]) -> Option<usize> {
-    let probe = &wanted[..wanted.len().min(800)];
+    let probe = &wanted[..wanted.len().min(400)];
     let offsets = 0..heard.len().checked_sub(probe.len())?;
     offsets.max_by(|x, y| {
         let at = |offset: usize| likeness(probe, &heard[offset..offset + probe.len()]);
@@ -91,8 +91,20 @@ async fn event(session: &mut Session) -> MediaEvent {
     timeout(PATIENCE, session.next()).await.expect("an event")
 }
 
-/// Plays `samples` from one end and gives what the other end recorded once it must all have come.
+/// Plays `samples` twice from one end and gives what the other end recorded once it must all have come. Where other
+/// work kept the machine from sending for so long that the pacer had to skip, it is played again.
 async fn play_through(media: &Media, codec: Codec, samples: &[i16], change: impl Fn(&mut MediaPlan)) -> Vec<i16> {
+    for _ in 0..10 {
+        let skipped = media.counters().skipped;
+        let heard = play_once(media, codec, samples, &change).await;
+        if media.counters().skipped == skipped {
+            return heard;
+        }
+    }
+    panic!("the machine is too busy to play a second of audio");
+}
+
+async fn play_once(media: &Media, codec: Codec, samples: &[i16], change: &impl Fn(&mut MediaPlan)) -> Vec<i16> {
     let prompt = Arc::new(Prompt::from_samples(codec.sample_rate(), samples).unwrap());
     let (mut a, b) = call(media, codec, change);
     let recording = b.record(Duration::from_secs(10));
@@ -117,7 +129,7 @@ async fn play_through(media: &Media, codec: Codec, samples: &[i16], change: impl
 /// The prompt is there twice, whole, at the right distance to the sample, and each 20 ms of it resembles.
 fn assert_sample_aligned(codec: Codec, samples: &[i16], heard: &[i16]) {
     let latest = heard.len() - 2 * samples.len();
-    let first = find(samples, &heard[..latest + 800]).unwrap();
+    let first = find(samples, &heard[..latest + 400]).unwrap();
     let frame = codec.sample_rate() as usize / 50;
     let twice = samples.repeat(2);
     let again = heard.get(first..first + twice.len()).expect("both in full");
@@ -288,6 +300,7 @@ async fn silence_is_noticed_once_and_not_while_the_peer_need_not_send() {
     assert_eq!(event(&mut session).await, MediaEvent::Silent);
     media.stop();
     assert_eq!(event(&mut session).await, MediaEvent::Silent);
+    assert!(!media.is_running());
     assert!(matches!(media.open(LOCAL), Err(threadline::media::MediaError::Stopped)));
 }
 
