@@ -83,7 +83,7 @@ impl Pacer {
             }
         }
         let now = self.clock.now();
-        self.each(|stream, desk| stream.report(now, true, desk));
+        self.each(|stream, desk| stream.end(now, desk));
     }
 
     /// The next command, or `None` when it is time to tick.
@@ -113,7 +113,7 @@ impl Pacer {
             }
             Command::Close(key, answer) => {
                 self.one(key, |stream, desk| {
-                    stream.report(now, true, desk);
+                    stream.end(now, desk);
                     if let Some(answer) = answer {
                         // Nobody may be waiting any more.
                         let _ = answer.send(stream.quality());
