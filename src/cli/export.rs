@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn a_store_that_is_not_there_is_named() {
-        let args = ExportArgs { what: What::Calls, since: None };
+        let args = ExportArgs { config: PathBuf::new(), what: What::Calls, since: None };
         let error = run(Path::new("/nowhere/threadline"), &args, &mut Vec::new()).unwrap_err().to_string();
         assert!(error.contains("/nowhere/threadline/threadline.db"), "{error}");
     }

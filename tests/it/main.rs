@@ -3,3 +3,4 @@ mod dtmf;
 mod layers;
 
 mod gateway;
+mod media;
