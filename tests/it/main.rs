@@ -1,1 +1,3 @@
 //! The integration tests, in one binary: each module drives the real thing over loopback.
+
+mod corpus;
