@@ -4,3 +4,5 @@ mod layers;
 
 mod gateway;
 mod media;
+
+mod corpus;
