@@ -17,3 +17,4 @@ pub mod events;
 pub mod model;
 pub mod settings;
 pub mod sms;
+pub mod store;
