@@ -6,6 +6,7 @@
 //! - [`outbox`]: the worker that leases, sends and records.
 //! - [`inbound`]: what a verified webhook does to the store.
 
+pub mod compose;
 pub mod gateway;
 pub mod pace;
 pub mod policy;

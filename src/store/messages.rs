@@ -96,6 +96,11 @@ pub fn written_once(conn: &Connection, once: &str) -> Result<Option<(ThreadId, M
     Ok(found)
 }
 
+/// Whether a text has been written that follows this call.
+pub fn any_of_call(conn: &Connection, call: CallId) -> Result<bool, StoreError> {
+    Ok(conn.prepare_cached("SELECT 1 FROM messages WHERE call = ?")?.exists([call])?)
+}
+
 /// When `number` was last sent a message of this kind.
 pub fn last_to(conn: &Connection, number: &PhoneNumber, kind: MessageKind) -> Result<Option<Timestamp>, StoreError> {
     let at: Option<At> = conn

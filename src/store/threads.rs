@@ -8,7 +8,7 @@ use super::audit::{self, Entry};
 use super::column::{At, Word};
 use super::{StoreError, Tx};
 use crate::events::Event;
-use crate::model::{CallId, Language, OpenedBy, PhoneNumber, ThreadId, ThreadState};
+use crate::model::{CallId, Language, LatestThread, OpenedBy, PhoneNumber, ThreadId};
 
 /// A thread to be opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,26 +29,15 @@ pub struct NewThread {
     pub at: Timestamp,
 }
 
-/// What the rule of threading needs to know of a number's newest thread.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Latest {
-    /// Which.
-    pub id: ThreadId,
-    /// Where it stands.
-    pub state: ThreadState,
-    /// When it was closed.
-    pub closed_at: Option<Timestamp>,
-}
-
 /// The open thread of `number`, or else the one closed last.
-pub fn latest(conn: &Connection, number: &PhoneNumber) -> Result<Option<Latest>, StoreError> {
+pub fn latest(conn: &Connection, number: &PhoneNumber) -> Result<Option<LatestThread>, StoreError> {
     let found = conn
         .prepare_cached(
             "SELECT id, state, closed_at FROM threads WHERE number = ?
              ORDER BY state <> 'closed' DESC, active_at DESC, id DESC LIMIT 1",
         )?
         .query_row([number], |row| {
-            Ok(Latest {
+            Ok(LatestThread {
                 id: row.get(0)?,
                 state: row.get::<_, Word<_>>(1)?.0,
                 closed_at: row.get::<_, Option<At>>(2)?.map(|at| at.0),

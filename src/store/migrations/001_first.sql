@@ -76,6 +76,7 @@ CREATE TABLE messages (
 CREATE INDEX messages_thread ON messages (thread, created_at);
 CREATE INDEX messages_recipient ON messages (recipient, created_at);
 CREATE INDEX messages_sender ON messages (sender, created_at) WHERE direction = 'inbound';
+CREATE INDEX messages_call ON messages (call) WHERE call IS NOT NULL;
 CREATE UNIQUE INDEX messages_gateway ON messages (gateway, gateway_id)
     WHERE direction = 'outbound' AND gateway_id IS NOT NULL;
 
