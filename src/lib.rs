@@ -20,3 +20,4 @@ pub mod model;
 pub mod settings;
 pub mod sms;
 pub mod store;
+pub mod web;
