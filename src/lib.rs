@@ -24,3 +24,4 @@ pub mod sip;
 pub mod sms;
 pub mod store;
 pub mod tree;
+pub mod web;
