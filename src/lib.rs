@@ -12,7 +12,9 @@
 //!
 //! A call goes `sip` → `call` → `ivr` → (actions) → `media`, `sms`, `store`; nothing below knows what is above.
 
+pub mod cli;
 pub mod clock;
+pub mod conversation;
 pub mod events;
 pub mod ivr;
 pub mod media;

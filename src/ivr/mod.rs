@@ -1,16 +1,25 @@
 //! The phone menu's engine: it is handed the time and what happened, and says what to do. No I/O, no clock.
 //!
 //! **The contract.** Hand [`Input::Answered`] first. Perform the [`Action`]s of each answer in order. Call again with
-//! whatever happens next, and with [`Input::Deadline`] when `Engine::next_deadline` has come; a deadline that comes
+//! whatever happens next, and with [`Input::Deadline`] when [`Engine::next_deadline`] has come; a deadline that comes
 //! early does nothing. [`Input::PlayEnded`] belongs to the newest [`Action::Play`] alone: the end of one that was
 //! replaced or stopped is not reported. After [`Action::Hangup`] or [`Input::HungUp`] the call is over and nothing
 //! more is asked for; a late [`Input::TextResult`] still counts for the outcome.
 //!
 //! One file per kind of node: `menu`, `play`, `text`, `number`, `hangup`; `hours` is decided on the way (`engine`).
 
+mod engine;
+mod hangup;
+mod menu;
+mod number;
+mod play;
+mod text;
+
 use std::fmt;
 
 use crate::model::{Caller, Digit, Language, PhoneNumber, Pressed, PromptKey};
+
+pub use engine::Engine;
 
 /// Who is calling.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,7 +77,7 @@ pub enum Action {
 pub enum HangupCause {
     /// The tree came to its end.
     TreeEnded,
-    /// The call went through more nodes than any caller would: a loop.
+    /// The call went through more nodes than any caller would: a tree that goes round in circles.
     TooManyNodes,
 }
 

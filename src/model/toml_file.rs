@@ -62,6 +62,14 @@ impl<'r> Reader<'r> {
         self.report(Severity::Warning, span, message.into(), cure.into());
     }
 
+    /// Reports a secret written into the file, without showing its line.
+    pub fn secret_in_clear(&self, span: Span, key: &str, cure: &str) {
+        self.error(span, format!("`{key}` is a secret and must not stand in this file"), cure);
+        if let Some(problem) = self.problems.borrow_mut().last_mut() {
+            problem.source_line = format!("{key} = …");
+        }
+    }
+
     /// Whether an error was reported so far.
     pub fn has_errors(&self) -> bool {
         self.problems.borrow().iter().any(|problem| problem.severity == Severity::Error)
