@@ -1,6 +1,7 @@
 //! The command line: one file a subcommand. Errors are one line that names the thing and the cure.
 
 pub mod check;
+pub mod prompts;
 mod files;
 pub mod simulate;
 

@@ -76,9 +76,7 @@ pub fn run(command: &PromptsCommand, shelf: &Shelf<'_>, out: &mut impl Write) ->
         PromptsCommand::Where { name } => where_used(shelf, name.as_deref(), out),
         PromptsCommand::Render { names } => {
             let Some(template) = shelf.render else {
-                bail!(
-                    "no command is known that renders a prompt; write [prompts] render = [\"say\", \"{{text}}\", \"{{out}}\"]"
-                );
+                bail!("no command is known; write [prompts] render = [\"say\", \"{{text}}\", \"{{out}}\"]");
             };
             render(shelf.folder, template, names, out)
         }
@@ -113,10 +111,8 @@ pub fn check(shelf: &Shelf<'_>, out: &mut impl Write) -> Result<bool> {
     for (name, nodes) in shelf.used {
         if shelf.catalog.find(shelf.language, name).is_none() {
             let (language, nodes) = (shelf.language.as_str(), nodes.join(", "));
-            writeln!(
-                out,
-                "error: {nodes} says \"{name}\", which is not recorded in `{language}`; record prompts/{language}/{name}.wav"
-            )?;
+            let cure = format!("record prompts/{language}/{name}.wav");
+            writeln!(out, "error: {nodes} says \"{name}\", which is not recorded in `{language}`; {cure}")?;
             errors += 1;
         }
     }
