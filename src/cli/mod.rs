@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod export;
+pub mod prompts;
 mod files;
 pub mod simulate;
 
