@@ -6,6 +6,7 @@
 mod dialog;
 mod endpoint;
 mod guard;
+pub mod digest;
 pub mod identity;
 mod inbound;
 mod message;
@@ -40,3 +41,4 @@ mod tests {
         assert!(text.contains("rsipstack=warn") && text.contains("trace"), "{text}");
     }
 }
+pub mod trunk;
