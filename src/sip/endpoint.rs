@@ -21,7 +21,7 @@ use super::guard::{Decision, Guard};
 use super::inbound::{self, Incoming};
 use super::message::{self, all, first};
 use super::wire::{self, Verdict};
-use super::{ALLOW, SUPPORTED, stream};
+use super::{ALLOW, SUPPORTED, outbound, stream};
 use crate::clock::Clock;
 use crate::settings::{Listen, Settings, Transport};
 
@@ -610,9 +610,13 @@ impl Endpoint {
         let known = lock(&self.0.acks).get(tag).cloned();
         if let Some((flow, ack)) = known
             && message::cseq(&ack.headers) == message::cseq(&response.headers)
-            && first!(ack, To).and_then(wire::tag) == first!(response, To).and_then(wire::tag)
         {
-            let _ = flow.connection.send(ack.into(), Some(&flow.destination())).await;
+            if first!(ack, To).and_then(wire::tag) == first!(response, To).and_then(wire::tag) {
+                let _ = flow.connection.send(ack.into(), Some(&flow.destination())).await;
+            } else {
+                // Another phone of a forked call picked up too.
+                outbound::decline(self, &flow, response).await;
+            }
         }
     }
 

@@ -4,20 +4,26 @@
 //! (which call is it for?) → `inbound` (a new call) or `dialog` (one that runs).
 
 mod dialog;
+pub mod digest;
 mod endpoint;
 mod guard;
-pub mod digest;
 pub mod identity;
 mod inbound;
 mod message;
+pub mod outbound;
+#[cfg(test)]
+mod rig;
 pub mod sdp;
 mod session_timer;
 mod stream;
+pub mod trunk;
 mod wire;
 
 pub use dialog::{Dialog, DialogEvent, Ended, OfferError, OfferReply};
 pub use endpoint::{Endpoint, SipCounters, SipError, Timers};
 pub use inbound::{AnswerError, Incoming};
+pub use outbound::Outbound;
+pub use trunk::{TrunkState, Trunks};
 
 /// To be put into every log filter, whatever the user's says: the library logs whole messages, numbers and credentials
 /// included, at INFO.
@@ -41,4 +47,3 @@ mod tests {
         assert!(text.contains("rsipstack=warn") && text.contains("trace"), "{text}");
     }
 }
-pub mod trunk;
