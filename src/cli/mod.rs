@@ -2,8 +2,8 @@
 
 pub mod check;
 pub mod export;
-pub mod prompts;
 mod files;
+pub mod prompts;
 pub mod simulate;
 
 use std::process::ExitCode;
