@@ -294,8 +294,8 @@ impl<'a> Head<'a> {
 
     /// What requests and responses must both have (RFC 3261 section 8.1.1).
     fn check_common(&self, method: Option<&str>) -> Result<(), Refusal> {
-        if self.start.contains('\0') || self.fields.iter().any(|(_, value)| value.contains('\0')) {
-            return Err(bad("NUL in a header"));
+        if self.start.contains('\0') {
+            return Err(bad("NUL in the start line"));
         }
         let via = self.all(VIA).next().ok_or(bad("no Via"))?;
         if !via.get(..8).is_some_and(|v| v.eq_ignore_ascii_case("SIP/2.0/")) || via.contains(";;") || via.contains(",,")

@@ -6,3 +6,5 @@ mod gateway;
 mod media;
 
 mod corpus;
+mod signalling;
+mod torture;
