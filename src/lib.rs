@@ -20,6 +20,6 @@ pub mod ivr;
 pub mod media;
 pub mod model;
 pub mod settings;
-pub mod tree;
-pub mod sms;
 pub mod sip;
+pub mod sms;
+pub mod tree;

@@ -1,2 +1,4 @@
 //! The integration tests, in one binary: each module drives the real thing over loopback.
+mod config;
 mod dtmf;
+mod scripts;
