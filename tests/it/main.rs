@@ -2,3 +2,6 @@
 mod config;
 mod dtmf;
 mod scripts;
+mod layers;
+
+mod gateway;

@@ -74,8 +74,8 @@ fn other_lines_are_refused_in_their_places() {
     assert_eq!(answered(VOLTE), Err(SdpError::Address));
     // The first audio line that can be spoken is taken, wherever it stands.
     let two = "m=audio 4000 RTP/AVP 18\nm=audio 0 RTP/AVP 0\nm=audio 5000 RTP/AVP 8\nm=audio 6000 RTP/AVP 0";
-    let (text, plan) = answered(&sdp(two)).unwrap();
-    exercise(sdp(two).as_bytes());
+    let (text, plan) = answered(&self::sdp(two)).unwrap();
+    exercise(self::sdp(two).as_bytes());
     let ports: Vec<&str> = text.lines().filter_map(|l| l.strip_prefix("m=audio ")?.split(' ').next()).collect();
     assert_eq!(ports, ["0", "0", "16384", "0"]);
     assert_eq!(plan.remote_rtp.port(), 5000);
