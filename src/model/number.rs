@@ -51,7 +51,9 @@ impl PhoneNumber {
         if let Some(number) = Self::fictional(text) {
             return Ok(number);
         }
-        let number = phonenumber::parse(Some(country.0), text).map_err(|_| NumberError::Malformed)?;
+        // With a country beside it, the library takes that country's trunk prefix off an international number too.
+        let country = (!text.starts_with('+')).then_some(country.0);
+        let number = phonenumber::parse(country, text).map_err(|_| NumberError::Malformed)?;
         if !phonenumber::is_valid(&number) {
             return Err(NumberError::Impossible);
         }
@@ -81,18 +83,16 @@ impl PhoneNumber {
 
     /// Whether a text can reach it as far as its numbering plan tells; a plan that mixes mobiles and landlines says yes.
     pub fn can_text(&self) -> bool {
-        use phonenumber::Type;
+        use phonenumber::{Type, metadata::DATABASE};
         let Ok(number) = phonenumber::parse(None, &*self.0) else { return false };
-        !matches!(
-            number.number_type(&phonenumber::metadata::DATABASE),
-            Type::FixedLine
-                | Type::TollFree
-                | Type::PremiumRate
-                | Type::SharedCost
-                | Type::Uan
-                | Type::Voicemail
-                | Type::Emergency
-        )
+        let national = number.national().value().to_string();
+        // Asked first: the library's own order takes a prefix of a mobile for a landline in some plans.
+        let mobile = number.metadata(&DATABASE).and_then(|plan| plan.descriptors().mobile());
+        mobile.is_some_and(|mobile| mobile.is_match(&national))
+            || !matches!(
+                number.number_type(&DATABASE),
+                Type::FixedLine | Type::TollFree | Type::PremiumRate | Type::SharedCost | Type::Uan | Type::Voicemail
+            )
     }
 }
 
@@ -169,7 +169,8 @@ mod tests {
     #[test]
     fn a_landline_cannot_take_texts() {
         assert!(!us("+49 30 901820").unwrap().can_text());
-        assert!(us("+49 1512 3456789").unwrap().can_text());
+        assert!(us("+49 1512 3456789").is_ok_and(|mobile| mobile.can_text()));
+        assert!(us("+33 6 12 34 56 78").unwrap().can_text());
         assert!(us("+16462530142").unwrap().can_text());
         assert!(!us("+18002530142").unwrap().can_text());
     }
