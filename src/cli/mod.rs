@@ -21,6 +21,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Check(check::CheckArgs),
+    Export(export::ExportArgs),
     Simulate(simulate::SimulateArgs),
 }
 
@@ -28,6 +29,7 @@ enum Command {
 pub fn run() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Check(args) => files::check(&args),
+        Command::Export(args) => files::export(&args),
         Command::Simulate(args) => files::simulate(&args),
     };
     done.unwrap_or_else(|error| {

@@ -76,10 +76,13 @@ impl<T: Send, F: FnOnce(&Tx<'_>) -> Result<T, StoreError> + Send> Waited for Onc
     }
 }
 
+/// May run more than once, each time in a transaction of its own.
+type Closure = dyn FnMut(&Tx<'_>) -> Result<(), StoreError> + Send;
+
 struct Detached {
     label: &'static str,
     queued: Instant,
-    run: Box<dyn FnMut(&Tx<'_>) -> Result<(), StoreError> + Send>,
+    run: Box<Closure>,
     _turn: OwnedSemaphorePermit,
 }
 
@@ -267,7 +270,7 @@ impl Worker {
             }
             lock(&self.note).flush();
             if ended {
-                if let Err(error) = self.conn.pragma_query(None, "wal_checkpoint(TRUNCATE)", |_| Ok(())) {
+                if let Err(error) = self.conn.pragma(None, "wal_checkpoint", "TRUNCATE", |_| Ok(())) {
                     tracing::debug!(%error, "the write-ahead log stays; the next start reads it");
                 }
                 drop(self.conn);
