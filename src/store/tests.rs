@@ -367,3 +367,76 @@ fn an_export_works_while_nobody_has_the_store_open() {
     let conn = open_read_only(dir.path()).unwrap();
     assert_eq!(audit::verify(&conn).unwrap(), 0);
 }
+
+#[test]
+fn what_waits_for_a_locked_database_is_noted_until_it_is_written() {
+    let dir = TempDir::new().unwrap();
+    let store = Store::open_with(dir.path(), Events::default(), impatient()).unwrap();
+    let note = || fs::read_to_string(dir.path().join("unrecorded")).unwrap();
+    assert_eq!(note().trim(), "");
+    let other = Connection::open(dir.path().join(FILE)).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let call = call_start(0);
+    store.try_write_detached("call", move |tx| calls::start(tx, &call));
+    until("the note says so", || note().contains("\"waiting\":1"));
+    other.execute_batch("ROLLBACK").unwrap();
+    until("the note is empty again", || note().trim().is_empty());
+    assert_eq!(note().len(), 4096, "the room stays set aside");
+    assert_eq!(count(&store, "calls"), 1);
+}
+
+/// Set for the child process of the test below: where its store is.
+const CHILD: &str = "THREADLINE_TEST_CRASH_STORE";
+
+#[test]
+fn what_was_answered_survives_kill_9() {
+    use std::io::{BufRead, BufReader};
+    use std::process::{Command, Stdio};
+
+    if let Some(dir) = std::env::var_os(CHILD) {
+        let store = Store::open(Path::new(&dir), Events::default()).unwrap();
+        for second in 0.. {
+            let call = call_start(second);
+            let id = store
+                .write_blocking(move |tx| {
+                    calls::start(tx, &call)?;
+                    let subject = format!("call:{}", call.id);
+                    let detail = serde_json::json!({});
+                    let entry = audit::Entry {
+                        at: call.at,
+                        actor: "system",
+                        action: "call.started",
+                        subject: &subject,
+                        detail,
+                    };
+                    audit::append(tx, entry)?;
+                    Ok(call.id)
+                })
+                .unwrap();
+            println!("\nwritten {id}");
+        }
+    }
+    let dir = TempDir::new().unwrap();
+    let mut written = Vec::new();
+    for lines in [1, 7, 40] {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "store::tests::what_was_answered_survives_kill_9", "--nocapture"])
+            .env(CHILD, dir.path())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let said = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let ids = said.filter_map(|line| line.strip_prefix("written ").map(|id| id.parse::<CallId>().unwrap()));
+        written.extend(ids.take(lines));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let store = Store::open(dir.path(), Events::default()).unwrap();
+        for id in &written {
+            assert!(store.read_blocking(|conn| calls::caller(conn, *id)).unwrap().is_some(), "{id} is lost");
+        }
+        let rows = store.read_blocking(|conn| Ok(audit::verify(conn).unwrap())).unwrap();
+        assert_eq!(i64::try_from(rows).unwrap(), count(&store, "calls"), "a call and its audit row come together");
+        store.close();
+    }
+    assert_eq!(written.len(), 48);
+}
