@@ -15,7 +15,7 @@ use super::{Book, Line, record};
 /// How long the end of a call waits for its text to reach the disk before it is recorded without.
 const SETTLE_LIMIT: Duration = Duration::from_secs(10);
 /// The prompt that ends a call when the daemon stops.
-const GOODBYE: &str = "closing";
+pub const GOODBYE: &str = "closing";
 
 /// A task of its own: the text is written even if this call falls over.
 type Writing = JoinHandle<Result<ThreadId, String>>;

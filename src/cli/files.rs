@@ -9,6 +9,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, anyhow};
 
 use crate::call::Book;
+use crate::call::perform::GOODBYE;
 use crate::clock::Clock;
 use crate::media::PromptLibrary;
 use crate::model::{Outcome, Problem, Problems, PromptCatalog};
@@ -16,6 +17,7 @@ use crate::settings::Settings;
 
 use super::check::{self, CheckArgs, Checked};
 use super::export::{self, ExportArgs};
+use super::prompts::{self, PromptsArgs, Shelf};
 use super::simulate::{self, SimulateArgs, World};
 
 /// `threadline check`
@@ -49,9 +51,40 @@ pub fn simulate(args: &SimulateArgs) -> Result<ExitCode> {
 
 /// `threadline export`
 pub fn export(args: &ExportArgs) -> Result<ExitCode> {
-    let settings = Settings::load(&args.config).map_err(|problems| anyhow!("{problems}"))?;
+    let settings = settings(&args.config)?;
     export::run(&settings.store.path, args, &mut io::stdout().lock())?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// `threadline prompts`
+pub fn prompts(args: &PromptsArgs) -> Result<ExitCode> {
+    let settings = settings(&args.config)?;
+    let checked = check::check(&args.config, Clock::system().now().wall, load_catalog);
+    let (library, problems) = PromptLibrary::load(&settings.clinic.prompts);
+    let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    let mut used: Vec<(String, Vec<String>)> = checked.tree.as_ref().map_or_else(Vec::new, |tree| {
+        let owned = |(prompt, nodes): (&str, Vec<&str>)| (prompt.to_owned(), nodes.into_iter().map(str::to_owned).collect());
+        tree.prompts_used().into_iter().map(owned).collect()
+    });
+    used.push((GOODBYE.to_owned(), vec!["(the daemon stops)".to_owned()]));
+    let shelf = Shelf {
+        folder: &settings.clinic.prompts,
+        language: &settings.clinic.language,
+        catalog: &library.catalog(),
+        problems: &problems,
+        used: &used,
+        render: settings.render.as_deref(),
+    };
+    let fine = prompts::run(&args.command, &shelf, &mut io::stdout().lock())?;
+    Ok(if fine { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// `threadline.toml` alone.
+fn settings(config: &Path) -> Result<Settings> {
+    Settings::load(config).map_err(|problems| {
+        eprintln!("{problems}");
+        anyhow!("{} cannot be used; mend the above", config.display())
+    })
 }
 
 /// The files for the daemon, and what is odd but not wrong about them.

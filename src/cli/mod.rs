@@ -26,8 +26,11 @@ struct Cli {
 enum Command {
     Serve(serve::ServeArgs),
     Check(check::CheckArgs),
+    Export(export::ExportArgs),
+    Prompts(prompts::PromptsArgs),
     Simulate(simulate::SimulateArgs),
     Export(export::ExportArgs),
+    Prompts(prompts::PromptsArgs),
 }
 
 /// Runs the command line; 0 done, 1 what was asked found a problem, 2 wrong usage.
@@ -35,8 +38,11 @@ pub fn run() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Serve(args) => serve::run(&args),
         Command::Check(args) => files::check(&args),
+        Command::Export(args) => files::export(&args),
+        Command::Prompts(args) => files::prompts(&args),
         Command::Simulate(args) => files::simulate(&args),
         Command::Export(args) => files::export(&args),
+        Command::Prompts(args) => files::prompts(&args),
     };
     done.unwrap_or_else(|error| {
         eprintln!("threadline: {error:#}");
