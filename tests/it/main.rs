@@ -1,3 +1,4 @@
 //! The integration tests, in one binary: each module drives the real thing over loopback.
 
 mod gateway;
+mod outbox;
