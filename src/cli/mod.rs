@@ -1,3 +1,48 @@
-//! The command line, one file a subcommand.
+//! The command line: one file a subcommand. Errors are one line that names the thing and the cure.
 
+pub mod check;
 pub mod export;
+mod files;
+pub mod simulate;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// A clinic's phone line with a text thread behind every call.
+#[derive(Debug, Parser)]
+#[command(name = "threadline", version, after_help = "Example:\n  threadline check --config config/threadline.toml")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What can be done.
+#[derive(Debug, Subcommand)]
+enum Command {
+    Check(check::CheckArgs),
+    Simulate(simulate::SimulateArgs),
+}
+
+/// Runs the command line; 0 done, 1 what was asked found a problem, 2 wrong usage.
+pub fn run() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Check(args) => files::check(&args),
+        Command::Simulate(args) => files::simulate(&args),
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("threadline: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+}
