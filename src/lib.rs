@@ -23,5 +23,6 @@ pub mod settings;
 pub mod sip;
 pub mod sms;
 pub mod store;
+pub mod tree;
 pub mod web;
 pub mod tree;

@@ -1,7 +1,7 @@
 //! `threadline export`: what is on record, one JSON object a line.
 
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
@@ -28,7 +28,12 @@ pub enum What {
 
 /// Prints records as one JSON object a line, oldest first. Works while the daemon runs.
 #[derive(Args, Clone, Debug)]
+#[command(after_help = "Example: the calls of this month that left unserved\n  \
+    threadline export calls --config config/threadline.toml --since 2026-11-01 | jq 'select(.outcome == \"abandoned\")'")]
 pub struct ExportArgs {
+    /// The box's file; it names the store.
+    #[arg(long, value_name = "FILE", default_value = "/etc/threadline/threadline.toml")]
+    pub config: PathBuf,
     /// What to print
     #[arg(value_enum)]
     pub what: What,
@@ -98,7 +103,7 @@ mod tests {
 
     #[test]
     fn a_store_that_is_not_there_is_named() {
-        let args = ExportArgs { what: What::Calls, since: None };
+        let args = ExportArgs { config: PathBuf::new(), what: What::Calls, since: None };
         let error = run(Path::new("/nowhere/threadline"), &args, &mut Vec::new()).unwrap_err().to_string();
         assert!(error.contains("/nowhere/threadline/threadline.db"), "{error}");
     }

@@ -5,3 +5,6 @@ mod layers;
 mod gateway;
 mod outbox;
 mod webhooks;
+mod media;
+
+mod corpus;
