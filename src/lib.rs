@@ -25,4 +25,3 @@ pub mod sms;
 pub mod store;
 pub mod tree;
 pub mod web;
-pub mod tree;

@@ -1,10 +1,9 @@
 //! The integration tests, in one binary: each module drives the real thing over loopback.
-mod dtmf;
-mod layers;
-
-mod gateway;
-mod outbox;
-mod webhooks;
-mod media;
 
 mod corpus;
+mod dtmf;
+mod gateway;
+mod layers;
+mod media;
+mod outbox;
+mod webhooks;
