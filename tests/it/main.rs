@@ -8,3 +8,9 @@ mod gateway;
 mod media;
 
 mod corpus;
+mod dtmf;
+mod gateway;
+mod layers;
+mod media;
+mod outbox;
+mod webhooks;
