@@ -22,4 +22,6 @@ pub mod model;
 pub mod settings;
 pub mod sip;
 pub mod sms;
+pub mod store;
 pub mod tree;
+pub mod web;

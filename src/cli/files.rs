@@ -14,6 +14,7 @@ use crate::model::{Outcome, Problem, Problems, PromptCatalog};
 use crate::settings::Settings;
 
 use super::check::{self, CheckArgs, Checked};
+use super::export::{self, ExportArgs};
 use super::simulate::{self, SimulateArgs, World};
 
 /// `threadline check`
@@ -43,6 +44,13 @@ pub fn simulate(args: &SimulateArgs) -> Result<ExitCode> {
     let outcome =
         simulate::simulate(&world, caller, at.timestamp(), &mut script, &mut io::stdout().lock(), interactive)?;
     Ok(if outcome == Outcome::Failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// `threadline export`
+pub fn export(args: &ExportArgs) -> Result<ExitCode> {
+    let settings = Settings::load(&args.config).map_err(|problems| anyhow!("{problems}"))?;
+    export::run(&settings.store.path, args, &mut io::stdout().lock())?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// What the variables of a message say for a caller whose name nobody knows.

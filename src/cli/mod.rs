@@ -1,6 +1,7 @@
 //! The command line: one file a subcommand. Errors are one line that names the thing and the cure.
 
 pub mod check;
+pub mod export;
 pub mod prompts;
 mod files;
 pub mod simulate;
@@ -22,6 +23,7 @@ struct Cli {
 enum Command {
     Check(check::CheckArgs),
     Simulate(simulate::SimulateArgs),
+    Export(export::ExportArgs),
 }
 
 /// Runs the command line; 0 done, 1 what was asked found a problem, 2 wrong usage.
@@ -29,6 +31,7 @@ pub fn run() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Check(args) => files::check(&args),
         Command::Simulate(args) => files::simulate(&args),
+        Command::Export(args) => files::export(&args),
     };
     done.unwrap_or_else(|error| {
         eprintln!("threadline: {error:#}");
