@@ -2,9 +2,12 @@
 
 pub mod check;
 pub mod export;
-pub mod prompts;
 mod files;
+mod logs;
+pub mod prompts;
+pub mod serve;
 pub mod simulate;
+mod story;
 
 use std::process::ExitCode;
 
@@ -21,6 +24,7 @@ struct Cli {
 /// What can be done.
 #[derive(Debug, Subcommand)]
 enum Command {
+    Serve(serve::ServeArgs),
     Check(check::CheckArgs),
     Simulate(simulate::SimulateArgs),
     Export(export::ExportArgs),
@@ -29,6 +33,7 @@ enum Command {
 /// Runs the command line; 0 done, 1 what was asked found a problem, 2 wrong usage.
 pub fn run() -> ExitCode {
     let done = match Cli::parse().command {
+        Command::Serve(args) => serve::run(&args),
         Command::Check(args) => files::check(&args),
         Command::Simulate(args) => files::simulate(&args),
         Command::Export(args) => files::export(&args),

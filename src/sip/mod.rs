@@ -4,9 +4,9 @@
 //! (which call is it for?) → `inbound` (a new call) or `dialog` (one that runs).
 
 mod dialog;
+pub mod digest;
 mod endpoint;
 mod guard;
-pub mod digest;
 pub mod identity;
 mod inbound;
 mod message;

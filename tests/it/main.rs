@@ -1,6 +1,8 @@
 //! The integration tests, in one binary: each module drives the real thing over loopback.
 mod content;
+mod config;
 mod dtmf;
+mod scripts;
 mod layers;
 
 mod gateway;
