@@ -1,4 +1,5 @@
 //! The integration tests, in one binary: each module drives the real thing over loopback.
+mod content;
 mod config;
 mod dtmf;
 mod scripts;
