@@ -4,7 +4,11 @@ pub mod check;
 pub mod export;
 mod files;
 pub mod prompts;
+mod logs;
+pub mod prompts;
+pub mod serve;
 pub mod simulate;
+mod story;
 
 use std::process::ExitCode;
 
@@ -21,17 +25,25 @@ struct Cli {
 /// What can be done.
 #[derive(Debug, Subcommand)]
 enum Command {
+    Serve(serve::ServeArgs),
     Check(check::CheckArgs),
+    Export(export::ExportArgs),
+    Prompts(prompts::PromptsArgs),
     Simulate(simulate::SimulateArgs),
     Export(export::ExportArgs),
+    Prompts(prompts::PromptsArgs),
 }
 
 /// Runs the command line; 0 done, 1 what was asked found a problem, 2 wrong usage.
 pub fn run() -> ExitCode {
     let done = match Cli::parse().command {
+        Command::Serve(args) => serve::run(&args),
         Command::Check(args) => files::check(&args),
+        Command::Export(args) => files::export(&args),
+        Command::Prompts(args) => files::prompts(&args),
         Command::Simulate(args) => files::simulate(&args),
         Command::Export(args) => files::export(&args),
+        Command::Prompts(args) => files::prompts(&args),
     };
     done.unwrap_or_else(|error| {
         eprintln!("threadline: {error:#}");
