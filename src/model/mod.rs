@@ -11,8 +11,10 @@ mod media;
 mod message;
 mod number;
 mod private;
+mod problem;
 mod prompt;
 mod thread;
+pub mod toml_file;
 
 pub use call::*;
 pub use consent::*;
@@ -23,5 +25,6 @@ pub use media::*;
 pub use message::*;
 pub use number::*;
 pub use private::*;
+pub use problem::*;
 pub use prompt::*;
 pub use thread::*;

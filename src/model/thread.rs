@@ -1,6 +1,9 @@
 //! A text thread as it is recorded.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+
+use super::ThreadId;
 
 /// Where a thread stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,4 +29,15 @@ pub enum OpenedBy {
     Text,
     /// A person of the clinic wrote first.
     Staff,
+}
+
+/// A number's newest thread: its open one, or else the one closed last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LatestThread {
+    /// Which.
+    pub id: ThreadId,
+    /// Where it stands.
+    pub state: ThreadState,
+    /// When it was closed.
+    pub closed_at: Option<Timestamp>,
 }

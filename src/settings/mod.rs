@@ -1,12 +1,19 @@
 //! The box's own file, `config/threadline.toml`, parsed into checked types.
+//!
+//! `file` reads it table by table; `secret` reads what must not stand in it.
+
+mod file;
+mod secret;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::model::{Country, Language, PhoneNumber, Private, SrtpPolicy};
+use crate::model::{Country, Language, PhoneNumber, Private, Problem, Problems, SrtpPolicy};
+
+pub use secret::Places as SecretPlaces;
 
 /// Everything the daemon is told about the box it runs on. Paths are absolute: they were read relative to the file.
 #[derive(Clone, Debug)]
@@ -31,6 +38,25 @@ pub struct Settings {
     pub log: Log,
     /// `[prompts]`: the command that renders a prompt's words, with `{text}` and `{out}` to be filled.
     pub render: Option<Vec<String>>,
+}
+
+impl Settings {
+    /// Reads and checks the file, and the secrets that it names. Gives everything that is wrong with it.
+    pub fn load(path: &Path) -> Result<Settings, Problems> {
+        let unreadable = |error: std::io::Error| {
+            let cure = "name the file with --config FILE, and let the daemon's user read it";
+            Problems(vec![Problem::of_file(path, format!("cannot be read: {error}"), cure)])
+        };
+        let text = std::fs::read_to_string(path).map_err(unreadable)?;
+        let folder = std::path::absolute(path).map_err(unreadable)?;
+        let folder = folder.parent().map(Path::to_owned).unwrap_or_default();
+        Settings::parse(path, &text, &SecretPlaces::of_process(&folder))
+    }
+
+    /// As [`Settings::load`], with the text in hand; paths are relative to the folder of `secrets`.
+    pub fn parse(path: &Path, text: &str, secrets: &SecretPlaces) -> Result<Settings, Problems> {
+        file::parse(path, text, secrets)
+    }
 }
 
 /// The clinic.

@@ -1,0 +1,159 @@
+//! `threadline check`: everything that is wrong with the three files and the prompts, at once.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::conversation::templates::{Templates, Variable};
+use crate::model::{Problem, PromptCatalog, Severity};
+use crate::settings::Settings;
+use crate::tree::{Context, Tree};
+
+/// Checks the configuration, the phone tree, the messages and the prompts.
+///
+/// Every mistake is shown with its file, line and what to write instead. Warnings are things that work, but probably
+/// not as meant. Nothing is changed, and a running daemon is not touched: check first, then reload it.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "Example:\n  threadline check --config config/threadline.toml\n\n\
+                        Exit code: 0 usable (perhaps with warnings), 1 an error was found.")]
+pub struct CheckArgs {
+    /// The box's file; it names the others.
+    #[arg(long, value_name = "FILE", default_value = "/etc/threadline/threadline.toml")]
+    pub config: PathBuf,
+    /// One JSON object a problem: file, line, column, severity, message, cure, source_line.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The admin's files, as far as they could be read, with everything that was noticed on the way.
+#[derive(Clone, Debug, Default)]
+pub struct Checked {
+    /// `threadline.toml`
+    pub settings: Option<Settings>,
+    /// `messages.toml`
+    pub templates: Option<Templates>,
+    /// `phone-tree.toml`
+    pub tree: Option<Arc<Tree>>,
+    /// The prompts that could be loaded.
+    pub prompts: PromptCatalog,
+    /// Errors and warnings, file by file.
+    pub problems: Vec<Problem>,
+}
+
+impl Checked {
+    /// Whether the files can be used.
+    pub fn is_usable(&self) -> bool {
+        self.problems.iter().all(|problem| problem.severity == Severity::Warning)
+    }
+}
+
+/// Reads everything that `config` names. A file that cannot be read does not hide the mistakes of the others, except
+/// that without `threadline.toml` nobody knows where they are.
+pub fn check(
+    config: &Path,
+    at: Timestamp,
+    load_prompts: impl FnOnce(&Settings) -> (PromptCatalog, Vec<Problem>),
+) -> Checked {
+    let mut checked = Checked::default();
+    match Settings::load(config) {
+        Ok(settings) => checked.settings = Some(settings),
+        Err(problems) => checked.problems.extend(problems.0),
+    }
+    let Some(settings) = checked.settings.clone() else { return checked };
+    let clinic = &settings.clinic;
+
+    let (prompts, problems) = load_prompts(&settings);
+    checked.prompts = prompts;
+    checked.problems.extend(problems);
+    match Templates::load(&clinic.messages, &clinic.language) {
+        Ok((templates, warnings)) => {
+            checked.templates = Some(templates);
+            checked.problems.extend(warnings);
+        }
+        Err(problems) => checked.problems.extend(problems.0),
+    }
+    // Without messages, the tree would be blamed for each that it names.
+    let Some(templates) = &checked.templates else { return checked };
+    let context = Context {
+        zone: clinic.timezone.clone(),
+        country: clinic.country,
+        language: clinic.language.clone(),
+        prompts: &checked.prompts,
+        messages: &templates.names(),
+        today: at.to_zoned(clinic.timezone.clone()).date(),
+    };
+    match Tree::load(&clinic.phone_tree, &context) {
+        Ok((tree, warnings)) => {
+            checked.problems.extend(warnings);
+            checked.problems.extend(unfilled(&settings, templates, &tree));
+            checked.tree = Some(tree);
+        }
+        Err(problems) => checked.problems.extend(problems.0),
+    }
+    checked
+}
+
+/// Variables of the messages that calls send and that would have no value.
+fn unfilled(settings: &Settings, templates: &Templates, tree: &Tree) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for message in tree.messages_used() {
+        let variables = templates.variables(message);
+        if variables.contains(&Variable::ResponseTarget) && settings.clinic.response_target.is_none() {
+            let text = format!("message \"{message}\" needs {{response_target}}, which has no value");
+            let cure = format!("write response_target = \"15 minutes\" under [clinic] of {}", settings.file.display());
+            problems.push(Problem::of_file(&settings.clinic.messages, text, cure));
+        }
+        if variables.contains(&Variable::FirstName) {
+            let text = format!("message \"{message}\" needs {{first_name}}, and a new caller's name is not known");
+            let cure = "take {first_name} out of messages that calls send".to_owned();
+            problems.push(Problem::of_file(&settings.clinic.messages, text, cure));
+        }
+    }
+    problems
+}
+
+/// Writes the report. Gives the exit code: 0 usable, 1 not.
+pub fn report(checked: &Checked, json: bool, out: &mut dyn Write) -> io::Result<i32> {
+    for problem in &checked.problems {
+        if json {
+            let object = serde_json::json!({
+                "file": problem.file,
+                "line": problem.line,
+                "column": problem.column,
+                "severity": problem.severity.to_string(),
+                "message": problem.message,
+                "cure": problem.cure,
+                "source_line": problem.source_line,
+            });
+            writeln!(out, "{object}")?;
+        } else {
+            writeln!(out, "{problem}")?;
+        }
+    }
+    let count = |severity| checked.problems.iter().filter(|problem| problem.severity == severity).count();
+    let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
+    if !json {
+        let verdict = match (errors, &checked.tree) {
+            (0, Some(tree)) => {
+                // The plain target `hangup` is in every tree and nobody's to count.
+                let nodes = tree.nodes().count() - 1;
+                format!("usable: {nodes} nodes, {} prompts, {warnings} warnings", checked.prompts.0.len())
+            }
+            _ => format!("not usable: {errors} errors, {warnings} warnings"),
+        };
+        writeln!(out, "{verdict}")?;
+    }
+    Ok(i32::from(!checked.is_usable()))
+}
+
+/// `threadline check`. Gives the exit code.
+pub fn run(
+    args: &CheckArgs,
+    at: Timestamp,
+    load_prompts: impl FnOnce(&Settings) -> (PromptCatalog, Vec<Problem>),
+    out: &mut dyn Write,
+) -> io::Result<i32> {
+    report(&check(&args.config, at, load_prompts), args.json, out)
+}

@@ -1,0 +1,111 @@
+//! The clinic's files, read together: `threadline.toml` and the prompts, messages and phone tree that it names.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, IsTerminal};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, anyhow};
+
+use crate::call::Book;
+use crate::clock::Clock;
+use crate::media::PromptLibrary;
+use crate::model::{Outcome, Problem, Problems, PromptCatalog};
+use crate::settings::Settings;
+
+use super::check::{self, CheckArgs, Checked};
+use super::export::{self, ExportArgs};
+use super::simulate::{self, SimulateArgs, World};
+
+/// `threadline check`
+pub fn check(args: &CheckArgs) -> Result<ExitCode> {
+    let code = check::run(args, Clock::system().now().wall, load_catalog, &mut io::stdout().lock())?;
+    Ok(if code == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// `threadline simulate`
+pub fn simulate(args: &SimulateArgs) -> Result<ExitCode> {
+    let now = Clock::system().now().wall;
+    let Checked { settings: Some(settings), templates: Some(templates), tree: Some(tree), prompts, .. } =
+        usable(&args.config, check::check(&args.config, now, load_catalog))?
+    else {
+        return Err(anyhow!("{} could not be read", args.config.display()));
+    };
+    let at = simulate::start_time(args, now, &settings.clinic.timezone).map_err(|error| anyhow!(error))?;
+    let caller = simulate::parse_from(&args.from, settings.clinic.country).map_err(|error| anyhow!(error))?;
+    let world = World { tree, templates: &templates, values: &Book::values(&settings), prompts: &prompts };
+    let (mut script, interactive): (Box<dyn BufRead>, bool) = match &args.script {
+        Some(file) => {
+            let opened = File::open(file).with_context(|| format!("the script {} cannot be read", file.display()))?;
+            (Box::new(BufReader::new(opened)), false)
+        }
+        None => (Box::new(io::stdin().lock()), io::stdin().is_terminal()),
+    };
+    let outcome =
+        simulate::simulate(&world, caller, at.timestamp(), &mut script, &mut io::stdout().lock(), interactive)?;
+    Ok(if outcome == Outcome::Failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// `threadline export`
+pub fn export(args: &ExportArgs) -> Result<ExitCode> {
+    let settings = Settings::load(&args.config).map_err(|problems| anyhow!("{problems}"))?;
+    export::run(&settings.store.path, args, &mut io::stdout().lock())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The files for the daemon, and what is odd but not wrong about them.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The files.
+    pub book: Book,
+    /// Warnings alone.
+    pub warnings: Vec<Problem>,
+}
+
+/// Reads and checks everything that `config` names.
+///
+/// # Errors
+/// Everything that is wrong with any of the files.
+pub fn load(config: &Path) -> Result<Loaded, Problems> {
+    let mut library = None;
+    let checked = check::check(config, Clock::system().now().wall, |settings| {
+        let (prompts, problems) = load_prompts(settings);
+        let catalog = prompts.catalog();
+        library = Some((prompts, catalog.clone()));
+        (catalog, problems)
+    });
+    match (checked.is_usable(), checked.settings, checked.templates, checked.tree, library) {
+        (true, Some(settings), Some(templates), Some(tree), Some((prompts, catalog))) => {
+            let book = Book {
+                settings: Arc::new(settings),
+                tree,
+                templates: Arc::new(templates),
+                prompts: Arc::new(prompts),
+                catalog: Arc::new(catalog),
+            };
+            Ok(Loaded { book, warnings: checked.problems })
+        }
+        _ => Err(Problems(checked.problems)),
+    }
+}
+
+/// The files if they can be used; else everything that is wrong with them.
+fn usable(config: &Path, checked: Checked) -> Result<Checked> {
+    if checked.is_usable() {
+        return Ok(checked);
+    }
+    eprintln!("{}", Problems(checked.problems));
+    Err(anyhow!("{} cannot be used; mend the above", config.display()))
+}
+
+fn load_catalog(settings: &Settings) -> (PromptCatalog, Vec<Problem>) {
+    let (library, problems) = load_prompts(settings);
+    (library.catalog(), problems)
+}
+
+fn load_prompts(settings: &Settings) -> (PromptLibrary, Vec<Problem>) {
+    let folder = &settings.clinic.prompts;
+    let (library, errors) = PromptLibrary::load(folder);
+    (library, errors.iter().map(|error| Problem::of_file(folder, error.to_string(), "")).collect())
+}

@@ -1,0 +1,56 @@
+//! The command line: one file a subcommand. Errors are one line that names the thing and the cure.
+
+pub mod check;
+pub mod export;
+mod files;
+mod logs;
+pub mod prompts;
+pub mod serve;
+pub mod simulate;
+mod story;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// A clinic's phone line with a text thread behind every call.
+#[derive(Debug, Parser)]
+#[command(name = "threadline", version, after_help = "Example:\n  threadline check --config config/threadline.toml")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What can be done.
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(serve::ServeArgs),
+    Check(check::CheckArgs),
+    Simulate(simulate::SimulateArgs),
+    Export(export::ExportArgs),
+}
+
+/// Runs the command line; 0 done, 1 what was asked found a problem, 2 wrong usage.
+pub fn run() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Serve(args) => serve::run(&args),
+        Command::Check(args) => files::check(&args),
+        Command::Simulate(args) => files::simulate(&args),
+        Command::Export(args) => files::export(&args),
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("threadline: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,287 @@
+//! `threadline simulate`: a call without a telephone, in virtual time.
+
+use std::collections::VecDeque;
+use std::io::{self, BufRead, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, Zoned};
+
+use crate::clock::Now;
+use crate::conversation::templates::{Templates, Values};
+use crate::ivr::{Action, CallerFacts, Engine, Input, TextRequest, TextResult};
+use crate::model::toml_file::duration;
+use crate::model::{
+    Caller, Country, Digit, DigitSource, Language, Outcome, PhoneNumber, Pressed, PromptCatalog, PromptKey,
+};
+use crate::tree::Tree;
+
+/// Walks the phone tree in the terminal: press keys, wait, hang up; see what the caller hears and gets.
+///
+/// No call is placed and no text is sent. Time is virtual: a prompt of 8 seconds is over at once, and the clock shows
+/// when it would have been. The end of the input means that the caller does nothing more.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "What to type, one or more a line:\n  \
+    1            press the key (also 0-9, *, #, or several: 6465550142#)\n  \
+    wait 5       let 5 seconds pass (also 500ms, 2m)\n  \
+    (empty)      listen to the end; when nothing is said: stay silent until something happens\n  \
+    hangup       hang up\n  \
+    ; words      a comment\n\n\
+    Example: an anonymous call on a Sunday night\n  \
+    threadline simulate --config config/threadline.toml --at 2026-07-05T22:00 --from anonymous\n\n\
+    Example: a script\n  \
+    printf 'wait 3\\n1\\n' > press-1.txt && threadline simulate --script press-1.txt")]
+pub struct SimulateArgs {
+    /// The box's file; it names the others.
+    #[arg(long, value_name = "FILE", default_value = "/etc/threadline/threadline.toml")]
+    pub config: PathBuf,
+    /// When the call comes, in the clinic's zone: 2026-07-06T10:00. Now, unless given.
+    #[arg(long, value_name = "TIME")]
+    pub at: Option<String>,
+    /// Who calls: a number, or `anonymous`.
+    #[arg(long, value_name = "NUMBER", default_value = "+12125550142")]
+    pub from: String,
+    /// Read what the caller does from this file.
+    #[arg(long, value_name = "FILE")]
+    pub script: Option<PathBuf>,
+}
+
+/// Reads `--at`: civil time in the clinic's zone, or a moment such as `2026-07-06T14:00Z`.
+pub fn parse_at(text: &str, zone: &TimeZone) -> Result<Timestamp, String> {
+    if let Ok(moment) = text.parse::<Timestamp>() {
+        return Ok(moment);
+    }
+    let civil: DateTime = text
+        .replace(' ', "T")
+        .parse()
+        .map_err(|_| format!("--at \"{text}\" is no time; write 2026-07-06T10:00, in the clinic's own zone"))?;
+    civil.to_zoned(zone.clone()).map(|zoned| zoned.timestamp()).map_err(|error| format!("--at \"{text}\": {error}"))
+}
+
+/// Reads `--from`.
+pub fn parse_from(text: &str, country: Country) -> Result<Caller, String> {
+    if text.eq_ignore_ascii_case("anonymous") {
+        return Ok(Caller::Anonymous);
+    }
+    PhoneNumber::parse(text, country).map(Caller::Number).map_err(|error| format!("--from \"{text}\": {error}"))
+}
+
+/// What a simulated call needs.
+#[derive(Clone, Debug)]
+pub struct World<'a> {
+    /// The tree.
+    pub tree: Arc<Tree>,
+    /// The messages.
+    pub templates: &'a Templates,
+    /// What their variables say.
+    pub values: &'a Values,
+    /// The prompts, for their words.
+    pub prompts: &'a PromptCatalog,
+}
+
+/// Runs one call. `script` is what the caller does; `out` is told what happens. Gives what became of the call.
+/// `interactive` shows a prompt before each line is read.
+pub fn simulate(
+    world: &World<'_>,
+    caller: Caller,
+    at: Timestamp,
+    script: &mut dyn BufRead,
+    out: &mut dyn Write,
+    interactive: bool,
+) -> io::Result<Outcome> {
+    let zone = world.tree.zone().clone();
+    writeln!(out, "call from {} at {}", caller.as_str(), at.to_zoned(zone).strftime("%a %Y-%m-%d %H:%M %Z"))?;
+    let engine = Engine::new(Arc::clone(&world.tree), CallerFacts { caller: caller.clone(), language: None });
+    let mut call = Call { world, engine, now: Now { mono: Duration::ZERO, wall: at }, playing: VecDeque::new(), out };
+    call.input(Input::Answered)?;
+    while !call.engine.is_over() {
+        if interactive {
+            write!(call.out, "> ")?;
+            call.out.flush()?;
+        }
+        let mut line = String::new();
+        if script.read_line(&mut line)? == 0 {
+            call.run_to_the_end()?;
+            break;
+        }
+        call.line(line.trim())?;
+    }
+    call.epilogue(&caller)
+}
+
+struct Call<'a> {
+    world: &'a World<'a>,
+    engine: Engine,
+    now: Now,
+    /// What is said and what comes after it, each with its end on the clock of `now.mono`.
+    playing: VecDeque<(PromptKey, Duration)>,
+    out: &'a mut dyn Write,
+}
+
+impl Call<'_> {
+    /// One line of the script.
+    fn line(&mut self, line: &str) -> io::Result<()> {
+        if line.is_empty() {
+            return self.until_silent();
+        }
+        let mut words = line.split_whitespace();
+        while let Some(word) = words.next() {
+            match word {
+                _ if self.engine.is_over() || word.starts_with(';') => return Ok(()),
+                "wait" => {
+                    let time = words.next().unwrap_or("1");
+                    let seconds = time.parse().ok().map(Duration::from_secs);
+                    match seconds.or_else(|| duration(time)) {
+                        Some(time) => self.pass(time)?,
+                        None => writeln!(self.out, "\"{time}\" is no time; write wait 5")?,
+                    }
+                }
+                "hangup" | "exit" | "quit" => {
+                    self.tell("caller", "hangs up")?;
+                    self.input(Input::HungUp)?;
+                }
+                keys if keys.chars().all(|c| Digit::from_char(c).is_some()) => {
+                    for digit in keys.chars().filter_map(Digit::from_char) {
+                        self.tell("caller", &format!("presses {digit}"))?;
+                        self.input(Input::Digit(Pressed { digit, source: DigitSource::Event }))?;
+                    }
+                }
+                unknown => writeln!(self.out, "\"{unknown}\" is nothing a caller can do; press a key, wait 5, hangup")?,
+            }
+        }
+        Ok(())
+    }
+
+    fn input(&mut self, input: Input) -> io::Result<()> {
+        let mut inputs = VecDeque::from([input]);
+        while let Some(input) = inputs.pop_front() {
+            for action in self.engine.handle(self.now, input) {
+                match action {
+                    Action::Play(prompts) => self.play(prompts)?,
+                    Action::StopPlaying => self.playing.clear(),
+                    Action::Text(request) => inputs.push_back(Input::TextResult(self.text(&request)?)),
+                    Action::Hangup { cause } => self.tell("system", &format!("hangs up ({cause})"))?,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn play(&mut self, prompts: Vec<PromptKey>) -> io::Result<()> {
+        let mut end = self.now.mono;
+        self.playing.clear();
+        for prompt in prompts {
+            end = end.saturating_add(self.world.tree.length(&prompt));
+            self.playing.push_back((prompt, end));
+        }
+        self.begin_prompt()
+    }
+
+    fn begin_prompt(&mut self) -> io::Result<()> {
+        let Some((prompt, _)) = self.playing.front() else { return Ok(()) };
+        let words = self.world.prompts.find(&prompt.language, &prompt.name).map_or("", |info| info.words.trim());
+        let line = format!("“{}” ({}/{})", words, prompt.language, prompt.name);
+        self.tell("hears", &line)
+    }
+
+    fn text(&mut self, request: &TextRequest) -> io::Result<TextResult> {
+        let result = self.show_text(&request.to, &request.template, &request.language)?;
+        Ok(if result { TextResult::Queued } else { TextResult::Refused("no_value".to_owned()) })
+    }
+
+    fn show_text(&mut self, to: &PhoneNumber, template: &str, language: &Language) -> io::Result<bool> {
+        match self.world.templates.render(template, language, self.world.values) {
+            Ok(text) => {
+                self.tell("gets", &format!("a text to {}: “{text}” ({language}/{template})", to.as_str()))?;
+                Ok(true)
+            }
+            Err(error) => {
+                self.tell("gets", &format!("no text: {error}"))?;
+                Ok(false)
+            }
+        }
+    }
+
+    /// What happens next by itself, and when.
+    fn next_event(&self) -> Option<Duration> {
+        let prompt = self.playing.front().map(|(_, end)| *end);
+        [prompt, self.engine.next_deadline()].into_iter().flatten().min()
+    }
+
+    /// Goes to the next event, if it comes before `limit`, and lets it happen.
+    fn step(&mut self, limit: Duration) -> io::Result<bool> {
+        let Some(at) = self.next_event().filter(|at| *at <= limit) else { return Ok(false) };
+        self.now = self.now.later(at.saturating_sub(self.now.mono));
+        if self.playing.front().is_some_and(|(_, end)| *end <= self.now.mono) {
+            self.playing.pop_front();
+            if self.playing.is_empty() {
+                self.input(Input::PlayEnded)?;
+            } else {
+                self.begin_prompt()?;
+            }
+        } else {
+            self.input(Input::Deadline)?;
+        }
+        Ok(true)
+    }
+
+    fn pass(&mut self, time: Duration) -> io::Result<()> {
+        let until = self.now.mono.saturating_add(time);
+        while !self.engine.is_over() && self.step(until)? {}
+        if !self.engine.is_over() {
+            self.now = self.now.later(until.saturating_sub(self.now.mono));
+        }
+        Ok(())
+    }
+
+    /// Lets what is being said be said to its end; when nothing is, goes to the next deadline.
+    fn until_silent(&mut self) -> io::Result<()> {
+        self.step(Duration::MAX)?;
+        while !self.engine.is_over() && !self.playing.is_empty() {
+            self.step(Duration::MAX)?;
+        }
+        Ok(())
+    }
+
+    fn run_to_the_end(&mut self) -> io::Result<()> {
+        while !self.engine.is_over() && self.step(Duration::MAX)? {}
+        Ok(())
+    }
+
+    fn tell(&mut self, who: &str, what: &str) -> io::Result<()> {
+        let (seconds, tenths) = (self.now.mono.as_secs(), self.now.mono.subsec_millis() / 100);
+        writeln!(self.out, "{:02}:{:02}.{tenths}  {who:<7} {what}", seconds / 60, seconds % 60)
+    }
+
+    /// What became of the call, and the missed-call text.
+    fn epilogue(mut self, caller: &Caller) -> io::Result<Outcome> {
+        let outcome = self.engine.outcome();
+        let missed = self.world.tree.missed_call().filter(|_| outcome.unserved());
+        if let Some(missed) = missed {
+            match caller.number().filter(|number| number.can_text()) {
+                Some(to) => {
+                    let language = self.engine.language().clone();
+                    self.show_text(to, &missed.message, &language)?;
+                }
+                None => self.tell("gets", "no missed-call text: the number is unknown or takes none")?,
+            }
+        }
+        let name = serde_json::to_value(outcome).ok();
+        let name = name.as_ref().and_then(serde_json::Value::as_str).unwrap_or_default();
+        writeln!(self.out, "outcome {name}")?;
+        writeln!(self.out, "path    {}", self.engine.path().join(" > "))?;
+        if !self.engine.digits().is_empty() {
+            writeln!(self.out, "keys    {}", self.engine.digits())?;
+        }
+        Ok(outcome)
+    }
+}
+
+/// The time that `--at` leaves open: `at` if it is given, else `now`.
+pub fn start_time(args: &SimulateArgs, now: Timestamp, zone: &TimeZone) -> Result<Zoned, String> {
+    let at = args.at.as_deref().map_or(Ok(now), |text| parse_at(text, zone))?;
+    Ok(at.to_zoned(zone.clone()))
+}

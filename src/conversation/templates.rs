@@ -1,0 +1,378 @@
+//! The clinic's messages: `messages.toml`, one table per template, one text per language in it.
+//!
+//! ```toml
+//! [greeting]
+//! en = "This is {clinic}. Write to us here; we answer within {response_target}. Reply STOP to opt out."
+//! es = "…"
+//! ```
+//!
+//! A variable stands in braces; a brace itself is written twice. A text with a variable that has no value is refused,
+//! never sent with a gap.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::path::Path;
+
+use crate::model::toml_file::{Reader, Value, closest};
+use crate::model::{Language, Problem, Problems};
+
+/// More SMS segments than so many cost money and arrive out of order on some phones.
+const MOST_SEGMENTS: usize = 3;
+
+/// The longest text that Twilio and its like take.
+const MOST_CHARACTERS: usize = 1_600;
+
+/// How long a variable's value is taken to be when a template's length is judged.
+const TYPICAL_VALUE: usize = 16;
+
+/// What a text may mention.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Variable {
+    /// `{clinic}`: the clinic's name.
+    Clinic,
+    /// `{first_name}`: the patient's, where it is known.
+    FirstName,
+    /// `{response_target}`: how soon the clinic answers.
+    ResponseTarget,
+    /// `{hours}`: when the clinic is open.
+    Hours,
+    /// `{number}`: the clinic's telephone number.
+    Number,
+}
+
+impl Variable {
+    /// All of them.
+    pub const ALL: [Variable; 5] =
+        [Variable::Clinic, Variable::FirstName, Variable::ResponseTarget, Variable::Hours, Variable::Number];
+
+    /// Its name between the braces.
+    pub fn name(self) -> &'static str {
+        match self {
+            Variable::Clinic => "clinic",
+            Variable::FirstName => "first_name",
+            Variable::ResponseTarget => "response_target",
+            Variable::Hours => "hours",
+            Variable::Number => "number",
+        }
+    }
+}
+
+impl fmt::Display for Variable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{{{}}}", self.name())
+    }
+}
+
+/// What is known when a text is written.
+pub type Values = BTreeMap<Variable, String>;
+
+/// Why a text cannot be written.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TemplateError {
+    /// There is no such template.
+    #[error("there is no message \"{0}\"; write it in messages.toml")]
+    Unknown(String),
+    /// A variable has no value, or a blank one.
+    #[error("message \"{template}\" needs {variable}, which has no value; give it one or take it out of the message")]
+    NoValue {
+        /// The template.
+        template: String,
+        /// What is missing.
+        variable: Variable,
+    },
+}
+
+/// All messages of the clinic.
+#[derive(Clone, Debug)]
+pub struct Templates {
+    language: Language,
+    texts: BTreeMap<String, BTreeMap<Language, Vec<Part>>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Part {
+    Words(String),
+    Variable(Variable),
+}
+
+impl Templates {
+    /// Reads and checks the file. Every template must be written in the clinic's `language`.
+    pub fn load(file: &Path, language: &Language) -> Result<(Templates, Vec<Problem>), Problems> {
+        let text = std::fs::read_to_string(file).map_err(|error| {
+            let cure = "create the file, or name another in `messages` of threadline.toml";
+            Problems(vec![Problem::of_file(file, format!("cannot be read: {error}"), cure)])
+        })?;
+        Templates::parse(file, &text, language)
+    }
+
+    /// As [`Templates::load`], with the text in hand; `file` is only named in problems.
+    pub fn parse(file: &Path, text: &str, language: &Language) -> Result<(Templates, Vec<Problem>), Problems> {
+        let reader = Reader::new(file, text);
+        let document = reader.document()?;
+        let mut texts = BTreeMap::new();
+        for entry in reader.root(&document).entries() {
+            let Some(table) = entry.table() else { continue };
+            let written: BTreeMap<_, _> = table.entries().iter().filter_map(translation).collect();
+            if !table.entries().iter().any(|text| text.key() == language.as_str()) {
+                let message = format!("message \"{}\" is not written in `{language}`", entry.key());
+                reader.error(entry.key_span(), message, format!("write {language} = \"…\""));
+            }
+            texts.insert(entry.key().to_owned(), written);
+        }
+        let warnings = reader.finish()?;
+        Ok((Templates { language: language.clone(), texts }, warnings))
+    }
+
+    /// Each template with the languages that it is written in.
+    pub fn names(&self) -> BTreeMap<String, BTreeSet<Language>> {
+        self.texts.iter().map(|(name, texts)| (name.clone(), texts.keys().cloned().collect())).collect()
+    }
+
+    /// The variables that a template mentions in any language.
+    pub fn variables(&self, template: &str) -> BTreeSet<Variable> {
+        let parts = self.texts.get(template).into_iter().flat_map(BTreeMap::values).flatten();
+        let variable = |part: &Part| match part {
+            Part::Variable(variable) => Some(*variable),
+            Part::Words(_) => None,
+        };
+        parts.filter_map(variable).collect()
+    }
+
+    /// The text of `template` in `language`, or in the clinic's where it is not written in that one.
+    pub fn render(&self, template: &str, language: &Language, values: &Values) -> Result<String, TemplateError> {
+        let unknown = || TemplateError::Unknown(template.to_owned());
+        let texts = self.texts.get(template).ok_or_else(unknown)?;
+        let parts = texts.get(language).or_else(|| texts.get(&self.language)).ok_or_else(unknown)?;
+        let mut text = String::new();
+        for part in parts {
+            match part {
+                Part::Words(words) => text.push_str(words),
+                Part::Variable(variable) => {
+                    let value = values.get(variable).map(|value| value.trim()).filter(|value| !value.is_empty());
+                    let no_value = || TemplateError::NoValue { template: template.to_owned(), variable: *variable };
+                    text.push_str(value.ok_or_else(no_value)?);
+                }
+            }
+        }
+        Ok(text)
+    }
+}
+
+/// `en = "…"`
+fn translation(entry: &Value<'_>) -> Option<(Language, Vec<Part>)> {
+    let language = Language::parse(entry.key());
+    if let Err(error) = &language {
+        entry.reader().error(entry.key_span(), error.to_string(), "write one line for each language: en = \"…\"");
+    }
+    let parts = parts(entry.words()?, entry)?;
+    judge_length(&parts, entry);
+    Some((language.ok()?, parts))
+}
+
+/// Takes a text apart. What is wrong with it is reported at `entry`.
+fn parts(text: &str, entry: &Value<'_>) -> Option<Vec<Part>> {
+    let mut parts = Vec::new();
+    let mut words = String::new();
+    let mut fine = true;
+    let mut rest = text;
+    while let Some(at) = rest.find(['{', '}']) {
+        words.push_str(&rest[..at]);
+        rest = &rest[at..];
+        if rest.starts_with("{{") || rest.starts_with("}}") {
+            words.push_str(&rest[..1]);
+            rest = &rest[2..];
+            continue;
+        }
+        let Some(end) = rest.find('}').filter(|_| rest.starts_with('{')) else {
+            entry.error("a brace without its partner", "write {clinic} for a variable, and a brace itself twice: {{");
+            return None;
+        };
+        let name = &rest[1..end];
+        rest = &rest[end + 1..];
+        match Variable::ALL.into_iter().find(|variable| variable.name() == name) {
+            Some(variable) => {
+                parts.push(Part::Words(std::mem::take(&mut words)));
+                parts.push(Part::Variable(variable));
+            }
+            None => {
+                fine = false;
+                let cure = match closest(name, Variable::ALL.into_iter().map(Variable::name)) {
+                    Some(known) => format!("did you mean {{{known}}}?"),
+                    None => {
+                        let known: Vec<_> = Variable::ALL.iter().map(ToString::to_string).collect();
+                        format!("known variables: {}", known.join(", "))
+                    }
+                };
+                entry.error(format!("there is no variable {{{name}}}"), cure);
+            }
+        }
+    }
+    words.push_str(rest);
+    parts.push(Part::Words(words));
+    parts.retain(|part| !matches!(part, Part::Words(words) if words.is_empty()));
+    fine.then_some(parts)
+}
+
+/// A text may be long, but not by accident: one typographic quote more than doubles its price.
+fn judge_length(parts: &[Part], entry: &Value<'_>) {
+    let typical: String = parts
+        .iter()
+        .map(|part| match part {
+            Part::Words(words) => words.clone(),
+            Part::Variable(_) => "x".repeat(TYPICAL_VALUE),
+        })
+        .collect();
+    if typical.chars().count() > MOST_CHARACTERS {
+        entry.error("the text is too long to be sent", format!("write {MOST_CHARACTERS} characters at most"));
+        return;
+    }
+    let Segments { encoding, segments, .. } = segments(&typical);
+    let unusual: BTreeSet<char> = typical.chars().filter(|c| septets(*c).is_none()).collect();
+    // One or two such characters are a typographic accident; more are a language that is written so.
+    if encoding == Encoding::Ucs2 && unusual.len() <= 2 && segments > 1 {
+        let unusual: String = unusual.into_iter().collect();
+        let message = format!("“{unusual}” makes this text cost {segments} segments");
+        entry.reader().warning(entry.span(), message, "write it with plain characters (' \" - ...)");
+    } else if segments > MOST_SEGMENTS {
+        let message = format!("this text is about {segments} segments long");
+        entry.reader().warning(entry.span(), message, format!("shorten it to {MOST_SEGMENTS} segments at most"));
+    }
+}
+
+/// How a text is written on the air.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    /// The GSM 7-bit alphabet (3GPP TS 23.038 section 6.2.1).
+    Gsm7,
+    /// UCS-2, for everything else.
+    Ucs2,
+}
+
+/// What a text costs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Segments {
+    /// How it is written.
+    pub encoding: Encoding,
+    /// Septets, or UTF-16 units.
+    pub units: usize,
+    /// SMS that it is sent as; at least one.
+    pub segments: usize,
+}
+
+/// Counts what a text costs: 160 septets or 70 UTF-16 units fit one SMS, 153 or 67 each of several; a character is
+/// never divided (3GPP TS 23.040 section 9.2.3.24.1).
+pub fn segments(text: &str) -> Segments {
+    let gsm: Option<Vec<usize>> = text.chars().map(septets).collect();
+    let (encoding, costs, alone, each) = match gsm {
+        Some(costs) => (Encoding::Gsm7, costs, 160, 153),
+        None => (Encoding::Ucs2, text.chars().map(char::len_utf16).collect(), 70, 67),
+    };
+    let units = costs.iter().sum();
+    let mut segments = 1;
+    if units > alone {
+        let mut used = 0;
+        for cost in costs {
+            if used + cost > each {
+                segments += 1;
+                used = 0;
+            }
+            used += cost;
+        }
+    }
+    Segments { encoding, units, segments }
+}
+
+/// How many septets a character takes in the GSM 7-bit alphabet; none if it has no place there.
+fn septets(c: char) -> Option<usize> {
+    const BASIC: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?\
+                         ¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà";
+    const EXTENDED: &str = "\u{c}^{}\\[~]|€";
+    if BASIC.contains(c) {
+        Some(1)
+    } else if EXTENDED.contains(c) {
+        Some(2)
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<(Templates, Vec<Problem>), Problems> {
+        Templates::parse(Path::new("messages.toml"), text, &Language::default())
+    }
+
+    fn values(pairs: &[(Variable, &str)]) -> Values {
+        pairs.iter().map(|(variable, value)| (*variable, (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn a_text_is_filled_in_and_falls_back_to_the_clinics_language() {
+        let (templates, warnings) =
+            parse("[greeting]\nen = \"Hi {first_name}, {clinic} here {{24h}}\"\nes = \"Hola {clinic}\"\n").unwrap();
+        assert_eq!(warnings, []);
+        let values = values(&[(Variable::Clinic, "Riverside"), (Variable::FirstName, "Ana")]);
+        let render = |tag: &str| templates.render("greeting", &Language::parse(tag).unwrap(), &values).unwrap();
+        assert_eq!(render("en"), "Hi Ana, Riverside here {24h}");
+        assert_eq!(render("es"), "Hola Riverside");
+        assert_eq!(render("fr"), render("en"));
+        assert_eq!(templates.variables("greeting"), [Variable::Clinic, Variable::FirstName].into());
+    }
+
+    #[test]
+    fn a_text_with_a_gap_is_refused() {
+        let (templates, _) = parse("[greeting]\nen = \"Hi {first_name}\"\n").unwrap();
+        let en = Language::default();
+        for values in [values(&[]), values(&[(Variable::FirstName, " ")])] {
+            let error = templates.render("greeting", &en, &values).unwrap_err();
+            let expected = TemplateError::NoValue { template: "greeting".to_owned(), variable: Variable::FirstName };
+            assert_eq!(error, expected);
+        }
+        assert_eq!(templates.render("x", &en, &values(&[])), Err(TemplateError::Unknown("x".to_owned())));
+    }
+
+    #[test]
+    fn all_mistakes_are_reported_with_their_lines() {
+        let text =
+            "[greeting]\nen = \"{clinc} {weather}\"\n[late]\nes = \"x\"\n[odd]\nen = \"a } b\"\nenglish_us = \"x\"\n";
+        let shown = parse(text).unwrap_err().to_string();
+        for expected in [
+            "messages.toml:2:6: error: there is no variable {clinc}\n",
+            "did you mean {clinic}?",
+            "there is no variable {weather}\n",
+            "messages.toml:3:2: error: message \"late\" is not written in `en`",
+            "messages.toml:6:6: error: a brace without its partner",
+            "messages.toml:7:1: error: “english_us” is not a language",
+        ] {
+            assert!(shown.contains(expected), "{expected} in:\n{shown}");
+        }
+    }
+
+    #[test]
+    fn segments_are_counted_as_carriers_do() {
+        let count = |text: &str| (segments(text).encoding, segments(text).units, segments(text).segments);
+        assert_eq!(count(""), (Encoding::Gsm7, 0, 1));
+        assert_eq!(count(&"a".repeat(160)), (Encoding::Gsm7, 160, 1));
+        assert_eq!(count(&"a".repeat(161)), (Encoding::Gsm7, 161, 2));
+        assert_eq!(count(&"a".repeat(306)), (Encoding::Gsm7, 306, 2));
+        assert_eq!(count(&"a".repeat(307)), (Encoding::Gsm7, 307, 3));
+        assert_eq!(count("€"), (Encoding::Gsm7, 2, 1));
+        // The euro sign's two septets do not straddle two messages.
+        assert_eq!(count(&format!("{}€{}", "a".repeat(152), "a".repeat(152))).2, 3);
+        assert_eq!(count(&"ж".repeat(70)), (Encoding::Ucs2, 70, 1));
+        assert_eq!(count(&"ж".repeat(71)), (Encoding::Ucs2, 71, 2));
+        assert_eq!(count(&"🙂".repeat(35)), (Encoding::Ucs2, 70, 1));
+        assert_eq!(count(&"🙂".repeat(67)).2, 3);
+    }
+
+    #[test]
+    fn an_accidental_quote_and_a_long_text_are_warned_of() {
+        let warned = |text: &str| parse(&format!("[greeting]\nen = \"{text}\"\n")).unwrap().1;
+        assert_eq!(warned(&format!("{}’s", "a".repeat(60))), []);
+        assert!(warned(&format!("{}’s", "a".repeat(100)))[0].message.contains('’'));
+        assert!(warned(&"a".repeat(500))[0].message.contains("4 segments"));
+        assert!(parse(&format!("[greeting]\nen = \"{}\"\n", "a".repeat(1_601))).is_err());
+    }
+}

@@ -1,0 +1,421 @@
+//! A text and all that belongs to it, in one transaction each: the text that a caller asked for, the missed-call text,
+//! a text that came in.
+//!
+//! The functions take a [`Tx`] and run inside [`crate::store::Store::write`]. Running one twice for the same call or
+//! the same gateway's id writes once.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::conversation::consent::{Purpose, Refusal, may_text};
+use crate::conversation::keywords::{self, Keyword};
+use crate::conversation::missed_call::{self, Facts, NotOwed};
+use crate::conversation::threading::{self, Place, REOPEN_WITHIN};
+use crate::model::{
+    CallId, Caller, Consent, ConsentMethod, ConsentState, Digit, Language, MessageId, OpenedBy, Outcome, PhoneNumber,
+    Private, ThreadId,
+};
+use crate::store::messages::{MessageKind, NewMessage};
+use crate::store::threads::NewThread;
+use crate::store::{StoreError, Tx, calls, consents, inbound, messages, outbox, threads};
+
+/// One answer to HELP in so long: two machines must not keep each other busy.
+const HELP_AT_MOST_EVERY: Duration = Duration::from_secs(10 * 60);
+
+/// The text that a caller asked for by a key, with the evidence that they did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OfferText {
+    /// The call.
+    pub call: CallId,
+    /// The `text` node: one call may pass several, each sends once.
+    pub node: String,
+    /// The patient's number: the caller's, or the one they keyed in.
+    pub to: PhoneNumber,
+    /// The clinic's number.
+    pub from: PhoneNumber,
+    /// The greeting, with its variables filled in.
+    pub body: Private<String>,
+    /// In which language.
+    pub language: Language,
+    /// What the node says that it is about.
+    pub reason: Option<String>,
+    /// The exact words that the caller heard before the key.
+    pub disclosure: String,
+    /// SHA-256 of the prompts that said them, in order, separated by spaces.
+    pub prompt_sha256: String,
+    /// The key.
+    pub digit: Digit,
+    /// After so long the text is of no use: `settings.sms.expire_after`.
+    pub expire_after: Duration,
+    /// When the key was pressed.
+    pub now: Timestamp,
+}
+
+/// A text that is in the outbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Composed {
+    /// Its thread.
+    pub thread: ThreadId,
+    /// The message.
+    pub message: MessageId,
+}
+
+/// Records consent with its evidence, opens or continues the number's thread, and queues the text.
+///
+/// A key pressed after the offer is consent given anew, also by somebody who said STOP before: it is refused only for
+/// a number that takes no texts.
+pub fn offer_text(tx: &Tx<'_>, offer: &OfferText) -> Result<Result<Composed, Untextable>, StoreError> {
+    let once = format!("offer:{}:{}", offer.call, offer.node);
+    if let Some((thread, message)) = messages::written_once(tx, &once)? {
+        return Ok(Ok(Composed { thread, message }));
+    }
+    if !offer.to.can_text() || offer.to == offer.from {
+        return Ok(Err(Untextable));
+    }
+    let consent = Consent {
+        number: offer.to.clone(),
+        state: ConsentState::Granted,
+        method: ConsentMethod::Keypress,
+        disclosure: Some(offer.disclosure.clone()),
+        prompt_sha256: Some(offer.prompt_sha256.clone()),
+        digit: Some(offer.digit),
+        call: Some(offer.call),
+        message: None,
+        at: offer.now,
+        actor: "caller".into(),
+    };
+    consents::append(tx, &consent)?;
+    let opening = NewThread {
+        id: ThreadId::new(offer.now),
+        number: offer.to.clone(),
+        reason: offer.reason.clone(),
+        language: Some(offer.language.clone()),
+        opened_by: OpenedBy::Call,
+        call: Some(offer.call),
+        at: offer.now,
+    };
+    let thread = into_thread(tx, &opening)?;
+    calls::set_thread(tx, offer.call, thread)?;
+    let message = NewMessage {
+        id: MessageId::new(offer.now),
+        thread,
+        kind: MessageKind::Offer,
+        author: "system".into(),
+        from: offer.from.clone(),
+        to: offer.to.clone(),
+        body: offer.body.clone(),
+        media: Vec::new(),
+        call: Some(offer.call),
+        once: Some(once),
+        at: offer.now,
+    };
+    outbox::enqueue(tx, &message, after(offer.now, offer.expire_after))?;
+    Ok(Ok(Composed { thread, message: message.id }))
+}
+
+/// The number takes no texts, or is the clinic's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("this number takes no texts; ask for a mobile number")]
+pub struct Untextable;
+
+/// The text to a caller who left unserved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MissedCallText {
+    /// The call.
+    pub call: CallId,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// Who called.
+    pub caller: Caller,
+    /// The clinic's number that the text comes from.
+    pub from: PhoneNumber,
+    /// All numbers of the clinic.
+    pub own: Vec<PhoneNumber>,
+    /// The text, with its variables filled in.
+    pub body: Private<String>,
+    /// In which language.
+    pub language: Language,
+    /// `[missed_call] at_most_every`.
+    pub at_most_every: Duration,
+    /// After so long the text is of no use: `settings.sms.expire_after`.
+    pub expire_after: Duration,
+    /// When the call was over.
+    pub now: Timestamp,
+}
+
+/// Queues the missed-call text if its caller is owed one ([`missed_call::owed`]).
+pub fn missed_call_text(tx: &Tx<'_>, text: &MissedCallText) -> Result<Result<Composed, NotOwed>, StoreError> {
+    let once = format!("missed:{}", text.call);
+    if let Some((thread, message)) = messages::written_once(tx, &once)? {
+        return Ok(Ok(Composed { thread, message }));
+    }
+    let number = text.caller.number();
+    let consent = number.map(|number| consents::state(tx, number)).transpose()?.flatten();
+    let last_missed_call =
+        number.map(|number| messages::last_to(tx, number, MessageKind::MissedCall)).transpose()?.flatten();
+    let last_inbound = number.map(|number| messages::last_from(tx, number)).transpose()?.flatten();
+    let owed = missed_call::owed(&Facts {
+        outcome: text.outcome,
+        caller: &text.caller,
+        own: &text.own,
+        consent,
+        last_missed_call,
+        last_inbound,
+        texted_in_call: messages::any_of_call(tx, text.call)?,
+        at_most_every: text.at_most_every,
+        now: text.now,
+    });
+    let number = match owed {
+        Ok(number) if *number != text.from => number,
+        Ok(_) => return Ok(Err(NotOwed::Own)),
+        Err(why) => return Ok(Err(why)),
+    };
+    let opening = NewThread {
+        id: ThreadId::new(text.now),
+        number: number.clone(),
+        reason: None,
+        language: Some(text.language.clone()),
+        opened_by: OpenedBy::MissedCall,
+        call: Some(text.call),
+        at: text.now,
+    };
+    let thread = into_thread(tx, &opening)?;
+    calls::set_thread(tx, text.call, thread)?;
+    let message = NewMessage {
+        id: MessageId::new(text.now),
+        thread,
+        kind: MessageKind::MissedCall,
+        author: "system".into(),
+        from: text.from.clone(),
+        to: number.clone(),
+        body: text.body.clone(),
+        media: Vec::new(),
+        call: Some(text.call),
+        once: Some(once),
+        at: text.now,
+    };
+    outbox::enqueue(tx, &message, after(text.now, text.expire_after))?;
+    Ok(Ok(Composed { thread, message: message.id }))
+}
+
+/// A text that a gateway brought, its origin proven.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TextIn {
+    /// The gateway's name.
+    pub gateway: String,
+    /// Its id of the text: with its name, what a duplicate is known by.
+    pub gateway_id: String,
+    /// Who wrote.
+    pub from: PhoneNumber,
+    /// Which of the clinic's numbers they wrote to.
+    pub to: PhoneNumber,
+    /// What they wrote.
+    pub body: Private<String>,
+    /// Addresses of pictures and the like.
+    pub media: Vec<Private<String>>,
+    /// The keyword that the gateway found and has answered itself (Twilio: `OptOutType`): we obey and stay silent.
+    pub answered: Option<Keyword>,
+    /// What the clinic calls itself in the answer to a keyword.
+    pub clinic: String,
+    /// The clinic's language.
+    pub language: Language,
+    /// After so long an answer is of no use: `settings.sms.expire_after`.
+    pub expire_after: Duration,
+    /// When it came.
+    pub now: Timestamp,
+}
+
+/// What became of a text that came in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Received {
+    /// It was here before: the gateway's retry.
+    Duplicate(MessageId),
+    /// It is in the store.
+    Stored {
+        /// Its thread.
+        thread: ThreadId,
+        /// The message.
+        message: MessageId,
+        /// The keyword that it was, already obeyed: neither people nor automation need act.
+        keyword: Option<Keyword>,
+        /// The answer to the keyword that was queued.
+        reply: Option<MessageId>,
+    },
+}
+
+/// Stores a text and obeys its keyword.
+pub fn receive_text(tx: &Tx<'_>, text: &TextIn) -> Result<Received, StoreError> {
+    if let Some(message) = inbound::known(tx, &text.gateway, &text.gateway_id)? {
+        return Ok(Received::Duplicate(message));
+    }
+    let consent = consents::state(tx, &text.from)?;
+    let keyword = text.answered.or_else(|| Keyword::of(text.body.expose(), consent));
+    let opening = NewThread {
+        id: ThreadId::new(text.now),
+        number: text.from.clone(),
+        reason: None,
+        language: None,
+        opened_by: OpenedBy::Text,
+        call: None,
+        at: text.now,
+    };
+    let thread = match keyword {
+        Some(_) => beside_thread(tx, &opening)?,
+        None => into_thread(tx, &opening)?,
+    };
+    let message = NewMessage {
+        id: MessageId::new(text.now),
+        thread,
+        kind: MessageKind::Chat,
+        author: "patient".into(),
+        from: text.from.clone(),
+        to: text.to.clone(),
+        body: text.body.clone(),
+        media: text.media.clone(),
+        call: None,
+        once: None,
+        at: text.now,
+    };
+    inbound::store(tx, &message, &text.gateway, &text.gateway_id)?;
+    let reply = match keyword {
+        Some(keyword) => obey(tx, text, keyword, consent, &message)?,
+        None => {
+            // Whoever texts first may be answered. After STOP it takes a START.
+            if may_text(consent, Purpose::Conversation) == Err(Refusal::NoConsent) {
+                agree(tx, text, ConsentState::Granted, message.id)?;
+            }
+            None
+        }
+    };
+    Ok(Received::Stored { thread, message: message.id, keyword, reply })
+}
+
+/// Does what a keyword says; the answer that was queued, if one is due.
+fn obey(
+    tx: &Tx<'_>,
+    text: &TextIn,
+    keyword: Keyword,
+    consent: Option<ConsentState>,
+    message: &NewMessage,
+) -> Result<Option<MessageId>, StoreError> {
+    let (kind, due) = match keyword {
+        Keyword::Stop => {
+            outbox::cancel_for(tx, &text.from, text.now)?;
+            let news = consent != Some(ConsentState::Revoked);
+            if news {
+                agree(tx, text, ConsentState::Revoked, message.id)?;
+            }
+            (MessageKind::StopReply, news)
+        }
+        Keyword::Start => {
+            let news = consent != Some(ConsentState::Granted);
+            if news {
+                agree(tx, text, ConsentState::Granted, message.id)?;
+            }
+            (MessageKind::StartReply, news)
+        }
+        Keyword::Help => {
+            let last = messages::last_to(tx, &text.from, MessageKind::HelpReply)?;
+            (MessageKind::HelpReply, last.is_none_or(|at| after(at, HELP_AT_MOST_EVERY) <= text.now))
+        }
+    };
+    if !due || text.answered.is_some() {
+        return Ok(None);
+    }
+    let reply = NewMessage {
+        id: MessageId::new(text.now),
+        thread: message.thread,
+        kind,
+        author: "system".into(),
+        from: text.to.clone(),
+        to: text.from.clone(),
+        body: keywords::reply(keyword, &text.clinic, &text.language).into(),
+        media: Vec::new(),
+        call: None,
+        once: Some(format!("reply:{}", message.id)),
+        at: text.now,
+    };
+    outbox::enqueue(tx, &reply, after(text.now, text.expire_after))?;
+    Ok(Some(reply.id))
+}
+
+/// Records what a text says of its writer's consent.
+fn agree(tx: &Tx<'_>, text: &TextIn, state: ConsentState, message: MessageId) -> Result<(), StoreError> {
+    let consent = Consent {
+        number: text.from.clone(),
+        state,
+        method: ConsentMethod::Text,
+        disclosure: None,
+        prompt_sha256: None,
+        digit: None,
+        call: None,
+        message: Some(message),
+        at: text.now,
+        actor: "patient".into(),
+    };
+    consents::append(tx, &consent)
+}
+
+/// The gateway says that a number has opted out there: our record follows, and nothing more is tried.
+pub fn opted_out_at_gateway(
+    tx: &Tx<'_>,
+    gateway: &str,
+    number: &PhoneNumber,
+    message: Option<MessageId>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    outbox::cancel_for(tx, number, now)?;
+    if consents::state(tx, number)? == Some(ConsentState::Revoked) {
+        return Ok(());
+    }
+    let consent = Consent {
+        number: number.clone(),
+        state: ConsentState::Revoked,
+        method: ConsentMethod::Gateway,
+        disclosure: None,
+        prompt_sha256: None,
+        digit: None,
+        call: None,
+        message,
+        at: now,
+        actor: format!("gateway:{gateway}"),
+    };
+    consents::append(tx, &consent)
+}
+
+/// The open thread that the next text goes into: opened, reopened or continued.
+fn into_thread(tx: &Tx<'_>, opening: &NewThread) -> Result<ThreadId, StoreError> {
+    let latest = threads::latest(tx, &opening.number)?;
+    match threading::place(latest, REOPEN_WITHIN, opening.at) {
+        Place::Continue(thread) => {
+            threads::touch(tx, thread, opening.at)?;
+            Ok(thread)
+        }
+        Place::Reopen(thread) => {
+            threads::reopen(tx, thread, "system", opening.at)?;
+            Ok(thread)
+        }
+        Place::New => {
+            threads::open(tx, opening)?;
+            Ok(opening.id)
+        }
+    }
+}
+
+/// The thread where a keyword is kept: the newest one as it stands, or a closed one of its own. Nobody need read it.
+fn beside_thread(tx: &Tx<'_>, opening: &NewThread) -> Result<ThreadId, StoreError> {
+    if let Some(latest) = threads::latest(tx, &opening.number)? {
+        return Ok(latest.id);
+    }
+    threads::open(tx, opening)?;
+    threads::close(tx, opening.id, "keyword", "system", opening.at)?;
+    Ok(opening.id)
+}
+
+fn after(at: Timestamp, span: Duration) -> Timestamp {
+    SignedDuration::try_from(span).ok().and_then(|span| at.checked_add(span).ok()).unwrap_or(Timestamp::MAX)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,3 @@
+//! The use cases against a real database.
+
+use super::*;

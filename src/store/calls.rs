@@ -1,0 +1,141 @@
+//! Calls: a row when one comes in, filled when it is over.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::column::{At, Json, Word};
+use super::{StoreError, Tx};
+use crate::events::Event;
+use crate::model::{CallEnd, CallId, CallStart, Caller, Outcome, PhoneNumber, Private, ThreadId};
+
+/// Writes the row of a call that has come in. One whose end was written first keeps its end.
+pub fn start(tx: &Tx<'_>, call: &CallStart) -> Result<(), StoreError> {
+    let diversion: Vec<&str> = call.diversion.iter().map(|name| name.expose().as_str()).collect();
+    tx.prepare_cached(
+        "INSERT INTO calls (id, direction, trunk, caller, callee, diversion, sip_call_id, started_at)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+         ON CONFLICT (id) DO UPDATE SET direction = excluded.direction, trunk = excluded.trunk,
+             caller = excluded.caller, callee = excluded.callee, diversion = excluded.diversion,
+             sip_call_id = excluded.sip_call_id, started_at = excluded.started_at",
+    )?
+    .execute(params![
+        call.id,
+        Word(call.direction),
+        call.trunk,
+        call.from,
+        call.to,
+        Json(diversion),
+        call.sip_call_id,
+        At(call.at),
+    ])?;
+    tx.announce(Event::Call(call.id));
+    Ok(())
+}
+
+/// Writes how a call ended. A call whose start could not be recorded gets its row now, without what only the start knew.
+pub fn end(tx: &Tx<'_>, call: &CallEnd) -> Result<(), StoreError> {
+    let quality = call.quality;
+    tx.prepare_cached(
+        "INSERT INTO calls (id, answered_at, ended_at, path, digits, language, outcome, ended_by, cause, waited_ms,
+             thread, sent, received, lost, remote_lost, jitter_ms, round_trip_ms, mos)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+         ON CONFLICT (id) DO UPDATE SET answered_at = excluded.answered_at, ended_at = excluded.ended_at,
+             path = excluded.path, digits = excluded.digits, language = excluded.language, outcome = excluded.outcome,
+             ended_by = excluded.ended_by, cause = excluded.cause, waited_ms = excluded.waited_ms,
+             thread = coalesce(excluded.thread, thread), sent = excluded.sent, received = excluded.received,
+             lost = excluded.lost, remote_lost = excluded.remote_lost, jitter_ms = excluded.jitter_ms,
+             round_trip_ms = excluded.round_trip_ms, mos = excluded.mos",
+    )?
+    .execute(params![
+        call.id,
+        call.answered_at.map(At),
+        At(call.at),
+        Json(&call.path),
+        call.digits,
+        call.language,
+        Word(call.outcome),
+        Word(call.ended_by),
+        call.cause,
+        millis(call.waited),
+        call.thread,
+        quality.map(|q| count(q.sent)),
+        quality.map(|q| count(q.received)),
+        quality.map(|q| count(q.lost)),
+        quality.map(|q| count(q.remote_lost)),
+        quality.map(|q| q.jitter_ms),
+        quality.and_then(|q| q.round_trip_ms),
+        quality.and_then(|q| q.mos),
+    ])?;
+    tx.announce(Event::Call(call.id));
+    Ok(())
+}
+
+/// Notes the thread that a call opened or continued, at once: the call's end may never be written.
+pub fn set_thread(tx: &Tx<'_>, call: CallId, thread: ThreadId) -> Result<(), StoreError> {
+    tx.prepare_cached("UPDATE calls SET thread = ? WHERE id = ?")?.execute(params![thread, call])?;
+    Ok(())
+}
+
+/// A call that was running when the daemon stopped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interrupted {
+    /// Which.
+    pub call: CallId,
+    /// Who was calling.
+    pub from: Caller,
+    /// Which of the clinic's numbers they had dialled.
+    pub to: Option<PhoneNumber>,
+    /// When it had come in.
+    pub started_at: Option<Timestamp>,
+    /// The thread that it had opened or continued: then its caller has got their text.
+    pub thread: Option<ThreadId>,
+}
+
+/// For the start of the daemon, before the first call: ends every call that has no end as [`Outcome::Interrupted`],
+/// and says which they were, oldest first, since their callers may be owed a text.
+pub fn interrupt_unfinished(tx: &Tx<'_>, at: Timestamp) -> Result<Vec<Interrupted>, StoreError> {
+    let found = tx
+        .prepare("SELECT id, caller, callee, started_at, thread FROM calls WHERE ended_at IS NULL ORDER BY id")?
+        .query_map([], |row| {
+            Ok(Interrupted {
+                call: row.get(0)?,
+                from: row.get::<_, Option<Caller>>(1)?.unwrap_or(Caller::Anonymous),
+                to: row.get(2)?,
+                started_at: row.get::<_, Option<At>>(3)?.map(|at| at.0),
+                thread: row.get(4)?,
+            })
+        })?
+        .collect::<Result<Vec<_>, _>>()?;
+    tx.execute(
+        "UPDATE calls SET ended_at = ?, outcome = ?, ended_by = 'system', cause = 'restart' WHERE ended_at IS NULL",
+        params![At(at), Word(Outcome::Interrupted)],
+    )?;
+    found.iter().for_each(|call| tx.announce(Event::Call(call.call)));
+    Ok(found)
+}
+
+/// What became of a call; `None` while it runs or if it is not known.
+pub fn outcome(conn: &Connection, call: CallId) -> Result<Option<Outcome>, StoreError> {
+    let found: Option<Option<Word<Outcome>>> = conn
+        .prepare_cached("SELECT outcome FROM calls WHERE id = ?")?
+        .query_row([call], |row| row.get(0))
+        .optional()?;
+    Ok(found.flatten().map(|word| word.0))
+}
+
+/// The caller's name as it was recorded, for a call's page.
+pub fn caller(conn: &Connection, call: CallId) -> Result<Option<Private<String>>, StoreError> {
+    let found: Option<Option<String>> =
+        conn.prepare_cached("SELECT caller FROM calls WHERE id = ?")?.query_row([call], |row| row.get(0)).optional()?;
+    Ok(found.flatten().map(Private::new))
+}
+
+fn millis(length: Duration) -> i64 {
+    i64::try_from(length.as_millis()).unwrap_or(i64::MAX)
+}
+
+fn count(packets: u64) -> i64 {
+    i64::try_from(packets).unwrap_or(i64::MAX)
+}

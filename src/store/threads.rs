@@ -1,0 +1,115 @@
+//! Text threads: at most one open for each number.
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, params};
+use serde_json::json;
+
+use super::audit::{self, Entry};
+use super::column::{At, Word};
+use super::{StoreError, Tx};
+use crate::events::Event;
+use crate::model::{CallId, Language, LatestThread, OpenedBy, PhoneNumber, ThreadId};
+
+/// A thread to be opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewThread {
+    /// Its id.
+    pub id: ThreadId,
+    /// With whom.
+    pub number: PhoneNumber,
+    /// About what: the `reason` of the `text` node.
+    pub reason: Option<String>,
+    /// In which language.
+    pub language: Option<Language>,
+    /// What opened it.
+    pub opened_by: OpenedBy,
+    /// The call that opened it.
+    pub call: Option<CallId>,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// The open thread of `number`, or else the one closed last.
+pub fn latest(conn: &Connection, number: &PhoneNumber) -> Result<Option<LatestThread>, StoreError> {
+    let found = conn
+        .prepare_cached(
+            "SELECT id, state, closed_at FROM threads WHERE number = ?
+             ORDER BY state <> 'closed' DESC, active_at DESC, id DESC LIMIT 1",
+        )?
+        .query_row([number], |row| {
+            Ok(LatestThread {
+                id: row.get(0)?,
+                state: row.get::<_, Word<_>>(1)?.0,
+                closed_at: row.get::<_, Option<At>>(2)?.map(|at| at.0),
+            })
+        })
+        .optional()?;
+    Ok(found)
+}
+
+/// Opens a thread. Fails if the number has an open one.
+pub fn open(tx: &Tx<'_>, thread: &NewThread) -> Result<(), StoreError> {
+    tx.prepare_cached(
+        "INSERT INTO threads (id, number, state, reason, language, opened_by, call, opened_at, active_at)
+         VALUES (?1, ?2, 'open', ?3, ?4, ?5, ?6, ?7, ?7)",
+    )?
+    .execute(params![
+        thread.id,
+        thread.number,
+        thread.reason,
+        thread.language,
+        Word(thread.opened_by),
+        thread.call,
+        At(thread.at),
+    ])?;
+    let detail = json!({ "opened_by": thread.opened_by, "call": thread.call, "reason": thread.reason });
+    record(tx, thread.id, "thread.opened", "system", detail, thread.at)
+}
+
+/// Notes that something happened in a thread. One that was snoozed is open again.
+pub fn touch(tx: &Tx<'_>, thread: ThreadId, at: Timestamp) -> Result<(), StoreError> {
+    tx.prepare_cached(
+        "UPDATE threads SET active_at = max(active_at, ?2),
+             state = CASE state WHEN 'snoozed' THEN 'open' ELSE state END WHERE id = ?1",
+    )?
+    .execute(params![thread, At(at)])?;
+    tx.announce(Event::Thread(thread));
+    Ok(())
+}
+
+/// Opens a closed thread again.
+pub fn reopen(tx: &Tx<'_>, thread: ThreadId, actor: &str, at: Timestamp) -> Result<(), StoreError> {
+    tx.prepare_cached(
+        "UPDATE threads SET state = 'open', closed_at = NULL, resolution = NULL, active_at = max(active_at, ?2)
+         WHERE id = ?1",
+    )?
+    .execute(params![thread, At(at)])?;
+    record(tx, thread, "thread.reopened", actor, json!({}), at)
+}
+
+/// Closes a thread, with a word on how it was resolved. Closing a closed one changes nothing.
+pub fn close(tx: &Tx<'_>, thread: ThreadId, resolution: &str, actor: &str, at: Timestamp) -> Result<(), StoreError> {
+    let closed = tx
+        .prepare_cached(
+            "UPDATE threads SET state = 'closed', closed_at = ?2, resolution = ?3, active_at = max(active_at, ?2)
+             WHERE id = ?1 AND state <> 'closed'",
+        )?
+        .execute(params![thread, At(at), resolution])?;
+    if closed == 0 {
+        return Ok(());
+    }
+    record(tx, thread, "thread.closed", actor, json!({ "resolution": resolution }), at)
+}
+
+fn record(
+    tx: &Tx<'_>,
+    thread: ThreadId,
+    action: &str,
+    actor: &str,
+    detail: serde_json::Value,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    audit::append(tx, Entry { at, actor, action, subject: &format!("thread:{thread}"), detail })?;
+    tx.announce(Event::Thread(thread));
+    Ok(())
+}

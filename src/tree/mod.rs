@@ -1,0 +1,323 @@
+//! The phone tree: what a caller can hear and choose, as the clinic's admin writes it in `phone-tree.toml`.
+//!
+//! The file goes through `compile` (the names, their targets, every prompt and message known; the fields of each kind
+//! are in `file`) and `lint` (works, but probably not as meant). What comes out is a [`Tree`]: nothing in it can
+//! dangle, so the engine in `ivr/` needs no error path. `hours` answers whether the clinic is open.
+
+mod compile;
+mod file;
+mod hours;
+mod lint;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+
+use crate::model::{Country, Digit, Language, Problem, Problems, PromptCatalog, PromptKey};
+
+pub use hours::{Days, Hours, Minute, Opening, Status};
+
+/// What the tree is checked against: the clinic, its prompts and its messages.
+#[derive(Clone, Debug)]
+pub struct Context<'a> {
+    /// The zone of the opening hours.
+    pub zone: TimeZone,
+    /// How a mobile number is read that the caller types without `+`.
+    pub country: Country,
+    /// The clinic's language: every prompt and message must exist in it.
+    pub language: Language,
+    /// The prompts that could be loaded.
+    pub prompts: &'a PromptCatalog,
+    /// The messages of `messages.toml` and the languages that each is written in.
+    pub messages: &'a BTreeMap<String, BTreeSet<Language>>,
+    /// Today in the clinic's zone: a holiday before it is probably last year's.
+    pub today: Date,
+}
+
+/// A checked phone tree. A call holds it in an `Arc` from answer to end.
+#[derive(Clone, Debug)]
+pub struct Tree {
+    file: PathBuf,
+    nodes: Vec<Node>,
+    start: NodeId,
+    missed_call: Option<MissedCall>,
+    zone: TimeZone,
+    country: Country,
+    language: Language,
+    spoken: BTreeMap<PromptKey, Duration>,
+}
+
+/// A node's place in its tree. It belongs to the tree that gave it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId(usize);
+
+/// The plain target `hangup`, which every tree has.
+const HANGUP_NODE: NodeId = NodeId(0);
+
+/// One node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Node {
+    /// As in the file: `menu:welcome`. The plain target `hangup` is a node of that name.
+    pub name: String,
+    /// What it does.
+    pub kind: Kind,
+}
+
+/// What a node does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Offers keys.
+    Menu(Menu),
+    /// Says something and goes on.
+    Play(Play),
+    /// Branches by the clinic's opening hours.
+    Hours(HoursNode),
+    /// Sends a text.
+    Text(Text),
+    /// Asks for a mobile number.
+    Number(Number),
+    /// Says goodbye and ends the call.
+    Hangup(Hangup),
+}
+
+/// `[menu.NAME]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Menu {
+    /// The prompts that offer the keys, in order.
+    pub say: Vec<String>,
+    /// What each key does.
+    pub keys: BTreeMap<Digit, Choice>,
+    /// Where a caller goes who presses nothing.
+    pub stay: NodeId,
+    /// How long to wait for a key after the prompts.
+    pub wait: Duration,
+    /// How often the prompts are said again before `stay`.
+    pub repeat: u32,
+    /// Said after a key that offers nothing.
+    pub wrong_key: Vec<String>,
+    /// After so many wrong keys the caller goes to `stay`.
+    pub wrong_keys: u32,
+}
+
+/// What a menu's key does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Choice {
+    /// Where it leads.
+    pub to: NodeId,
+    /// The language that it switches to.
+    pub language: Option<Language>,
+}
+
+/// `[play.NAME]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Play {
+    /// The prompts, in order.
+    pub say: Vec<String>,
+    /// Where it goes on.
+    pub then: NodeId,
+}
+
+/// `[hours.NAME]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HoursNode {
+    /// When the clinic is open.
+    pub hours: Hours,
+    /// Where to go inside an opening.
+    pub when_open: NodeId,
+    /// Where to go outside of them.
+    pub when_closed: NodeId,
+    /// Where to go on a day of `closed`; `when_closed` unless the file says otherwise.
+    pub when_holiday: NodeId,
+}
+
+/// `[text.NAME]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Text {
+    /// Said while the text is on its way.
+    pub say: Vec<String>,
+    /// The template's name in `messages.toml`.
+    pub message: String,
+    /// What the thread is about.
+    pub reason: Option<String>,
+    /// Where it goes on.
+    pub then: NodeId,
+    /// Where to go when no text can be sent (opted out, the store is full); `then` unless the file says otherwise.
+    pub when_refused: Option<NodeId>,
+    /// The `number` node that asks a caller for a mobile number whose own takes no texts.
+    pub ask: Option<NodeId>,
+}
+
+/// `[number.NAME]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Number {
+    /// Asks for the number.
+    pub say: Vec<String>,
+    /// Said before the digits are read back: "you typed".
+    pub read_back: Vec<String>,
+    /// Said after the digits: "if that is right, press 1; to type it again, press 2".
+    pub confirm: Vec<String>,
+    /// Said when the digits are no number that takes texts.
+    pub invalid: Vec<String>,
+    /// Fewest digits.
+    pub min_digits: usize,
+    /// Most digits; the last of them ends the entry without `#`.
+    pub max_digits: usize,
+    /// How long to wait for the first digit, and for 1 or 2, after the prompts.
+    pub wait: Duration,
+    /// How long a pause between digits ends the entry.
+    pub between_digits: Duration,
+    /// How often the caller is asked again before `when_unanswered`.
+    pub repeat: u32,
+    /// Where it goes on with the confirmed number; back to the text that asked when that is what led here.
+    pub then: Option<NodeId>,
+    /// Where a caller goes who gives no number.
+    pub when_unanswered: NodeId,
+}
+
+/// `[hangup.NAME]`, or the plain target `hangup`, which says nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hangup {
+    /// Said before hanging up.
+    pub say: Vec<String>,
+}
+
+/// `[missed_call]`: the text for whoever leaves unserved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MissedCall {
+    /// The template's name in `messages.toml`.
+    pub message: String,
+    /// A number gets it once in so long.
+    pub at_most_every: Duration,
+}
+
+impl Tree {
+    /// Reads and checks the file. Gives the tree with its warnings, or everything that is wrong with it.
+    pub fn load(file: &Path, context: &Context<'_>) -> Result<(Arc<Tree>, Vec<Problem>), Problems> {
+        let text = std::fs::read_to_string(file).map_err(|error| {
+            let cure = "create the file, or name another in `phone_tree` of threadline.toml";
+            Problems(vec![Problem::of_file(file, format!("cannot be read: {error}"), cure)])
+        })?;
+        Tree::parse(file, &text, context)
+    }
+
+    /// As [`Tree::load`], with the text in hand; `file` is only named in problems.
+    pub fn parse(file: &Path, text: &str, context: &Context<'_>) -> Result<(Arc<Tree>, Vec<Problem>), Problems> {
+        let (tree, warnings) = compile::compile(file, text, context)?;
+        Ok((Arc::new(tree), warnings))
+    }
+
+    /// The file that it was read from.
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// Where a call begins.
+    pub fn start(&self) -> NodeId {
+        self.start
+    }
+
+    /// The node at `id`.
+    pub fn node(&self, id: NodeId) -> &Node {
+        // An id is only made by the tree's own compiler, which checks it against the same list.
+        &self.nodes[id.0]
+    }
+
+    /// All nodes with their ids.
+    pub fn nodes(&self) -> impl Iterator<Item = (NodeId, &Node)> {
+        self.nodes.iter().enumerate().map(|(at, node)| (NodeId(at), node))
+    }
+
+    /// The text for whoever leaves unserved, if there is one.
+    pub fn missed_call(&self) -> Option<&MissedCall> {
+        self.missed_call.as_ref()
+    }
+
+    /// The zone of its opening hours.
+    pub fn zone(&self) -> &TimeZone {
+        &self.zone
+    }
+
+    /// How a number is read that a caller types.
+    pub fn country(&self) -> Country {
+        self.country
+    }
+
+    /// The clinic's language.
+    pub fn language(&self) -> &Language {
+        &self.language
+    }
+
+    /// The prompt `name` in `language`, or in the clinic's language where it was not recorded in that one.
+    pub fn prompt(&self, language: &Language, name: &str) -> PromptKey {
+        let key = PromptKey { language: language.clone(), name: name.to_owned() };
+        if self.spoken.contains_key(&key) { key } else { PromptKey { language: self.language.clone(), ..key } }
+    }
+
+    /// How long a prompt plays; zero for one that the tree does not use.
+    pub fn length(&self, prompt: &PromptKey) -> Duration {
+        self.spoken.get(prompt).copied().unwrap_or_default()
+    }
+
+    /// Every prompt that the tree can say, with the nodes that say it.
+    pub fn prompts_used(&self) -> BTreeMap<&str, Vec<&str>> {
+        let mut used: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for node in &self.nodes {
+            for prompt in node.kind.prompts() {
+                let nodes = used.entry(prompt).or_default();
+                if nodes.last() != Some(&node.name.as_str()) {
+                    nodes.push(&node.name);
+                }
+            }
+        }
+        used
+    }
+
+    /// Every message that the tree can send.
+    pub fn messages_used(&self) -> BTreeSet<&str> {
+        let texts = self.nodes.iter().filter_map(|node| match &node.kind {
+            Kind::Text(text) => Some(text.message.as_str()),
+            _ => None,
+        });
+        texts.chain(self.missed_call.as_ref().map(|missed| missed.message.as_str())).collect()
+    }
+}
+
+/// The prompts that read a number back: `digit_0` … `digit_9`.
+pub fn digit_prompt(digit: char) -> String {
+    format!("digit_{digit}")
+}
+
+impl Kind {
+    /// Every prompt that the node can say; a `number` node also reads digits.
+    pub fn prompts(&self) -> Vec<&str> {
+        let lists: Vec<&Vec<String>> = match self {
+            Kind::Menu(menu) => vec![&menu.say, &menu.wrong_key],
+            Kind::Play(play) => vec![&play.say],
+            Kind::Hours(_) => vec![],
+            Kind::Text(text) => vec![&text.say],
+            Kind::Number(number) => vec![&number.say, &number.read_back, &number.confirm, &number.invalid],
+            Kind::Hangup(hangup) => vec![&hangup.say],
+        };
+        let digits: &[&str] = if matches!(self, Kind::Number(_)) { &DIGIT_PROMPTS } else { &[] };
+        lists.into_iter().flatten().map(String::as_str).chain(digits.iter().copied()).collect()
+    }
+
+    /// Every node that it can lead to.
+    pub fn targets(&self) -> Vec<NodeId> {
+        match self {
+            Kind::Menu(menu) => menu.keys.values().map(|choice| choice.to).chain([menu.stay]).collect(),
+            Kind::Play(play) => vec![play.then],
+            Kind::Hours(hours) => vec![hours.when_open, hours.when_closed, hours.when_holiday],
+            Kind::Text(text) => [text.then].into_iter().chain(text.when_refused).chain(text.ask).collect(),
+            Kind::Number(number) => number.then.into_iter().chain([number.when_unanswered]).collect(),
+            Kind::Hangup(_) => vec![],
+        }
+    }
+}
+
+const DIGIT_PROMPTS: [&str; 10] =
+    ["digit_0", "digit_1", "digit_2", "digit_3", "digit_4", "digit_5", "digit_6", "digit_7", "digit_8", "digit_9"];
