@@ -1,9 +1,9 @@
 //! The integration tests, in one binary: each module drives the real thing over loopback.
-mod content;
 mod config;
+mod content;
 mod dtmf;
-mod scripts;
 mod layers;
+mod scripts;
 
 mod gateway;
 mod media;
