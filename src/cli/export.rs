@@ -26,11 +26,12 @@ pub enum What {
     Audit,
 }
 
-/// Print records as one JSON object a line, oldest first; works while the daemon runs.
+/// Prints records as one JSON object a line, oldest first. Works while the daemon runs.
 #[derive(Args, Clone, Debug)]
-#[command(after_help = "Example:\n  threadline export calls --config config/threadline.toml --since 2026-11-01")]
+#[command(after_help = "Example: the calls of this month that left unserved\n  \
+    threadline export calls --config config/threadline.toml --since 2026-11-01 | jq 'select(.outcome == \"abandoned\")'")]
 pub struct ExportArgs {
-    /// The box's file; it names the store
+    /// The box's file; it names the store.
     #[arg(long, value_name = "FILE", default_value = "/etc/threadline/threadline.toml")]
     pub config: PathBuf,
     /// What to print

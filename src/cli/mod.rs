@@ -3,7 +3,11 @@
 pub mod check;
 pub mod export;
 mod files;
+mod logs;
+pub mod prompts;
+pub mod serve;
 pub mod simulate;
+mod story;
 
 use std::process::ExitCode;
 
@@ -20,17 +24,19 @@ struct Cli {
 /// What can be done.
 #[derive(Debug, Subcommand)]
 enum Command {
+    Serve(serve::ServeArgs),
     Check(check::CheckArgs),
-    Export(export::ExportArgs),
     Simulate(simulate::SimulateArgs),
+    Export(export::ExportArgs),
 }
 
 /// Runs the command line; 0 done, 1 what was asked found a problem, 2 wrong usage.
 pub fn run() -> ExitCode {
     let done = match Cli::parse().command {
+        Command::Serve(args) => serve::run(&args),
         Command::Check(args) => files::check(&args),
-        Command::Export(args) => files::export(&args),
         Command::Simulate(args) => files::simulate(&args),
+        Command::Export(args) => files::export(&args),
     };
     done.unwrap_or_else(|error| {
         eprintln!("threadline: {error:#}");

@@ -1,6 +1,6 @@
 //! Audio: RTP in and out for all calls, prompts, digits.
 //!
-//! One [pacer](pacer) thread sends and receives for everybody at start + n × 20 ms. A call holds a [`Session`], which
+//! One pacer thread sends and receives for everybody at start + n × 20 ms. A call holds a [`Session`], which
 //! talks to the pacer by commands and hears of it by [`MediaEvent`]s. A [`Prompt`] is encoded once for each codec when
 //! it is loaded; playing it is a copy into a packet.
 //!
@@ -177,6 +177,12 @@ impl Media {
     /// What has been counted since the start.
     pub fn counters(&self) -> MediaCounters {
         self.0.counters.read()
+    }
+
+    /// Whether the pacer is at work: `false` after [`Media::stop`], or should a bug have ended it.
+    pub fn is_running(&self) -> bool {
+        let thread = self.0.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        thread.as_ref().is_some_and(|thread| !thread.is_finished())
     }
 
     /// Says goodbye to all peers and ends the pacer; sessions then do nothing. Returns when it has ended.

@@ -83,7 +83,7 @@ impl Pacer {
             }
         }
         let now = self.clock.now();
-        self.each(|stream, desk| stream.report(now, true, desk));
+        self.each(|stream, desk| stream.end(now, desk));
     }
 
     /// The next command, or `None` when it is time to tick.
@@ -107,15 +107,19 @@ impl Pacer {
             Command::Open(key, stream) => {
                 self.streams.insert(key, stream);
             }
-            Command::To(key, request) => self.serve(key, request, now),
+            Command::To(key, request) => {
+                let grid = self.grid.clone();
+                self.one(key, |stream, desk| serve(stream, request, &grid, now, desk));
+            }
             Command::Close(key, answer) => {
-                if let Some(mut stream) = self.streams.remove(&key) {
-                    stream.report(now, true, &mut self.desk);
+                self.one(key, |stream, desk| {
+                    stream.end(now, desk);
                     if let Some(answer) = answer {
                         // Nobody may be waiting any more.
                         let _ = answer.send(stream.quality());
                     }
-                }
+                });
+                self.streams.remove(&key);
             }
             Command::Stop => {}
         }
@@ -123,29 +127,37 @@ impl Pacer {
         self.grid.set_fine(self.streams.values().any(|stream| stream.fine()));
     }
 
-    fn serve(&mut self, key: Key, request: Request, now: Now) {
-        let Some(stream) = self.streams.get_mut(&key) else { return };
-        match request {
-            Request::Start(plan) => stream.start(*plan, &self.grid, now, &self.desk),
-            Request::Play(id, list) => stream.player.play(id, list),
-            Request::StopPlaying => stream.player.stop(),
-            Request::Press(digit, length) => {
-                stream.dialer.press(digit, length);
-            }
-            Request::Info(digit) => stream.info(digit, now, &self.desk),
-            Request::Record(recorder) => stream.recorder = Some(*recorder),
-        }
-    }
-
     /// Does something for every call; one that panics is ended, the others go on.
     fn each(&mut self, mut serve: impl FnMut(&mut Stream, &mut Desk)) {
         let desk = &mut self.desk;
-        self.streams.retain(|_, stream| {
-            let served = catch_unwind(AssertUnwindSafe(|| serve(stream, desk))).is_ok();
-            if !served {
-                desk.counters.panics.add(1);
-            }
-            served
-        });
+        self.streams.retain(|_, stream| guarded(desk, |desk| serve(stream, desk)));
+    }
+
+    /// Does something for one call, if it is still there.
+    fn one(&mut self, key: Key, serve: impl FnOnce(&mut Stream, &mut Desk)) {
+        let Some(stream) = self.streams.get_mut(&key) else { return };
+        if !guarded(&mut self.desk, |desk| serve(stream, desk)) {
+            self.streams.remove(&key);
+        }
+    }
+}
+
+/// Whether it was done without a panic.
+fn guarded(desk: &mut Desk, serve: impl FnOnce(&mut Desk)) -> bool {
+    let served = catch_unwind(AssertUnwindSafe(|| serve(desk))).is_ok();
+    desk.counters.panics.add(u64::from(!served));
+    served
+}
+
+fn serve(stream: &mut Stream, request: Request, grid: &Grid, now: Now, desk: &mut Desk) {
+    match request {
+        Request::Start(plan) => stream.start(*plan, grid, now, desk),
+        Request::Play(id, list) => stream.player.play(id, list),
+        Request::StopPlaying => stream.player.stop(),
+        Request::Press(digit, length) => {
+            stream.dialer.press(digit, length);
+        }
+        Request::Info(digit) => stream.info(digit, now, desk),
+        Request::Record(recorder) => stream.recorder = Some(*recorder),
     }
 }

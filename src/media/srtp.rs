@@ -2,6 +2,8 @@
 //!
 //! Keys come from signalling. Key lifetimes, MKI and other suites are left out: we never offer them.
 
+use std::collections::VecDeque;
+
 use libsrtp::{MasterKey, ProtectionProfile, RecvSession, SendSession, StreamConfig};
 
 use crate::model::{Srtp, SrtpKey, SrtpSuite};
@@ -40,12 +42,36 @@ pub fn protection(srtp: &Srtp) -> Result<Box<dyn Protection>, SrtpError> {
     let mut receive = RecvSession::new();
     send.add_stream(None, &config(srtp.suite, &srtp.local)).map_err(|_| SrtpError::NotProtected)?;
     receive.add_stream(None, &config(srtp.suite, &srtp.remote)).map_err(|_| SrtpError::NotProtected)?;
-    Ok(Box::new(Sdes { send, receive }))
+    Ok(Box::new(Sdes { send, receive, known: VecDeque::with_capacity(MOST_STREAMS + 1) }))
 }
+
+/// The library keeps state for each SSRC that has proved authentic; of more than so many the oldest is forgotten.
+const MOST_STREAMS: usize = 8;
 
 struct Sdes {
     send: SendSession,
     receive: RecvSession,
+    known: VecDeque<u32>,
+}
+
+impl Sdes {
+    /// Remembers the SSRC that stands at `offset` of an authentic packet.
+    fn remember(&mut self, packet: &[u8], offset: usize) {
+        let Some(ssrc) = packet.get(offset..).and_then(|rest| rest.first_chunk()).copied().map(u32::from_be_bytes)
+        else {
+            return;
+        };
+        if self.known.contains(&ssrc) {
+            return;
+        }
+        self.known.push_back(ssrc);
+        if self.known.len() > MOST_STREAMS
+            && let Some(oldest) = self.known.pop_front()
+        {
+            // It is there, and if it were not, all the better.
+            let _ = self.receive.remove_stream(oldest);
+        }
+    }
 }
 
 /// SRTCP always carries the 80-bit tag (RFC 4568 section 6.2).
@@ -78,11 +104,15 @@ impl Protection for Sdes {
     }
 
     fn unprotect_rtp(&mut self, packet: &mut Vec<u8>) -> Result<(), SrtpError> {
-        in_place(packet, |p| self.receive.rtp_unprotect(p), SrtpError::NotAuthentic)
+        in_place(packet, |p| self.receive.rtp_unprotect(p), SrtpError::NotAuthentic)?;
+        self.remember(packet, 8);
+        Ok(())
     }
 
     fn unprotect_rtcp(&mut self, packet: &mut Vec<u8>) -> Result<(), SrtpError> {
-        in_place(packet, |p| self.receive.rtcp_unprotect(p), SrtpError::NotAuthentic)
+        in_place(packet, |p| self.receive.rtcp_unprotect(p), SrtpError::NotAuthentic)?;
+        self.remember(packet, 4);
+        Ok(())
     }
 }
 
@@ -148,6 +178,23 @@ mod tests {
                 assert_eq!(theirs.unprotect_rtp(&mut repeat.clone()), Err(SrtpError::NotAuthentic));
             }
         }
+    }
+
+    #[test]
+    fn a_peer_with_many_streams_is_understood_and_the_oldest_forgotten() {
+        let (mut ours, mut theirs) = pair(SrtpSuite::Aes128Sha1_80);
+        let sealed: Vec<_> = (0..=MOST_STREAMS as u32)
+            .map(|ssrc| {
+                let mut wire = packet(&mut Numbering::new(ssrc, 1, 0));
+                ours.protect_rtp(&mut wire).unwrap();
+                wire
+            })
+            .collect();
+        for wire in &sealed {
+            theirs.unprotect_rtp(&mut wire.clone()).unwrap();
+        }
+        let repeats = sealed.iter().rev().map(|wire| theirs.unprotect_rtp(&mut wire.clone()).is_err());
+        assert_eq!(repeats.filter(|refused| *refused).count(), MOST_STREAMS);
     }
 
     #[test]

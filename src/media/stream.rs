@@ -231,16 +231,26 @@ impl Stream {
             }
         }
         if (point / 2 + u64::from(self.numbering.ssrc)).is_multiple_of(CONTROL_EVERY) {
-            for _ in 0..MOST_PER_TICK {
-                let Some(datagram) = desk.inbox.receive(&self.sockets.rtcp, now) else { break };
-                if self.control(datagram, desk) {
-                    self.told.from = Some(datagram.from);
-                }
-            }
+            self.receive_control(now, desk);
         }
         self.notice_silence(now, desk);
         if self.talk.as_ref().is_some_and(|talk| now.mono >= talk.report_at) {
             self.report(now, false, desk);
+        }
+    }
+
+    /// Takes the peer's last word and says ours.
+    pub fn end(&mut self, now: Now, desk: &mut Desk) {
+        self.receive_control(now, desk);
+        self.report(now, true, desk);
+    }
+
+    fn receive_control(&mut self, now: Now, desk: &mut Desk) {
+        for _ in 0..MOST_PER_TICK {
+            let Some(datagram) = desk.inbox.receive(&self.sockets.rtcp, now) else { break };
+            if self.control(datagram, desk) {
+                self.told.from = Some(datagram.from);
+            }
         }
     }
 
@@ -335,7 +345,7 @@ impl Stream {
     }
 
     /// Sends a report, the last one with BYE.
-    pub fn report(&mut self, now: Now, bye: bool, desk: &mut Desk) {
+    fn report(&mut self, now: Now, bye: bool, desk: &mut Desk) {
         let Some(talk) = &mut self.talk else { return };
         talk.report_at = now.mono + rtcp::interval(super::random_u32());
         let sent = (self.numbering.packets > talk.reported).then_some(rtcp::Sent {

@@ -63,8 +63,7 @@ pub(super) fn answer(
     let least = min_se.unwrap_or(MIN_SE).max(MIN_SE);
     let Some(asked) = asked else {
         // We may ask on our own, and then refresh ourselves, since the peer need not know the extension.
-        return Ok(peer_supports
-            .then(|| SessionExpires { interval: ours.max(least), refresher: Some(Refresher::Uas) }));
+        return Ok(peer_supports.then(|| SessionExpires { interval: ours.max(least), refresher: Some(Refresher::Uas) }));
     };
     if asked.interval < MIN_SE {
         // Who does not support timers cannot follow a 422; a proxy put the header in.
@@ -167,10 +166,16 @@ mod tests {
         assert_eq!(answer(None, None, false, ours), Ok(None));
         assert_eq!(answer(None, None, true, ours), Ok(Some(expires("1800;refresher=uas"))));
         assert_eq!(answer(Some(expires("600")), None, true, ours), Ok(Some(expires("600;refresher=uac"))));
-        assert_eq!(answer(Some(expires("600;refresher=uas")), None, true, ours), Ok(Some(expires("600;refresher=uas"))));
+        assert_eq!(
+            answer(Some(expires("600;refresher=uas")), None, true, ours),
+            Ok(Some(expires("600;refresher=uas")))
+        );
         assert_eq!(answer(Some(expires("600")), None, false, ours), Ok(Some(expires("600;refresher=uas"))));
         assert_eq!(answer(Some(expires("7200")), None, true, ours), Ok(Some(expires("1800;refresher=uac"))));
-        assert_eq!(answer(Some(expires("7200")), Some(secs(3600)), true, ours), Ok(Some(expires("3600;refresher=uac"))));
+        assert_eq!(
+            answer(Some(expires("7200")), Some(secs(3600)), true, ours),
+            Ok(Some(expires("3600;refresher=uac")))
+        );
         assert_eq!(answer(Some(expires("89")), None, true, ours), Err(TooSmall));
         assert_eq!(answer(Some(expires("89")), None, false, ours), Ok(None));
     }

@@ -17,8 +17,20 @@ const MAX_HEADERS: usize = 256;
 /// Methods that the library can read (RFC 3261, 3262, 3311, 3428, 3515, 3903, 6086, 6665). Method names are
 /// case-sensitive (RFC 3261 section 7.1).
 const KNOWN: [&str; 14] = [
-    "INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "INFO", "UPDATE", "PRACK", "REGISTER", "SUBSCRIBE", "NOTIFY", "REFER",
-    "MESSAGE", "PUBLISH",
+    "INVITE",
+    "ACK",
+    "BYE",
+    "CANCEL",
+    "OPTIONS",
+    "INFO",
+    "UPDATE",
+    "PRACK",
+    "REGISTER",
+    "SUBSCRIBE",
+    "NOTIFY",
+    "REFER",
+    "MESSAGE",
+    "PUBLISH",
 ];
 
 /// What is to be done with a message.
@@ -225,7 +237,9 @@ impl<'a> Head<'a> {
             let tidied = if VIA.is(name) {
                 squeeze(value, &['/', ';', '=', ',', ':'])
             } else if FROM.is(name) || TO.is(name) {
-                squeeze(value, &[';', '=']).and_then(|squeezed| quote_name(&squeezed).or(Some(squeezed))).or_else(|| quote_name(value))
+                squeeze(value, &[';', '='])
+                    .and_then(|squeezed| quote_name(&squeezed).or(Some(squeezed)))
+                    .or_else(|| quote_name(value))
             } else if CSEQ.is(name) && value.contains(['\t', ' ']) {
                 let single = value.split_ascii_whitespace().collect::<Vec<_>>().join(" ");
                 (single != value.as_ref()).then_some(single)
@@ -284,7 +298,8 @@ impl<'a> Head<'a> {
             return Err(bad("NUL in a header"));
         }
         let via = self.all(VIA).next().ok_or(bad("no Via"))?;
-        if !via.get(..8).is_some_and(|v| v.eq_ignore_ascii_case("SIP/2.0/")) || via.contains(";;") || via.contains(",,") {
+        if !via.get(..8).is_some_and(|v| v.eq_ignore_ascii_case("SIP/2.0/")) || via.contains(";;") || via.contains(",,")
+        {
             return Err(bad("malformed Via"));
         }
         let call_id = self.once(CALL_ID, "more than one Call-ID")?.ok_or(bad("no Call-ID"))?;
@@ -569,7 +584,8 @@ fn quote_name(value: &str) -> Option<String> {
     let (name, rest) = value.split_at(value.find('<')?);
     let name = name.trim();
     let plain = |b: u8| is_token(b) || b == b' ' || !b.is_ascii();
-    (!name.contains('"') && !name.is_empty() && !name.bytes().all(plain)).then(|| format!("\"{}\" {rest}", name.replace('\\', "")))
+    (!name.contains('"') && !name.is_empty() && !name.bytes().all(plain))
+        .then(|| format!("\"{}\" {rest}", name.replace('\\', "")))
 }
 
 #[cfg(test)]
@@ -646,7 +662,10 @@ mod tests {
     fn an_unknown_method_gets_501_and_a_wrong_message_400() {
         let answer = refused(&options("").replace("OPTIONS", "NEWMETHOD"));
         assert!(answer.starts_with("SIP/2.0 501 ") && answer.contains("Allow: INVITE"), "{answer}");
-        assert!(answer.contains(";received=127.0.0.1;rport=5071\r\n") && answer.contains("To: <sip:a@b>;tag="), "{answer}");
+        assert!(
+            answer.contains(";received=127.0.0.1;rport=5071\r\n") && answer.contains("To: <sip:a@b>;tag="),
+            "{answer}"
+        );
         for (from, to) in [
             ("CSeq: 1 OPTIONS", "CSeq: 1 INVITE"),
             ("CSeq: 1 OPTIONS", "CSeq: 4294967296 OPTIONS"),
@@ -669,7 +688,12 @@ mod tests {
 
     #[test]
     fn noise_responses_and_acks_get_no_answer() {
-        for silent in ["\r\n\r\n", "hello\r\n\r\n", "SIP/2.0 4294967301 x\r\nVia: SIP/2.0/UDP h\r\n\r\n", "ACK sip:a@b SIP/2.0\r\n\r\n"] {
+        for silent in [
+            "\r\n\r\n",
+            "hello\r\n\r\n",
+            "SIP/2.0 4294967301 x\r\nVia: SIP/2.0/UDP h\r\n\r\n",
+            "ACK sip:a@b SIP/2.0\r\n\r\n",
+        ] {
             assert_eq!(verdict(silent.as_bytes()), Verdict::Nothing, "{silent}");
         }
     }
@@ -685,7 +709,10 @@ mod tests {
 
     #[test]
     fn names_lists_and_parameters() {
-        assert_eq!(list("\"A, <B>\" <sip:a@b,c>;q=1, <sip:d>").collect::<Vec<_>>(), ["\"A, <B>\" <sip:a@b,c>;q=1", "<sip:d>"]);
+        assert_eq!(
+            list("\"A, <B>\" <sip:a@b,c>;q=1, <sip:d>").collect::<Vec<_>>(),
+            ["\"A, <B>\" <sip:a@b,c>;q=1", "<sip:d>"]
+        );
         assert_eq!(tag("\"x;tag=no\" <sip:a;tag=no>;Tag=yes"), Some("yes"));
         assert_eq!(tag("sip:a@b;tag=t"), Some("t"));
         assert_eq!(quote_name("Bell, Alexander <sip:a>;tag=1").as_deref(), Some("\"Bell, Alexander\" <sip:a>;tag=1"));

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use reqwest::header::HeaderMap;
 
+use crate::conversation::keywords::Keyword;
 use crate::model::{MessageId, MessageStatus, PhoneNumber, Private};
 
 /// The longest text that gateways take, in characters (Twilio: `Body`).
@@ -98,6 +99,8 @@ pub struct InboundText {
     pub body: Private<String>,
     /// Addresses of pictures and the like, at most ten.
     pub media: Vec<Private<String>>,
+    /// The keyword that the gateway found and has answered itself.
+    pub answered: Option<Keyword>,
 }
 
 /// What became of a text that the gateway took.

@@ -16,6 +16,7 @@ use super::gateway::{
     SendOutcome, StatusReport,
 };
 use super::signature;
+use crate::conversation::keywords::Keyword;
 use crate::model::{MessageStatus, PhoneNumber, Private};
 use crate::settings;
 
@@ -37,6 +38,12 @@ const CLOCK_SKEW: SignedDuration = SignedDuration::from_secs(30);
 const MOST_FIELDS: usize = 200;
 /// Twilio's bound on pictures in a message.
 const MOST_MEDIA: usize = 10;
+
+/// After so long a message that was taken is in the list.
+const SETTLED: Duration = Duration::from_secs(10);
+
+/// What webhooks and records call it.
+pub(super) const NAME: &str = "twilio";
 
 /// The gateway's settings cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +68,7 @@ pub struct Twilio {
     client: Client,
     messages: Url,
     settings: settings::Twilio,
+    settled: Duration,
 }
 
 impl Twilio {
@@ -73,24 +81,18 @@ impl Twilio {
         if !matches!(messages.scheme(), "http" | "https") || messages.host().is_none() {
             return Err(SetupError::BaseUrl);
         }
-        let client = Client::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(TOTAL_TIMEOUT)
-            // A redirect would carry the text and the credentials to somebody else.
-            .redirect(reqwest::redirect::Policy::none())
-            .user_agent(concat!("threadline/", env!("CARGO_PKG_VERSION")))
-            .build()?;
-        Ok(Twilio { client, messages, settings })
+        let client = client(CONNECT_TIMEOUT, TOTAL_TIMEOUT)?;
+        Ok(Twilio { client, messages, settings, settled: SETTLED })
     }
 
-    /// The same with other time limits, for tests against a server that stalls.
-    pub fn with_timeout(mut self, total: Duration) -> Result<Self, SetupError> {
-        self.client = Client::builder()
-            .connect_timeout(total)
-            .timeout(total)
-            .redirect(reqwest::redirect::Policy::none())
-            .build()?;
-        Ok(self)
+    /// The same with other time limits: for the whole of a request, and for its trace in the list of messages.
+    pub fn with_limits(self, total: Duration, settled: Duration) -> Result<Self, SetupError> {
+        Ok(Twilio { client: client(CONNECT_TIMEOUT.min(total), total)?, settled, ..self })
+    }
+
+    /// How long after a lost answer the list of messages tells the truth.
+    pub fn settles_within(&self) -> Duration {
+        self.settled
     }
 
     /// API user and secret: the API key where there is one.
@@ -165,6 +167,16 @@ impl Twilio {
         signature::verify(self.settings.auth_token.expose(), request.url, request.headers, &fields)?;
         read_hook(request.hook, &fields)
     }
+}
+
+fn client(connect: Duration, total: Duration) -> Result<Client, SetupError> {
+    let builder = Client::builder()
+        .connect_timeout(connect)
+        .timeout(total)
+        // A redirect would carry the text and the credentials to somebody else.
+        .redirect(reqwest::redirect::Policy::none())
+        .user_agent(concat!("threadline/", env!("CARGO_PKG_VERSION")));
+    Ok(builder.build()?)
 }
 
 /// A message as the API shows it; what it leaves out is allowed to be missing, other fields are not looked at.
@@ -374,6 +386,13 @@ pub(super) fn read_hook(hook: Hook, fields: &[(String, String)]) -> Result<HookE
                 to,
                 body: Private::new(field("Body").unwrap_or_default().to_owned()),
                 media: media.map(|url| Private::new(url.to_owned())).collect(),
+                // Sent with Advanced Opt-Out alone, which answers the patient itself.
+                answered: field("OptOutType").and_then(|kind| match kind {
+                    "STOP" => Some(Keyword::Stop),
+                    "START" => Some(Keyword::Start),
+                    "HELP" => Some(Keyword::Help),
+                    _ => None,
+                }),
             }))
         }
         Hook::Status => {

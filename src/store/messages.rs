@@ -126,6 +126,15 @@ pub fn status(conn: &Connection, message: MessageId) -> Result<Option<MessageSta
     Ok(found.map(|word| word.0))
 }
 
+/// What a message is for; `None` if there is none with that id.
+pub fn kind(conn: &Connection, message: MessageId) -> Result<Option<MessageKind>, StoreError> {
+    let found: Option<Word<MessageKind>> = conn
+        .prepare_cached("SELECT kind FROM messages WHERE id = ?")?
+        .query_row([message], |row| row.get(0))
+        .optional()?;
+    Ok(found.map(|word| word.0))
+}
+
 /// A delivery report, as a gateway's webhook brings it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report<'a> {

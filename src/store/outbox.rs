@@ -185,6 +185,14 @@ pub fn size(conn: &Connection) -> Result<u64, StoreError> {
     Ok(count.unsigned_abs())
 }
 
+/// When the message that has been in the outbox longest was written.
+pub fn oldest(conn: &Connection) -> Result<Option<Timestamp>, StoreError> {
+    let at: Option<At> = conn
+        .prepare_cached("SELECT min(m.created_at) FROM outbox o JOIN messages m ON m.id = o.message")?
+        .query_row([], |row| row.get(0))?;
+    Ok(at.map(|at| at.0))
+}
+
 fn take_leased(tx: &Tx<'_>, message: MessageId) -> Result<bool, StoreError> {
     let taken =
         tx.prepare_cached("DELETE FROM outbox WHERE message = ? AND leased_at IS NOT NULL")?.execute([message])?;

@@ -71,6 +71,15 @@ pub fn newest(conn: &Connection, limit: u32) -> Result<Vec<SandboxText>, StoreEr
     Ok(found)
 }
 
+/// The oldest `limit` texts that stand at `status`, oldest first.
+pub fn oldest(conn: &Connection, status: MessageStatus, limit: u32) -> Result<Vec<SandboxText>, StoreError> {
+    let found = conn
+        .prepare_cached(&format!("{COLUMNS} WHERE status = ? ORDER BY seq LIMIT ?"))?
+        .query_map(params![Word(status), limit], read)?
+        .collect::<Result<_, _>>()?;
+    Ok(found)
+}
+
 fn read(row: &Row<'_>) -> rusqlite::Result<SandboxText> {
     Ok(SandboxText {
         id: row.get(0)?,

@@ -350,7 +350,8 @@ async fn wrong_credentials_wait_for_their_correction() {
 #[tokio::test]
 async fn a_lost_answer_is_cleared_up_by_the_list() {
     let server = FakeTwilio::start().await;
-    let twilio = Twilio::new(server.settings()).unwrap().with_timeout(Duration::from_millis(500)).unwrap();
+    let twilio =
+        Twilio::new(server.settings()).unwrap().with_limits(Duration::from_millis(500), Duration::ZERO).unwrap();
     let since = jiff::Timestamp::now();
 
     server.moods(&[Mood::TakesAndStalls]);

@@ -3,3 +3,6 @@ mod dtmf;
 mod layers;
 
 mod gateway;
+mod media;
+
+mod corpus;

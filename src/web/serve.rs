@@ -1,0 +1,100 @@
+//! The routes on a listener, with limits on slow and many clients.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::ConnectInfo;
+use axum::{Extension, Router};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::{Web, router};
+
+/// Connections at once; further ones wait in the kernel's queue.
+const MOST_CONNECTIONS: usize = 512;
+/// A request's head must arrive within this, and so must the next one on a kept connection.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// Header fields in a request; more get 431.
+const MOST_HEADERS: usize = 64;
+/// Bytes in a request's head; more get 431.
+const LONGEST_HEAD: usize = 32 * 1024;
+/// A connection older than this ends after its present request, so that a client that reads nothing holds no place for ever.
+const OLDEST: Duration = Duration::from_secs(120);
+/// How long a present request may still take then, and at shutdown.
+const GRACE: Duration = Duration::from_secs(10);
+/// The wait after a failed accept (out of file descriptors), so as not to spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves until `shutdown`, then lets running requests finish, for ten seconds at most.
+pub async fn serve(listener: TcpListener, web: Web, shutdown: CancellationToken) {
+    let router = router(web);
+    let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+    let connections = TaskTracker::new();
+    while let Some((stream, peer, place)) = next(&listener, &places, &shutdown).await {
+        connections.spawn(connection(stream, peer, router.clone(), shutdown.clone(), place));
+    }
+    connections.close();
+    connections.wait().await;
+}
+
+/// The next connection and its place, or nothing at shutdown.
+async fn next(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+    shutdown: &CancellationToken,
+) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+    let accepted = async {
+        let place = places.clone().acquire_owned().await.ok()?;
+        loop {
+            match listener.accept().await {
+                Ok((stream, peer)) => return Some((stream, peer, place)),
+                Err(error) => {
+                    tracing::warn!(%error, "the web listener cannot accept; check the limit on open files");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    };
+    tokio::select! {
+        () = shutdown.cancelled() => None,
+        accepted = accepted => accepted,
+    }
+}
+
+async fn connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    router: Router,
+    shutdown: CancellationToken,
+    _place: OwnedSemaphorePermit,
+) {
+    let router = router.layer(Extension(ConnectInfo(peer)));
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_headers(MOST_HEADERS)
+        .max_buf_size(LONGEST_HEAD);
+    let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    tokio::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => Some(ended),
+        () = shutdown.cancelled() => None,
+        () = tokio::time::sleep(OLDEST) => None,
+    };
+    let ended = match ended {
+        Some(ended) => ended,
+        None => {
+            connection.as_mut().graceful_shutdown();
+            tokio::time::timeout(GRACE, connection).await.unwrap_or(Ok(()))
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a web connection broke off");
+    }
+}
