@@ -17,6 +17,7 @@ use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::dialog;
 use super::guard::{Decision, Guard};
 use super::inbound::{self, Incoming};
 use super::message::{self, all, first};
@@ -601,6 +602,8 @@ impl Endpoint {
         lock(&self.0.acks).insert(tag.to_owned(), (flow.clone(), ack));
     }
 
+    /// A 2xx that is no news: repeated because our ACK was lost, or of another branch of a forked INVITE. The first gets
+    /// the ACK again; the second gets an ACK and a BYE, for one called party is enough (RFC 3261 section 13.2.2.4).
     async fn repeat_ack(&self, response: &Response) {
         if message::status(response) / 100 != 2 || !first!(response, CSeq).is_some_and(|cseq| cseq.ends_with("INVITE"))
         {
@@ -608,11 +611,17 @@ impl Endpoint {
         }
         let Some(tag) = first!(response, From).and_then(wire::tag) else { return };
         let known = lock(&self.0.acks).get(tag).cloned();
-        if let Some((flow, ack)) = known
-            && message::cseq(&ack.headers) == message::cseq(&response.headers)
-            && first!(ack, To).and_then(wire::tag) == first!(response, To).and_then(wire::tag)
-        {
+        let Some((flow, ack)) = known else { return };
+        if message::cseq(&ack.headers) != message::cseq(&response.headers) {
+            return;
+        }
+        if first!(ack, To).and_then(wire::tag) == first!(response, To).and_then(wire::tag) {
             let _ = flow.connection.send(ack.into(), Some(&flow.destination())).await;
+        } else if let Some((ack, bye)) = dialog::release(&ack, response, flow.clone()) {
+            let ack = self.complete(&flow, ack);
+            let _ = flow.connection.send(ack.into(), Some(&flow.destination())).await;
+            // Dropping the handle loses the response alone; the transaction repeats the BYE until it is answered.
+            let _ = self.request(&flow, bye).await;
         }
     }
 
