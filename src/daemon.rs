@@ -19,6 +19,7 @@ use crate::clock::Clock;
 use crate::events::Events;
 use crate::media::{Media, MediaConfig};
 use crate::settings::Listen;
+use crate::sip::trunk::Trunks;
 use crate::sip::{Endpoint, Incoming};
 use crate::sms::inbound::{Inbound, Replies};
 use crate::sms::outbox::{self, Outbox};
@@ -35,6 +36,7 @@ const FAREWELL_LIMIT: Duration = Duration::from_secs(15);
 pub struct Daemon {
     line: Arc<Line>,
     endpoint: Endpoint,
+    trunks: Trunks,
     events: Events,
     web: SocketAddr,
     accepting: Arc<AtomicBool>,
@@ -51,6 +53,7 @@ impl Daemon {
     /// The store cannot be opened, or an address is taken: the error names it and the cure.
     pub async fn start(book: Book) -> Result<Daemon> {
         twilio::install_tls_provider();
+        raise_file_limit();
         let settings = book.settings.clone();
         let (clock, events) = (Clock::system(), Events::default());
         let store = Store::open(&settings.store.path, events.clone())?;
@@ -93,12 +96,13 @@ impl Daemon {
         };
         tasks.spawn(web::serve(listener, pages, stop.clone()));
         tasks.spawn(outbox::run(worker, stop.clone()));
-        if let Gateway::Sandbox(sandbox) = &*gateway {
-            let (sandbox, stop) = (sandbox.clone(), stop.clone());
-            tasks.spawn(async move { sandbox.deliver(&inbound, &stop).await });
-        }
+        tasks.spawn({
+            let stop = stop.clone();
+            async move { gateway.run(&inbound, &stop).await }
+        });
+        let trunks = Trunks::start(&endpoint, &settings, line.clock.clone());
         tasks.spawn(take_calls(line.clone(), incoming, calls.clone(), stop.clone()));
-        Ok(Daemon { line, endpoint, events, web, accepting, stop, calls, tasks })
+        Ok(Daemon { line, endpoint, trunks, events, web, accepting, stop, calls, tasks })
     }
 
     /// Where webhooks, `/healthz` and `/metrics` are.
@@ -131,6 +135,7 @@ impl Daemon {
     /// store stay as they were until a restart.
     pub fn reload(&self, book: Book) {
         self.endpoint.reload(&book.settings);
+        self.trunks.reload(&book.settings);
         self.line.turn_page(book);
     }
 
@@ -145,6 +150,7 @@ impl Daemon {
             self.line.goodbye.cancel();
             let _ = tokio::time::timeout(FAREWELL_LIMIT, self.calls.wait()).await;
         }
+        self.trunks.stop().await;
         self.stop.cancel();
         self.tasks.close();
         if tokio::time::timeout(FAREWELL_LIMIT, self.tasks.wait()).await.is_err() {
@@ -154,6 +160,16 @@ impl Daemon {
         self.line.media.stop();
         let store = self.line.store.clone();
         let _ = tokio::task::spawn_blocking(move || store.close()).await;
+    }
+}
+
+/// Each call holds two sockets; the usual soft limit of 1,024 files would end at 500 calls.
+fn raise_file_limit() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let raised =
+        getrlimit(Resource::RLIMIT_NOFILE).and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
+    if let Err(error) = raised {
+        warn!(%error, "the limit on open files could not be raised; set LimitNOFILE= in the unit");
     }
 }
 

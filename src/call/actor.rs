@@ -179,6 +179,7 @@ async fn converse(line: &Line, book: &Arc<Book>, start: &CallStart, leg: Leg) ->
                     }
                     // Only once: a later ACK confirms a re-INVITE, and the tree runs already.
                     if std::mem::replace(&mut confirmed, true) { continue }
+                    info!(story = "call", from = ?start.from, "answered");
                     Input::Answered
                 }
                 DialogEvent::Offer { sdp, reply } => {
@@ -194,7 +195,13 @@ async fn converse(line: &Line, book: &Arc<Book>, start: &CallStart, leg: Leg) ->
                 DialogEvent::Ended { by, cause } => break (who(by), cause),
             },
             event = session.next() => match event {
-                MediaEvent::Digit(pressed) => Input::Digit(pressed),
+                MediaEvent::Digit(pressed) => {
+                    // The digits of a number that somebody types are nobody's business.
+                    if !engine.path().last().is_some_and(|node| node.starts_with("number:")) {
+                        info!(story = "digit", key = %pressed.digit, by = ?pressed.source, "pressed");
+                    }
+                    Input::Digit(pressed)
+                }
                 MediaEvent::PlayEnded(id) if performer.is_playing(id) => Input::PlayEnded,
                 MediaEvent::PlayEnded(_) => continue,
                 MediaEvent::Silent => {

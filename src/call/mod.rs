@@ -13,4 +13,5 @@ pub mod record;
 pub mod registry;
 
 pub use line::{Book, Line};
+pub use negotiation::random_key;
 pub use registry::Registry;

@@ -63,7 +63,8 @@ pub fn prompts(args: &PromptsArgs) -> Result<ExitCode> {
     let (library, problems) = PromptLibrary::load(&settings.clinic.prompts);
     let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
     let mut used: Vec<(String, Vec<String>)> = checked.tree.as_ref().map_or_else(Vec::new, |tree| {
-        let owned = |(prompt, nodes): (&str, Vec<&str>)| (prompt.to_owned(), nodes.into_iter().map(str::to_owned).collect());
+        let owned =
+            |(prompt, nodes): (&str, Vec<&str>)| (prompt.to_owned(), nodes.into_iter().map(str::to_owned).collect());
         tree.prompts_used().into_iter().map(owned).collect()
     });
     used.push((GOODBYE.to_owned(), vec!["(the daemon stops)".to_owned()]));

@@ -28,6 +28,8 @@ const EVENTS: usize = 32;
 const TRYING_AFTER: Duration = Duration::from_millis(150);
 /// An offer that the call does not answer for so long is refused.
 const OFFER_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a request waits for an ACK that came just before it.
+const ACK_HANDED_ON: Duration = Duration::from_millis(20);
 
 /// What happens on a leg.
 #[derive(Debug)]
@@ -908,7 +910,16 @@ impl Task {
 
     // ---- Requests of the peer's
 
+    /// An ACK that came before a request may still be on its way through its own transaction's task.
+    async fn settle(&mut self) {
+        let Some(invite) = self.invite.as_mut().filter(|invite| invite.answered) else { return };
+        if let Ok(event) = tokio::time::timeout(ACK_HANDED_ON, invite.events.recv()).await {
+            self.on_invite(event).await;
+        }
+    }
+
     async fn on_request(&mut self, transaction: Transaction) {
+        self.settle().await;
         let endpoint = self.endpoint.clone();
         let request = &transaction.original;
         let ours = first!(request, CallId) == Some(self.ends.call_id.as_str())

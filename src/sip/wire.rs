@@ -174,7 +174,7 @@ fn read_head(bytes: &[u8]) -> Option<Head<'_>> {
         mended |= bare || matches!(content, Cow::Owned(_));
         if content.starts_with([' ', '\t']) {
             let value = &mut fields.last_mut()?.1;
-            let joined = format!("{} {}", value, content.trim());
+            let joined = format!("{value} {}", content.trim()).trim().to_owned();
             *value = Cow::Owned(joined);
             mended = true;
             continue;

@@ -513,7 +513,7 @@ async fn a_call_over_tcp_in_pieces() {
         assert!(n > 0, "closed: {read}");
         read += std::str::from_utf8(&buffer[..n]).unwrap();
     }
-    let ok = &read[read.find(" INVITE").and_then(|at| read[..at].rfind("SIP/2.0 200")).unwrap()..];
+    let ok = &read[read.find("CSeq: 1 INVITE").and_then(|at| read[..at].rfind("SIP/2.0 200")).unwrap()..];
     assert!(header(ok, "Contact").unwrap().contains(&format!("{};transport=tcp", box_.tcp)), "{ok}");
     let ack = peer.to("ACK", "tcp", 1, header(ok, "To").unwrap(), "", "").replace("SIP/2.0/UDP", "SIP/2.0/TCP");
     stream.write_all(ack.as_bytes()).await.unwrap();

@@ -125,7 +125,7 @@ async fn each_torture_message_gets_the_answer_that_the_rfc_expects() {
             continue;
         }
         if got != *expect {
-            wrong.push(format!("{name} ({section}): {got:?} instead of {expect:?}"));
+            wrong.push(format!("{name} ({section}): {got:?} instead of {expect:?}: {}", answer.unwrap_or_default()));
         }
         if *expect != Nothing {
             peer.send(&peer.options("after")).await;

@@ -1,12 +1,11 @@
 //! The use cases against a real database.
 
-use rusqlite::Connection;
 use tempfile::TempDir;
 
 use super::*;
 use crate::events::{Event, Events};
 use crate::model::{MessageStatus, ThreadState};
-use crate::store::{Store, audit};
+use crate::store::{Connection, Store, audit};
 
 const EXPIRE: Duration = Duration::from_secs(3600);
 
