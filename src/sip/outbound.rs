@@ -20,7 +20,7 @@ use super::message::{self, all, first};
 use super::trunk::{self, is_theirs, resolve};
 use super::{ALLOW, identity, wire};
 use crate::clock::monotonic;
-use crate::model::PhoneNumber;
+use crate::model::{PhoneNumber, Private};
 use crate::settings::{Transport, Trunk, TrunkAddress};
 
 /// A peer that has not said even 100 after so many T1 (6 s) is not there: the next one is tried. Timer B would take 32 s.
@@ -35,7 +35,8 @@ const MIN_SE: u64 = 90;
 /// Whom to call, and how to get there.
 #[derive(Clone, Debug)]
 pub struct Target {
-    uri: String,
+    /// Holds the number called.
+    uri: Private<String>,
     address: TrunkAddress,
     credentials: Option<Credentials>,
     /// The trunk's name; `None`: straight to the host that the URI names.
@@ -79,13 +80,13 @@ impl Target {
             return Err(TargetError);
         }
         let address = TrunkAddress { host: host.to_owned(), port, transport };
-        Ok(Target { uri: uri.to_owned(), address, credentials: None, trunk: None })
+        Ok(Target { uri: Private::new(uri.to_owned()), address, credentials: None, trunk: None })
     }
 
     /// A telephone number by way of a trunk, with the trunk's account.
     pub fn through(trunk: &Trunk, number: &PhoneNumber) -> Target {
         Target {
-            uri: trunk::server_uri(&trunk.address, number.as_str()),
+            uri: Private::new(trunk::server_uri(&trunk.address, number.as_str())),
             address: trunk.address.clone(),
             credentials: trunk.register.as_ref().map(trunk::credentials),
             trunk: Some(trunk.name.clone()),
@@ -237,7 +238,7 @@ impl Dialling {
         let mut session_expires = self.endpoint.settings().sip.session_expires.as_secs().max(MIN_SE);
         for cseq in 1_u32.. {
             let authorization = authenticator.as_mut().map_or_else(Vec::new, |authenticator| {
-                let request = Signed { method: "INVITE", uri: &target.uri, body: self.call.offer.as_bytes() };
+                let request = Signed { method: "INVITE", uri: target.uri.expose(), body: self.call.offer.as_bytes() };
                 authenticator.headers(request, &message::random())
             });
             let mut request = self.invite(target, &flow, &call_id, &tag, cseq, session_expires);
@@ -302,7 +303,7 @@ impl Dialling {
         };
         let headers = vec![
             Header::From(format!("<{from}>;tag={tag}").into()),
-            Header::To(format!("<{}>", target.uri).into()),
+            Header::To(format!("<{}>", target.uri.expose()).into()),
             Header::CallId(call_id.into()),
             Header::CSeq(format!("{cseq} INVITE").into()),
             Header::Contact(flow.contact(&user).into()),
@@ -310,7 +311,7 @@ impl Dialling {
             Header::Supported("timer".into()),
             Header::SessionExpires(expires.to_string().into()),
         ];
-        let mut request = message::request(Method::Invite, &target.uri, headers);
+        let mut request = message::request(Method::Invite, target.uri.expose(), headers);
         let offer = self.call.offer.clone().into_bytes();
         message::set_body(&mut request.headers, &mut request.body, "application/sdp", offer);
         request

@@ -322,7 +322,10 @@ impl Keeper {
                 && let Ok(flow) = endpoint.flow(address, trunk.transport, &trunk.host).await
             {
                 outcome.local = Some(flow.local);
-                let ours = server_uri(&trunk, &user);
+                let ours = match user.as_str() {
+                    "" => format!("sip:threadline@{}", flow.local),
+                    user => server_uri(&trunk, user),
+                };
                 let to = if method == Method::Register { ours.clone() } else { server_uri(&trunk, "") };
                 let mut all = vec![
                     Header::From(format!("<{ours}>;tag={tag}").into()),

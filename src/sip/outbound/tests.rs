@@ -1,5 +1,4 @@
 use super::*;
-use crate::model::Private;
 use crate::sip::DialogEvent;
 use crate::sip::digest::Answer;
 use crate::sip::rig::{self, Heard, Peer};
@@ -288,6 +287,27 @@ fn targets_are_read_strictly() {
          register = { username = \"u\", password = { env = \"P\" } }\n",
     );
     let target = Target::through(&settings.trunks[0], &PhoneNumber::e164("+12125550142").unwrap());
-    assert_eq!(target.uri, "sip:+12125550142@sip.carrier.example:5070");
+    assert_eq!(target.uri.expose(), "sip:+12125550142@sip.carrier.example:5070");
+    assert!(!format!("{target:?}").contains("142@"), "a number in a log");
     assert_eq!(target.credentials.unwrap().username, "u");
+}
+
+/// Whoever adds a caller must be sure that nothing from outside reaches it.
+#[test]
+fn only_the_command_line_dials() {
+    fn callers(folder: &std::path::Path, found: &mut Vec<String>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                callers(&path, found);
+            } else if std::fs::read_to_string(&path).unwrap_or_default().contains("Outbound::dial") {
+                found.push(path.to_string_lossy().into_owned());
+            }
+        }
+    }
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/src/");
+    let mut found = Vec::new();
+    callers(source.as_ref(), &mut found);
+    found.retain(|path| !path.contains("/src/sip/outbound/") && !path.contains("/src/cli/"));
+    assert!(found.is_empty(), "{found:?} may place calls");
 }

@@ -1,6 +1,7 @@
 //! A SIP server's addresses (RFC 3263, without NAPTR: the settings name the transport).
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use rsipstack::resolver::SipResolver;
 use rsipstack::sip::Domain;
@@ -9,6 +10,8 @@ use crate::settings::{Transport, TrunkAddress};
 
 /// Addresses tried of one name.
 const MOST: usize = 16;
+/// A name server that takes longer is of no use to a call.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The addresses of `address`, best first: itself, or what DNS says (SRV where no port is given). Empty: none.
 pub(in crate::sip) async fn addresses(address: &TrunkAddress) -> Vec<SocketAddr> {
@@ -23,9 +26,12 @@ pub(in crate::sip) async fn addresses(address: &TrunkAddress) -> Vec<SocketAddr>
         Transport::Tls => (rsipstack::sip::Transport::Tls, true),
     };
     let domain = Domain::from(host.to_owned());
-    let found = SipResolver::new().lookup(&domain, address.port.map(Into::into), Some(transport), secure).await;
+    let resolver = SipResolver::new();
+    let found = resolver.lookup(&domain, address.port.map(Into::into), Some(transport), secure);
+    let found = tokio::time::timeout(PATIENCE, found).await;
     let mut addresses: Vec<SocketAddr> = Vec::new();
-    for target in found.unwrap_or_default() {
+    // A name server that is slow, an unknown name and an error come to the same: no address now.
+    for target in found.ok().and_then(Result::ok).unwrap_or_default() {
         if !addresses.contains(&target.addr) && addresses.len() < MOST {
             addresses.push(target.addr);
         }
