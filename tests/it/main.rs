@@ -3,6 +3,7 @@
 mod config;
 mod content;
 mod corpus;
+mod crash;
 mod dtmf;
 mod gateway;
 mod layers;
