@@ -536,6 +536,11 @@ impl Task {
         while !self.over {
             let now = self.endpoint.now();
             let wait = self.deadline().map(|at| at.saturating_sub(now));
+            // A peer that talks without pause must not keep what is due waiting.
+            if wait.is_some_and(|wait| wait.is_zero()) {
+                self.on_deadline().await;
+                continue;
+            }
             let invite = async {
                 match &mut self.invite {
                     Some(invite) => invite.events.recv().await,
@@ -610,12 +615,12 @@ impl Task {
                 self.refuse_invite(504, "no PRACK").await;
                 return self.close(Ended::NoAck, "no PRACK");
             }
-            if reliable.next <= now
-                && let Some(invite) = &self.invite
-            {
+            if reliable.next <= now {
                 reliable.interval = (reliable.interval * 2).min(t2);
                 reliable.next = now + reliable.interval;
-                invite.respond(reliable.response.clone());
+                if let Some(invite) = &self.invite {
+                    invite.respond(reliable.response.clone());
+                }
             }
         }
         if let Some((id, until)) = self.offered

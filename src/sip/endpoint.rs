@@ -601,6 +601,8 @@ impl Endpoint {
         lock(&self.0.acks).insert(tag.to_owned(), (flow.clone(), ack));
     }
 
+    /// A 2xx that is no news: repeated because our ACK was lost, or of another branch of a forked INVITE. The first gets
+    /// the ACK again; the second gets an ACK and a BYE, for one called party is enough (RFC 3261 section 13.2.2.4).
     async fn repeat_ack(&self, response: &Response) {
         if message::status(response) / 100 != 2 || !first!(response, CSeq).is_some_and(|cseq| cseq.ends_with("INVITE"))
         {

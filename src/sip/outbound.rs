@@ -19,6 +19,7 @@ use super::endpoint::{ClientTransaction, Endpoint, Flow};
 use super::message::{self, all, first};
 use super::trunk::{self, is_theirs, resolve};
 use super::{ALLOW, identity, wire};
+use crate::clock::monotonic;
 use crate::model::{PhoneNumber, Private};
 use crate::settings::{Transport, Trunk, TrunkAddress};
 
@@ -154,7 +155,7 @@ impl Outbound {
         let cancel = CancellationToken::new();
         let dialling = Dialling {
             endpoint: endpoint.clone(),
-            ring_until: Instant::now() + call.ring_for,
+            ring_until: Instant::from_std(monotonic()) + call.ring_for,
             call,
             steps: steps.clone(),
             cancel: cancel.clone(),
@@ -215,7 +216,7 @@ impl Dialling {
                     Tried::Over(step) => return step,
                     Tried::Next(last) => status = last,
                 }
-                if Instant::now() >= self.ring_until {
+                if Instant::from_std(monotonic()) >= self.ring_until {
                     return Step::Failed { status };
                 }
             }
@@ -321,7 +322,7 @@ impl Dialling {
         let timers = self.endpoint.0.timers;
         let mut heard = false;
         let mut given_up: Option<u16> = None;
-        let mut deadline = self.ring_until.min(Instant::now() + timers.t1 * SILENCE);
+        let mut deadline = self.ring_until.min(Instant::from_std(monotonic()) + timers.t1 * SILENCE);
         loop {
             tokio::select! {
                 response = transaction.next() => {
@@ -349,7 +350,7 @@ impl Dialling {
                 }
                 () = self.cancel.cancelled(), if given_up.is_none() => {
                     given_up = Some(487);
-                    deadline = Instant::now() + timers.t1 * 64;
+                    deadline = Instant::from_std(monotonic()) + timers.t1 * 64;
                     if heard {
                         send_cancel(&self.endpoint, flow, &transaction.request).await;
                     }
@@ -358,7 +359,7 @@ impl Dialling {
                     if given_up.is_none() && heard {
                         // It has rung long enough.
                         given_up = Some(408);
-                        deadline = Instant::now() + timers.t1 * 64;
+                        deadline = Instant::from_std(monotonic()) + timers.t1 * 64;
                         send_cancel(&self.endpoint, flow, &transaction.request).await;
                         continue;
                     }
@@ -443,7 +444,7 @@ async fn send_cancel(endpoint: &Endpoint, flow: &Flow, invite: &Request) {
 /// Waits for the end of an INVITE that nobody wants any more: it is cancelled once it is heard of, and hung up if it is
 /// answered all the same.
 async fn reap(endpoint: Endpoint, flow: Flow, mut transaction: ClientTransaction, mut cancelled: bool) {
-    let until = Instant::now() + endpoint.0.timers.t1 * 128;
+    let until = Instant::from_std(monotonic()) + endpoint.0.timers.t1 * 128;
     while let Ok(Some(response)) = tokio::time::timeout_at(until, transaction.next()).await {
         match message::status(&response) {
             100..=199 if !cancelled => {

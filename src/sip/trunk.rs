@@ -22,7 +22,7 @@ use super::endpoint::Endpoint;
 use super::message::{self, all, first};
 use super::outbound::Target;
 use super::{identity, wire};
-use crate::clock::Clock;
+use crate::clock::{Clock, monotonic};
 use crate::model::PhoneNumber;
 use crate::settings::{Register, Settings, Trunk, TrunkAddress};
 
@@ -112,7 +112,7 @@ impl Trunks {
         for trunk in &running {
             trunk.stop.cancel();
         }
-        let deadline = Instant::now() + LEAVE_WITHIN;
+        let deadline = Instant::from_std(monotonic()) + LEAVE_WITHIN;
         for Running { trunk, task, .. } in running {
             if tokio::time::timeout_at(deadline, task).await.is_err() {
                 tracing::warn!(trunk = trunk.name, "the registrar did not answer in time when we unregistered");

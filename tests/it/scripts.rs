@@ -116,7 +116,7 @@ impl Call {
         self.now = self.now.later(until.saturating_sub(self.now.mono));
     }
 
-    fn to_the_end(&mut self) {
+    fn finish(&mut self) {
         self.wait(100_000.0);
         assert!(self.engine.is_over(), "{:?}", self.log);
     }
@@ -143,7 +143,7 @@ fn one_key_and_the_text_is_on_its_way() {
     call.wait(12.0);
     call.press("1");
     call.expect(&["text:general to +12125550142: en greeting by 1", "play texting_you_now"]);
-    call.to_the_end();
+    call.finish();
     call.expect(&["hang up: hangup"]);
     assert_eq!(call.engine.outcome(), Outcome::Texted);
     assert_eq!(call.engine.path(), ["hours:clinic", "menu:welcome", "text:general", "hangup"]);
@@ -173,7 +173,7 @@ fn who_says_nothing_hears_it_again_and_stays() {
     call.expect(&[]);
     call.wait(0.2);
     call.expect(&["play goodbye"]);
-    call.to_the_end();
+    call.finish();
     call.expect(&["hang up: hangup"]);
     assert_eq!(call.engine.outcome(), Outcome::Missed);
 }
@@ -225,7 +225,7 @@ fn what_a_key_chose_and_was_heard_to_its_end_informs() {
 fn what_nobody_chose_does_not_inform() {
     let mut call = Call::from_mobile();
     call.press("2");
-    call.to_the_end();
+    call.finish();
     assert_eq!(call.done().last().unwrap(), "hang up: hangup");
     assert!(call.engine.path().contains(&"play:directions".to_owned()));
     assert_eq!(call.engine.outcome(), Outcome::Missed);
@@ -268,7 +268,7 @@ fn the_key_pressed_twice_in_haste_sends_one_text_and_cuts_nothing_off() {
     call.wait(1.0);
     call.press("1#");
     call.expect(&["play emergency welcome", "text:general to +12125550142: en greeting by 1", "play texting_you_now"]);
-    call.to_the_end();
+    call.finish();
     call.expect(&["hang up: hangup"]);
 }
 
@@ -278,7 +278,7 @@ fn a_text_that_was_sent_is_not_sent_again() {
     call.press("21");
     call.wait(5.1);
     call.press("1");
-    call.to_the_end();
+    call.finish();
     assert_eq!(call.texts.iter().map(|text| text.node.as_str()).collect::<Vec<_>>(), ["text:billing", "text:general"]);
     let tree = "start = \"menu:m\"\n[menu.m]\nsay = \"welcome\"\nkeys = { 1 = \"text:t\" }\n\
                 [text.t]\nsay = \"texting_you_now\"\nmessage = \"greeting\"\nthen = \"menu:m\"\n";
@@ -318,7 +318,7 @@ fn hours_decide_where_a_call_goes() {
     assert_eq!(start(CLOSED), ["play emergency after_hours"]);
     assert_eq!(start("2026-07-10T19:00:00Z"), ["play emergency after_hours"], "Friday at three");
     let mut call = Call::answered(number(MOBILE), HOLIDAY);
-    call.to_the_end();
+    call.finish();
     call.expect(&["play emergency after_hours", "hang up: hangup"]);
     assert_eq!(call.engine.path(), ["hours:clinic", "hangup:holiday"]);
     assert_eq!(call.engine.outcome(), Outcome::Missed);
@@ -382,7 +382,7 @@ fn an_anonymous_caller_types_a_number_hears_it_and_only_then_is_texted() {
     assert_eq!(call.engine.outcome(), Outcome::Abandoned);
     call.press("1");
     call.expect(&["text:general to +16462530142: en greeting by 1", "play texting_you_now"]);
-    call.to_the_end();
+    call.finish();
     assert_eq!(call.engine.outcome(), Outcome::Texted);
     assert_eq!(call.engine.digits(), "1••••••••••••");
     assert!(!format!("{:?}", call.engine).contains("6462530142"));
@@ -436,7 +436,7 @@ fn what_is_no_mobile_number_is_asked_again_and_then_given_up() {
     call.expect(&["stop", "play number_wrong ask_mobile"]);
     call.press("0#");
     call.expect(&["stop", "play goodbye"]);
-    call.to_the_end();
+    call.finish();
     assert!(call.texts.is_empty());
     assert_eq!(call.engine.outcome(), Outcome::Missed);
 }
@@ -446,7 +446,7 @@ fn who_types_nothing_is_asked_again_and_then_given_up() {
     let mut call = Call::anonymous();
     call.wait(5.0 + 6.1);
     call.expect(&["play ask_mobile"]);
-    call.to_the_end();
+    call.finish();
     call.expect(&["play ask_mobile", "play goodbye", "hang up: hangup"]);
 }
 
@@ -458,7 +458,7 @@ fn who_confirms_nothing_hears_it_again_and_is_not_texted() {
     call.press("7");
     call.wait(10.1);
     assert_eq!(call.done().iter().filter(|line| line.starts_with("play read_back")).count(), 2);
-    call.to_the_end();
+    call.finish();
     assert!(call.texts.is_empty());
     assert_eq!(call.engine.outcome(), Outcome::Missed);
 }
@@ -528,7 +528,7 @@ fn a_round_without_end_is_ended() {
     );
     let mut call = Call::ringing(tree, number(MOBILE), OPEN);
     call.input(Input::Answered);
-    call.to_the_end();
+    call.finish();
     assert_eq!(call.done().last().unwrap(), &format!("hang up: {}", HangupCause::TooManyNodes));
     assert_eq!(call.engine.path().len(), 200);
 }
@@ -588,7 +588,7 @@ proptest! {
                 prop_assert!(!call.texts.is_empty());
             }
         }
-        call.to_the_end();
+        call.finish();
         let hangups = call.log.iter().filter(|line| line.starts_with("hang up")).count();
         prop_assert!(hangups <= 1);
         prop_assert!(call.log.iter().position(|line| line.starts_with("hang up")).is_none_or(|at| at + 1 == call.log.len()));

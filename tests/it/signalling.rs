@@ -29,10 +29,10 @@ pub struct TestBox {
 impl TestBox {
     /// Bound to loopback, with one trunk there that takes any number; `change` what the test is about.
     pub async fn start(change: impl FnOnce(&mut Settings)) -> TestBox {
-        Self::start_with(change, Timers { t1: Duration::from_millis(20), ..Timers::default() }).await
+        Self::start_with(change, Timers { t1: Duration::from_millis(20), ..Timers::default() }, Clock::system()).await
     }
 
-    async fn start_with(change: impl FnOnce(&mut Settings), timers: Timers) -> TestBox {
+    async fn start_with(change: impl FnOnce(&mut Settings), timers: Timers, clock: Clock) -> TestBox {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
         let text = std::fs::read_to_string(folder.join("threadline.toml")).unwrap();
         let mut settings =
@@ -46,7 +46,7 @@ impl TestBox {
         settings.trunks[0].accept_from = vec!["127.0.0.1/32".parse().unwrap()];
         settings.trunks[0].numbers.clear();
         change(&mut settings);
-        let (endpoint, incoming) = Endpoint::bind_with(&settings, Clock::system(), timers).await.unwrap();
+        let (endpoint, incoming) = Endpoint::bind_with(&settings, clock, timers).await.unwrap();
         let at =
             |transport| endpoint.local_addresses().iter().find(|l| l.transport == transport).map_or(any, |l| l.address);
         let (udp, tcp) = (at(Transport::Udp), at(Transport::Tcp));
@@ -275,7 +275,7 @@ async fn cancel_gets_200_and_the_invite_487() {
 #[tokio::test]
 async fn without_an_ack_the_200_is_repeated_and_then_the_call_is_given_up() {
     let timers = Timers { t1: Duration::from_millis(5), t2: Duration::from_millis(40), ..Timers::default() };
-    let mut box_ = TestBox::start_with(|_| (), timers).await;
+    let mut box_ = TestBox::start_with(|_| (), timers, Clock::system()).await;
     let peer = Peer::new(box_.udp).await;
     peer.send(&peer.request("INVITE", "noack", 1, "", SDP)).await;
     let mut dialog = box_.call().await.answer(SDP.to_owned()).await.unwrap();
@@ -526,4 +526,93 @@ async fn a_call_over_tcp_in_pieces() {
             break;
         }
     }
+}
+
+#[tokio::test]
+async fn we_refresh_the_session_and_give_up_when_nobody_does() {
+    let clock = Clock::manual("2026-11-01T06:00:00Z".parse().unwrap());
+    let mut box_ = TestBox::start_with(|_| (), Timers::default(), clock.clone()).await;
+    let peer = Peer::new(box_.udp).await;
+    // The peer leaves the refreshing to us and knows UPDATE.
+    let asked = "Supported: timer\r\nAllow: INVITE, UPDATE\r\nSession-Expires: 120;refresher=uas\r\n";
+    let (mut dialog, ok) = peer.establish(&mut box_, "fresh", asked).await;
+    assert_eq!(header(&ok, "Session-Expires"), Some("120;refresher=uas"));
+    let to = header(&ok, "To").unwrap().to_owned();
+    // The clock is moved by hand; a message makes the leg look at it.
+    clock.advance(Duration::from_secs(60));
+    peer.send(&peer.to("OPTIONS", "fresh", 2, &to, "", "")).await;
+    let update = peer.expect_request("UPDATE").await;
+    assert_eq!(header(&update, "Session-Expires"), Some("120;refresher=uac"));
+    peer.answer(&update, "200 OK", "Session-Expires: 120;refresher=uac\r\n", "").await;
+    // Refreshed, it lives on for another half of the interval; and then the peer no longer answers.
+    let mut cseq = 2;
+    let mut seconds = 0;
+    loop {
+        cseq += 1;
+        peer.send(&peer.to("OPTIONS", "fresh", cseq, &to, "", "")).await;
+        let next = peer.receive_where(|t| t.starts_with("SIP/2.0 ") || header(t, "CSeq") == Some("2 UPDATE")).await;
+        if next.starts_with("UPDATE ") {
+            break;
+        }
+        clock.advance(Duration::from_secs(5));
+        seconds += 5;
+        assert!(seconds <= 120, "no second refresh");
+    }
+    assert!(seconds >= 60, "refreshed after {seconds} s");
+    clock.advance(Duration::from_secs(60));
+    peer.send(&peer.to("OPTIONS", "fresh", cseq + 1, &to, "", "")).await;
+    let bye = peer.expect_request("BYE").await;
+    peer.answer(&bye, "200 OK", "", "").await;
+    assert_eq!(ended(&mut dialog).await.0, Ended::SessionExpired);
+}
+
+#[tokio::test]
+async fn a_bye_before_the_answer_ends_the_call() {
+    let mut box_ = TestBox::start(|_| ()).await;
+    let peer = Peer::new(box_.udp).await;
+    peer.send(&peer.request("INVITE", "early", 1, "", SDP)).await;
+    let mut call = box_.call().await;
+    call.ringing().await;
+    let ringing = peer.expect(180).await;
+    peer.send(&peer.to("BYE", "early", 2, header(&ringing, "To").unwrap(), "", "")).await;
+    peer.receive_where(|t| status(t) == 200 && header(t, "CSeq") == Some("2 BYE")).await;
+    peer.receive_where(|t| status(t) == 487 && header(t, "CSeq") == Some("1 INVITE")).await;
+    assert!(matches!(call.answer(SDP.to_owned()).await, Err(AnswerError::Cancelled)));
+}
+
+#[tokio::test]
+async fn a_call_over_tls() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let (certificate, key) = (folder.path().join("tls.pem"), folder.path().join("tls.key"));
+    std::fs::write(&certificate, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let mut box_ = TestBox::start(|settings| {
+        settings.sip.listen = vec![Listen { transport: Transport::Tls, address: "127.0.0.1:0".parse().unwrap() }];
+        settings.sip.certificate = Some(certificate);
+        settings.sip.key = Some(key);
+    })
+    .await;
+    let address = box_.endpoint.local_addresses()[0].address;
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(made.cert.der().clone()).unwrap();
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let connector = tokio_rustls::TlsConnector::from(std::sync::Arc::new(config));
+    let stream = TcpStream::connect(address).await.unwrap();
+    let here = stream.local_addr().unwrap();
+    let mut stream = connector.connect("localhost".try_into().unwrap(), stream).await.unwrap();
+    let peer = Peer { socket: UdpSocket::bind("127.0.0.1:0").await.unwrap(), here, tag: "t".into() };
+    let invite = peer.request("INVITE", "tls", 1, "", SDP).replace("SIP/2.0/UDP", "SIP/2.0/TLS");
+    stream.write_all(invite.as_bytes()).await.unwrap();
+    let _dialog = box_.call().await.answer(SDP.to_owned()).await.unwrap();
+    let mut buffer = vec![0; 4096];
+    let n = tokio::time::timeout(PATIENCE, stream.read(&mut buffer)).await.unwrap().unwrap();
+    let ok = std::str::from_utf8(&buffer[..n]).unwrap();
+    assert!(ok.starts_with("SIP/2.0 200 "), "{ok}");
+    assert!(header(ok, "Contact").unwrap().ends_with(";transport=tls>"), "{ok}");
 }
