@@ -358,7 +358,7 @@ impl Dialling {
                 () = tokio::time::sleep_until(deadline) => {
                     if given_up.is_none() && heard {
                         // It has rung long enough.
-                        given_up = Some(487);
+                        given_up = Some(408);
                         deadline = Instant::from_std(monotonic()) + timers.t1 * 64;
                         send_cancel(&self.endpoint, flow, &transaction.request).await;
                         continue;

@@ -208,7 +208,7 @@ async fn ringing_ends_when_it_has_lasted_long_enough() {
     peer.reply(&invite, 180, "a", "", "").await;
     peer.next("CANCEL").await;
     peer.reply(&invite, 487, "a", "", "").await;
-    assert_eq!(failed(&mut call).await, 487);
+    assert_eq!(failed(&mut call).await, 408);
 }
 
 #[tokio::test]
