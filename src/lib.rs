@@ -12,9 +12,11 @@
 //!
 //! A call goes `sip` → `call` → `ivr` → (actions) → `media`, `sms`, `store`; nothing below knows what is above.
 
+pub mod call;
 pub mod cli;
 pub mod clock;
 pub mod conversation;
+pub mod daemon;
 pub mod events;
 pub mod ivr;
 pub mod media;

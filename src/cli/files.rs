@@ -4,17 +4,20 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, IsTerminal};
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
 
+use crate::call::Book;
+use crate::call::perform::GOODBYE;
 use crate::clock::Clock;
-use crate::conversation::templates::{Values, Variable};
 use crate::media::PromptLibrary;
 use crate::model::{Outcome, Problem, Problems, PromptCatalog};
 use crate::settings::Settings;
 
 use super::check::{self, CheckArgs, Checked};
 use super::export::{self, ExportArgs};
+use super::prompts::{self, PromptsArgs, Shelf};
 use super::simulate::{self, SimulateArgs, World};
 
 /// `threadline check`
@@ -33,7 +36,7 @@ pub fn simulate(args: &SimulateArgs) -> Result<ExitCode> {
     };
     let at = simulate::start_time(args, now, &settings.clinic.timezone).map_err(|error| anyhow!(error))?;
     let caller = simulate::parse_from(&args.from, settings.clinic.country).map_err(|error| anyhow!(error))?;
-    let world = World { tree, templates: &templates, values: &values(&settings), prompts: &prompts };
+    let world = World { tree, templates: &templates, values: &Book::values(&settings), prompts: &prompts };
     let (mut script, interactive): (Box<dyn BufRead>, bool) = match &args.script {
         Some(file) => {
             let opened = File::open(file).with_context(|| format!("the script {} cannot be read", file.display()))?;
@@ -48,19 +51,77 @@ pub fn simulate(args: &SimulateArgs) -> Result<ExitCode> {
 
 /// `threadline export`
 pub fn export(args: &ExportArgs) -> Result<ExitCode> {
-    let settings = Settings::load(&args.config).map_err(|problems| anyhow!("{problems}"))?;
+    let settings = settings(&args.config)?;
     export::run(&settings.store.path, args, &mut io::stdout().lock())?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// What the variables of a message say for a caller whose name nobody knows.
-pub fn values(settings: &Settings) -> Values {
-    let mut values = Values::from([
-        (Variable::Clinic, settings.clinic.name.clone()),
-        (Variable::Number, settings.sms.from.as_str().to_owned()),
-    ]);
-    values.extend(settings.clinic.response_target.clone().map(|target| (Variable::ResponseTarget, target)));
-    values
+/// `threadline prompts`
+pub fn prompts(args: &PromptsArgs) -> Result<ExitCode> {
+    let settings = settings(&args.config)?;
+    let checked = check::check(&args.config, Clock::system().now().wall, load_catalog);
+    let (library, problems) = PromptLibrary::load(&settings.clinic.prompts);
+    let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    let mut used: Vec<(String, Vec<String>)> = checked.tree.as_ref().map_or_else(Vec::new, |tree| {
+        let owned =
+            |(prompt, nodes): (&str, Vec<&str>)| (prompt.to_owned(), nodes.into_iter().map(str::to_owned).collect());
+        tree.prompts_used().into_iter().map(owned).collect()
+    });
+    used.push((GOODBYE.to_owned(), vec!["(the daemon stops)".to_owned()]));
+    let shelf = Shelf {
+        folder: &settings.clinic.prompts,
+        language: &settings.clinic.language,
+        catalog: &library.catalog(),
+        problems: &problems,
+        used: &used,
+        render: settings.render.as_deref(),
+    };
+    let fine = prompts::run(&args.command, &shelf, &mut io::stdout().lock())?;
+    Ok(if fine { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// `threadline.toml` alone.
+fn settings(config: &Path) -> Result<Settings> {
+    Settings::load(config).map_err(|problems| {
+        eprintln!("{problems}");
+        anyhow!("{} cannot be used; mend the above", config.display())
+    })
+}
+
+/// The files for the daemon, and what is odd but not wrong about them.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The files.
+    pub book: Book,
+    /// Warnings alone.
+    pub warnings: Vec<Problem>,
+}
+
+/// Reads and checks everything that `config` names.
+///
+/// # Errors
+/// Everything that is wrong with any of the files.
+pub fn load(config: &Path) -> Result<Loaded, Problems> {
+    let mut library = None;
+    let checked = check::check(config, Clock::system().now().wall, |settings| {
+        let (prompts, problems) = load_prompts(settings);
+        let catalog = prompts.catalog();
+        library = Some((prompts, catalog.clone()));
+        (catalog, problems)
+    });
+    match (checked.is_usable(), checked.settings, checked.templates, checked.tree, library) {
+        (true, Some(settings), Some(templates), Some(tree), Some((prompts, catalog))) => {
+            let book = Book {
+                settings: Arc::new(settings),
+                tree,
+                templates: Arc::new(templates),
+                prompts: Arc::new(prompts),
+                catalog: Arc::new(catalog),
+            };
+            Ok(Loaded { book, warnings: checked.problems })
+        }
+        _ => Err(Problems(checked.problems)),
+    }
 }
 
 /// The files if they can be used; else everything that is wrong with them.

@@ -1,10 +1,16 @@
 //! The command line: one file a subcommand. Errors are one line that names the thing and the cure.
 
+pub mod call;
 pub mod check;
+pub mod demo;
 pub mod export;
 mod files;
+mod logs;
+pub mod phone;
 pub mod prompts;
+pub mod serve;
 pub mod simulate;
+mod story;
 
 use std::process::ExitCode;
 
@@ -12,7 +18,13 @@ use clap::{Parser, Subcommand};
 
 /// A clinic's phone line with a text thread behind every call.
 #[derive(Debug, Parser)]
-#[command(name = "threadline", version, after_help = "Example:\n  threadline check --config config/threadline.toml")]
+#[command(
+    name = "threadline",
+    version,
+    after_help = "Try it, with nothing to set up and nothing left behind:\n  threadline demo\n\n\
+        Run it for real:\n  threadline check --config config/threadline.toml\n  \
+        threadline serve --config config/threadline.toml"
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -21,17 +33,25 @@ struct Cli {
 /// What can be done.
 #[derive(Debug, Subcommand)]
 enum Command {
+    Demo(demo::DemoArgs),
+    Serve(serve::ServeArgs),
     Check(check::CheckArgs),
     Simulate(simulate::SimulateArgs),
+    Call(call::CallArgs),
     Export(export::ExportArgs),
+    Prompts(prompts::PromptsArgs),
 }
 
 /// Runs the command line; 0 done, 1 what was asked found a problem, 2 wrong usage.
 pub fn run() -> ExitCode {
     let done = match Cli::parse().command {
+        Command::Demo(args) => demo::run(&args),
+        Command::Serve(args) => serve::run(&args),
         Command::Check(args) => files::check(&args),
         Command::Simulate(args) => files::simulate(&args),
+        Command::Call(args) => call::run(&args),
         Command::Export(args) => files::export(&args),
+        Command::Prompts(args) => files::prompts(&args),
     };
     done.unwrap_or_else(|error| {
         eprintln!("threadline: {error:#}");

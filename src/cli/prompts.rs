@@ -23,6 +23,9 @@ const READABLE: u32 = 0o644;
 /// `threadline prompts …`
 #[derive(Debug, Args)]
 pub struct PromptsArgs {
+    /// The box's file; it names the others
+    #[arg(long, global = true, value_name = "FILE", default_value = "/etc/threadline/threadline.toml")]
+    pub config: PathBuf,
     /// What to do with them
     #[command(subcommand)]
     pub command: PromptsCommand,

@@ -27,7 +27,7 @@ use crate::tree::Tree;
 #[command(after_help = "What to type, one or more a line:\n  \
     1            press the key (also 0-9, *, #, or several: 6465550142#)\n  \
     wait 5       let 5 seconds pass (also 500ms, 2m)\n  \
-    (empty)      let time pass until the system waits for you\n  \
+    (empty)      listen to the end; when nothing is said: stay silent until something happens\n  \
     hangup       hang up\n  \
     ; words      a comment\n\n\
     Example: an anonymous call on a Sunday night\n  \

@@ -31,6 +31,8 @@ pub struct Engine {
     pub(super) textable: Option<PhoneNumber>,
     pub(super) language: Language,
     pub(super) evidence: Evidence,
+    /// What was said last.
+    pub(super) heard: Vec<PromptKey>,
     /// Keys pressed before a node that wants them.
     pub(super) ahead: VecDeque<Digit>,
     /// The text that waits for a number, while one is asked for.
@@ -94,6 +96,7 @@ impl Engine {
             textable: facts.caller.number().filter(|number| number.can_text()).cloned(),
             language: facts.language.unwrap_or_else(|| tree.language().clone()),
             evidence: Evidence::default(),
+            heard: Vec::new(),
             ahead: VecDeque::new(),
             asked_by: None,
             texts: Vec::new(),
@@ -222,6 +225,7 @@ impl Engine {
         let length: Duration = prompts.iter().map(|prompt| self.tree.length(prompt)).sum();
         self.saying = true;
         self.deadline = Some(now.mono.saturating_add(length).saturating_add(PLAY_GRACE));
+        self.heard = prompts.to_vec();
         out.push(Action::Play(prompts.to_vec()));
         true
     }

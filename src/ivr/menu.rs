@@ -64,7 +64,9 @@ impl Engine {
     fn press(&mut self, id: NodeId, menu: &Menu, mut offer: Offer, digit: Digit, now: Now, out: &mut Vec<Action>) {
         self.record(digit.as_char());
         if let Some(choice) = menu.keys.get(&digit) {
-            self.evidence = Evidence { digit: Some(digit), prompts: offer.played };
+            // Pressed ahead of the menu: what was heard until then is all there is to show.
+            let prompts = if offer.played.is_empty() { self.heard.clone() } else { offer.played };
+            self.evidence = Evidence { digit: Some(digit), prompts };
             if let Some(language) = &choice.language {
                 self.language = language.clone();
             }

@@ -120,6 +120,6 @@ pub struct Evidence {
     /// The key; none when the tree led here by itself.
     pub digit: Option<Digit>,
     /// The prompts that were played to offer the key, in order, and to confirm a typed number. A key pressed
-    /// during them ends them early; one pressed ahead of the menu leaves only what was played before.
+    /// during them ends them early; for one pressed ahead of the menu, the prompts that were played last.
     pub prompts: Vec<PromptKey>,
 }

@@ -201,6 +201,17 @@ impl Media {
     }
 }
 
+/// For the fuzzer and its corpus: reads `data` as an RTP and as an RTCP packet.
+pub fn exercise(data: &[u8]) {
+    if let Some(packet) = rtp::parse(data) {
+        assert!(packet.payload_type < 128 && packet.payload.len() + rtp::HEADER <= data.len());
+    }
+    rtp::is_rtcp(data);
+    for ssrc in [0, data.first_chunk().map_or(1, |bytes| u32::from_be_bytes(*bytes))] {
+        let _ = rtcp::read(data, ssrc);
+    }
+}
+
 /// Random bits from the system. Should it have none, zero: predictable, but a call.
 fn random_u32() -> u32 {
     let random = ring::rand::SystemRandom::new();

@@ -39,8 +39,8 @@ impl Places {
         let env = table.get("env");
         table.finish();
         let found = match (file, env) {
-            (Some(file), None) => self.from_file(&file),
-            (None, Some(env)) => self.from_environment(&env),
+            (Some(file), None) => self.read_file(&file),
+            (None, Some(env)) => self.read_environment(&env),
             (None, None) | (Some(_), Some(_)) => {
                 value.error(format!("`{}` must say one place", value.key()), CURE);
                 None
@@ -49,7 +49,7 @@ impl Places {
         found.map(Private::new)
     }
 
-    fn from_file(&self, value: &Value<'_>) -> Option<String> {
+    fn read_file(&self, value: &Value<'_>) -> Option<String> {
         let name = value.words()?;
         let credential = self.credentials.as_ref().map(|folder| folder.join(name)).filter(|path| path.is_file());
         let path = credential.unwrap_or_else(|| self.folder.join(name));
@@ -64,7 +64,7 @@ impl Places {
         self.not_blank(value, text.trim_end_matches(['\r', '\n']))
     }
 
-    fn from_environment(&self, value: &Value<'_>) -> Option<String> {
+    fn read_environment(&self, value: &Value<'_>) -> Option<String> {
         let name = value.words()?;
         let Some(text) = (self.environment)(name) else {
             value.error(format!("the environment has no {name}"), format!("set {name} where the daemon starts"));

@@ -480,12 +480,6 @@ pub(super) async fn calling(
     Some(dialog)
 }
 
-/// ACK and BYE for a 2xx of another branch of an INVITE whose call is already established; `ack` is that call's.
-pub(super) fn release(ack: &Request, response: &Response, flow: Flow) -> Option<(Request, Request)> {
-    let mut ends = Ends::calling(ack, response, flow)?;
-    Some((ends.request(Method::Ack), ends.request(Method::Bye)))
-}
-
 fn task(endpoint: &Endpoint, ends: Ends, slot: Option<CallSlot>) -> (Task, Inbox, Dialog) {
     let (to_task, requests) = mpsc::channel(REQUESTS);
     endpoint.register_dialog(&ends.local_tag, to_task);

@@ -17,12 +17,11 @@ use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::dialog;
 use super::guard::{Decision, Guard};
 use super::inbound::{self, Incoming};
 use super::message::{self, all, first};
 use super::wire::{self, Verdict};
-use super::{ALLOW, SUPPORTED, stream};
+use super::{ALLOW, SUPPORTED, outbound, stream};
 use crate::clock::Clock;
 use crate::settings::{Listen, Settings, Transport};
 
@@ -611,17 +610,15 @@ impl Endpoint {
         }
         let Some(tag) = first!(response, From).and_then(wire::tag) else { return };
         let known = lock(&self.0.acks).get(tag).cloned();
-        let Some((flow, ack)) = known else { return };
-        if message::cseq(&ack.headers) != message::cseq(&response.headers) {
-            return;
-        }
-        if first!(ack, To).and_then(wire::tag) == first!(response, To).and_then(wire::tag) {
-            let _ = flow.connection.send(ack.into(), Some(&flow.destination())).await;
-        } else if let Some((ack, bye)) = dialog::release(&ack, response, flow.clone()) {
-            let ack = self.complete(&flow, ack);
-            let _ = flow.connection.send(ack.into(), Some(&flow.destination())).await;
-            // Dropping the handle loses the response alone; the transaction repeats the BYE until it is answered.
-            let _ = self.request(&flow, bye).await;
+        if let Some((flow, ack)) = known
+            && message::cseq(&ack.headers) == message::cseq(&response.headers)
+        {
+            if first!(ack, To).and_then(wire::tag) == first!(response, To).and_then(wire::tag) {
+                let _ = flow.connection.send(ack.into(), Some(&flow.destination())).await;
+            } else {
+                // Another phone of a forked call picked up too.
+                outbound::decline(self, &flow, response).await;
+            }
         }
     }
 

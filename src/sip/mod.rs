@@ -10,14 +10,20 @@ mod guard;
 pub mod identity;
 mod inbound;
 mod message;
+pub mod outbound;
+#[cfg(test)]
+mod rig;
 pub mod sdp;
 mod session_timer;
 mod stream;
+pub mod trunk;
 mod wire;
 
 pub use dialog::{Dialog, DialogEvent, Ended, OfferError, OfferReply};
 pub use endpoint::{Endpoint, SipCounters, SipError, Timers};
 pub use inbound::{AnswerError, Incoming};
+pub use outbound::Outbound;
+pub use trunk::{TrunkState, Trunks};
 
 /// To be put into every log filter, whatever the user's says: the library logs whole messages, numbers and credentials
 /// included, at INFO.
@@ -34,6 +40,48 @@ const AGENT: &str = concat!("Threadline/", env!("CARGO_PKG_VERSION"));
 /// library and so undo [`LOG_FILTER`].
 pub fn may_log(metadata: &tracing::Metadata<'_>) -> bool {
     !metadata.target().starts_with("rsipstack") || *metadata.level() <= tracing::Level::WARN
+}
+
+/// For the fuzzer and its corpus: takes `data` through all that is done to a message before a transaction sees it, and
+/// its headers through all that reads them.
+pub fn exercise(data: &[u8]) {
+    use rsipstack::sip::SipMessage;
+    let source = std::net::SocketAddr::from(([192, 0, 2, 1], 5060));
+    if let Ok(Some(length)) = wire::frame(data) {
+        assert!(length <= data.len(), "a frame lies within what was read");
+    }
+    let _ = wire::forbidden(data, source);
+    for stream in [false, true] {
+        let message = match wire::examine(data, source, stream) {
+            wire::Verdict::Message(message) => message,
+            wire::Verdict::Answer(answer) => {
+                assert!(answer.starts_with(b"SIP/2.0 "), "a refusal is a response");
+                continue;
+            }
+            wire::Verdict::Nothing => continue,
+        };
+        let Ok(message) = SipMessage::try_from(message.as_ref()) else {
+            let _ = wire::unreadable(&message, source);
+            continue;
+        };
+        let headers = match &message {
+            SipMessage::Request(request) => &request.headers,
+            SipMessage::Response(response) => &response.headers,
+        };
+        for header in headers.iter() {
+            let value = header.value();
+            let country = "US".parse().expect("a country");
+            identity::caller(value, &[value], &[value], country);
+            identity::dialled(value, value, country);
+            identity::diversions(&[value], &[value]);
+            digest::challenges(&[value]);
+            digest::Answer::parse(value);
+            session_timer::SessionExpires::parse(value);
+            for part in wire::list(value) {
+                wire::parameter(part, "tag");
+            }
+        }
+    }
 }
 
 #[cfg(test)]

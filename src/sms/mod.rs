@@ -20,6 +20,7 @@ pub mod twilio;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
 
 pub use gateway::*;
 
@@ -82,6 +83,14 @@ impl Gateway {
         match self {
             Gateway::Sandbox(gateway) => gateway.hook(request),
             Gateway::Twilio(gateway) => gateway.hook(request),
+        }
+    }
+
+    /// What it does by itself until `shutdown`: the sandbox reports deliveries, others do so by webhook.
+    pub async fn run(&self, inbound: &inbound::Inbound, shutdown: &CancellationToken) {
+        match self {
+            Gateway::Sandbox(gateway) => gateway.deliver(inbound, shutdown).await,
+            Gateway::Twilio(_) => {}
         }
     }
 }

@@ -139,18 +139,23 @@ impl Sandbox {
 
     /// Reports what became of the messages that were taken, until `shutdown`; what it owes from the run before, too.
     pub async fn deliver(&self, inbound: &Inbound, shutdown: &CancellationToken) {
-        while !shutdown.is_cancelled() {
-            let pause = match self.deliver_all(inbound).await {
-                Ok(()) => None,
-                Err(error) => {
-                    tracing::warn!(%error, "the sandbox cannot report deliveries; it tries again");
-                    Some(STORE_PAUSE)
+        loop {
+            let reported = self.deliver_all(inbound).await;
+            let again = async {
+                match reported {
+                    Ok(()) => {
+                        self.taken.notified().await;
+                        tokio::time::sleep(DELIVERY).await;
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "the sandbox cannot report deliveries; it tries again");
+                        tokio::time::sleep(STORE_PAUSE).await;
+                    }
                 }
             };
             tokio::select! {
                 () = shutdown.cancelled() => return,
-                () = tokio::time::sleep(pause.unwrap_or(Duration::MAX)), if pause.is_some() => {}
-                () = self.taken.notified(), if pause.is_none() => tokio::time::sleep(DELIVERY).await,
+                () = again => {}
             }
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! A row's hash is SHA-256 over its predecessor's hash (64 zeros for the first), `seq`, `at` (microseconds), `actor`,
 //! `action`, `subject` and `detail`, each as text and preceded by its length in bytes as eight big-endian bytes, so
-//! that no two rows write the same bytes. Triggers forbid UPDATE and DELETE. A chain cut off at its end still
+//! that no two rows write the same bytes. Triggers forbid UPDATE, DELETE and REPLACE. A chain cut off at its end still
 //! verifies: whoever must prove that nothing was cut keeps the newest hash elsewhere.
 //!
 //! Subjects and details are ids and facts; a message's words are not repeated here.
@@ -144,9 +144,10 @@ mod tests {
     fn rows_cannot_be_changed_or_deleted() {
         let conn = in_memory();
         append(&Tx { conn: &conn, announced: Default::default() }, entry("thread:a")).unwrap();
-        for sql in ["UPDATE audit SET actor = 'x'", "DELETE FROM audit", "REPLACE INTO audit SELECT * FROM audit"] {
-            let refused = conn.execute(sql, []);
-            assert!(refused.is_err() || verify(&conn).unwrap() == 1, "{sql}");
+        let replace = "REPLACE INTO audit SELECT seq, at, 'x', action, subject, detail, prev, hash FROM audit";
+        for sql in ["UPDATE audit SET actor = 'x'", "DELETE FROM audit", replace] {
+            let refused = conn.execute(sql, []).unwrap_err().to_string();
+            assert!(refused.contains("append-only"), "{sql}: {refused}");
         }
         assert_eq!(verify(&conn).unwrap(), 1);
     }

@@ -177,7 +177,7 @@ impl Store {
         conn.pragma_update(None, "foreign_keys", "on")?;
         conn.set_prepared_statement_cache_capacity(128);
         migrations::migrate(&mut conn, &path)?;
-        let mut note = unrecorded::Note::open(dir)?;
+        let note = unrecorded::Note::open(dir)?;
         let before = note.settle(&mut conn);
         let writer = writer::Writer::start(conn, events, note, patience)?;
         Ok(Store { writer: Arc::new(writer), readers: Arc::new(readers::Readers::new(path, patience.busy)), before })

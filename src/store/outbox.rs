@@ -255,3 +255,6 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Leased> {
         leased_at: row.get::<_, At>(8)?.0,
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 use rusqlite::{Connection, TransactionBehavior};
@@ -32,11 +33,21 @@ pub struct Unrecorded {
     pub lost: BTreeMap<String, u64>,
 }
 
+/// Under this label the note counts what waited for the database when the daemon was killed.
+const WAITING: &str = "waiting";
+
 /// The note and its file.
 pub(super) struct Note {
     file: File,
     clock: Clock,
-    held: Option<Unrecorded>,
+    // Held for moments only, never during I/O: the call path adds to it.
+    tally: Mutex<Tally>,
+}
+
+#[derive(Default)]
+struct Tally {
+    lost: Option<Unrecorded>,
+    waiting: u64,
     changed: bool,
 }
 
@@ -48,13 +59,13 @@ impl Note {
             let file = File::options().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path)?;
             let mut text = vec![0; SIZE];
             let length = read_all(&file, &mut text)?;
-            let held = serde_json::from_slice(text.get(..length).unwrap_or_default()).ok();
-            Ok((file, held, length))
+            let lost: Option<Unrecorded> = serde_json::from_slice(text.get(..length).unwrap_or_default()).ok();
+            Ok((file, lost, length))
         };
-        let (file, held, length) = open().map_err(|source| StoreError::Folder { path: path.clone(), source })?;
-        let note = Note { file, clock: Clock::system(), held, changed: false };
+        let (file, lost, length) = open().map_err(|source| StoreError::Folder { path: path.clone(), source })?;
+        let note = Note { file, clock: Clock::system(), tally: Mutex::new(Tally { lost, ..Tally::default() }) };
         if length < SIZE
-            && let Err(error) = note.write()
+            && let Err(error) = note.write(None)
         {
             tracing::warn!(%error, "cannot set room aside for {}; free space on the disk", path.display());
         }
@@ -62,8 +73,8 @@ impl Note {
     }
 
     /// Puts what an earlier run left on record, and says so. While the database cannot take it, the note is kept.
-    pub(super) fn settle(&mut self, conn: &mut Connection) -> Option<Unrecorded> {
-        let before = self.held.clone()?;
+    pub(super) fn settle(&self, conn: &mut Connection) -> Option<Unrecorded> {
+        let before = self.tally().lost.clone()?;
         let lost: u64 = before.lost.values().sum();
         tracing::warn!(
             lost, since = %before.since, until = %before.until, kinds = ?before.lost,
@@ -71,8 +82,7 @@ impl Note {
         );
         match self.record(conn, &before) {
             Ok(()) => {
-                self.held = None;
-                self.changed = true;
+                *self.tally() = Tally { changed: true, ..Tally::default() };
                 self.flush();
             }
             Err(error) => tracing::warn!(%error, "the missing records are not yet in the audit chain"),
@@ -96,31 +106,46 @@ impl Note {
     }
 
     /// Counts one more lost record; [`Note::flush`] writes it down.
-    pub(super) fn add(&mut self, label: &'static str) {
+    pub(super) fn add(&self, label: &'static str) {
         let now = self.clock.now().wall;
-        let held = self.held.get_or_insert_with(|| Unrecorded { since: now, until: now, lost: BTreeMap::new() });
-        held.until = now;
-        let count = held.lost.entry(label.to_owned()).or_default();
-        *count = count.saturating_add(1);
-        self.changed = true;
+        let mut tally = self.tally();
+        count(&mut tally.lost, label, 1, now);
+        tally.changed = true;
+    }
+
+    /// Says how many records wait for the database: a kill now would lose them.
+    pub(super) fn waiting(&self, records: usize) {
+        let mut tally = self.tally();
+        let records = records as u64;
+        tally.changed |= records != tally.waiting;
+        tally.waiting = records;
     }
 
     /// Writes the note down if it has changed.
-    pub(super) fn flush(&mut self) {
-        if !std::mem::take(&mut self.changed) {
-            return;
+    pub(super) fn flush(&self) {
+        let now = self.clock.now().wall;
+        let text = {
+            let mut tally = self.tally();
+            if !std::mem::take(&mut tally.changed) {
+                return;
+            }
+            let mut text = tally.lost.clone();
+            if tally.waiting > 0 {
+                count(&mut text, WAITING, tally.waiting, now);
+            }
+            text
+        };
+        if let Some(text) = &text {
+            tracing::error!(kinds = ?text.lost, since = %text.since, "records could not be written to the database");
         }
-        if let Some(held) = &self.held {
-            tracing::error!(lost = held.lost.values().sum::<u64>(), kinds = ?held.lost, "records could not be written");
-        }
-        if let Err(error) = self.write() {
+        if let Err(error) = self.write(text.as_ref()) {
             tracing::error!(%error, "nor can the note of it be written");
         }
     }
 
-    fn write(&self) -> io::Result<()> {
-        let mut text = match &self.held {
-            Some(held) => serde_json::to_vec(held)?,
+    fn write(&self, lost: Option<&Unrecorded>) -> io::Result<()> {
+        let mut text = match lost {
+            Some(lost) => serde_json::to_vec(lost)?,
             None => Vec::new(),
         };
         // Labels are a few fixed words: this is far below the size.
@@ -128,6 +153,17 @@ impl Note {
         self.file.write_all_at(&text, 0)?;
         self.file.sync_data()
     }
+
+    fn tally(&self) -> MutexGuard<'_, Tally> {
+        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn count(lost: &mut Option<Unrecorded>, label: &str, records: u64, now: Timestamp) {
+    let lost = lost.get_or_insert_with(|| Unrecorded { since: now, until: now, lost: BTreeMap::new() });
+    lost.until = now;
+    let count = lost.lost.entry(label.to_owned()).or_default();
+    *count = count.saturating_add(records);
 }
 
 fn read_all(file: &File, into: &mut [u8]) -> io::Result<usize> {

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -76,10 +76,13 @@ impl<T: Send, F: FnOnce(&Tx<'_>) -> Result<T, StoreError> + Send> Waited for Onc
     }
 }
 
+/// May run more than once, each time in a transaction of its own.
+type Closure = dyn FnMut(&Tx<'_>) -> Result<(), StoreError> + Send;
+
 struct Detached {
     label: &'static str,
     queued: Instant,
-    run: Box<dyn FnMut(&Tx<'_>) -> Result<(), StoreError> + Send>,
+    run: Box<Closure>,
     _turn: OwnedSemaphorePermit,
 }
 
@@ -99,7 +102,7 @@ pub(super) struct Writer {
     turns: Arc<Semaphore>,
     detached_turns: Arc<Semaphore>,
     counts: Arc<Counts>,
-    note: Arc<Mutex<Note>>,
+    note: Arc<Note>,
 }
 
 impl Writer {
@@ -111,7 +114,7 @@ impl Writer {
     ) -> Result<Writer, StoreError> {
         let (jobs, queue) = mpsc::channel();
         let counts = Arc::new(Counts::default());
-        let note = Arc::new(Mutex::new(note));
+        let note = Arc::new(note);
         let worker = Worker {
             conn,
             events,
@@ -203,17 +206,13 @@ impl Writer {
             // An error says that the thread is gone already.
             let _ = wait.recv();
         }
-        lock(&self.note).flush();
+        self.note.flush();
     }
 }
 
-fn lock(note: &Mutex<Note>) -> std::sync::MutexGuard<'_, Note> {
-    note.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn lose(counts: &Counts, note: &Mutex<Note>, label: &'static str) {
+fn lose(counts: &Counts, note: &Note, label: &'static str) {
     counts.lost.fetch_add(1, Ordering::Relaxed);
-    lock(note).add(label);
+    note.add(label);
 }
 
 struct Worker {
@@ -221,7 +220,7 @@ struct Worker {
     events: Events,
     queue: mpsc::Receiver<Job>,
     counts: Arc<Counts>,
-    note: Arc<Mutex<Note>>,
+    note: Arc<Note>,
     retry_for: Duration,
     /// Detached writes that wait for the database to become writable.
     backlog: Vec<Detached>,
@@ -265,9 +264,10 @@ impl Worker {
                     lose(&self.counts, &self.note, work.label);
                 }
             }
-            lock(&self.note).flush();
+            self.note.waiting(self.backlog.len());
+            self.note.flush();
             if ended {
-                if let Err(error) = self.conn.pragma_query(None, "wal_checkpoint(TRUNCATE)", |_| Ok(())) {
+                if let Err(error) = self.conn.pragma(None, "wal_checkpoint", "TRUNCATE", |_| Ok(())) {
                     tracing::debug!(%error, "the write-ahead log stays; the next start reads it");
                 }
                 drop(self.conn);

@@ -17,6 +17,9 @@ const LATER: [&str; 5] = ["queue", "ring", "voicemail", "transfer", "callback"];
 /// How the plain target that only hangs up is written, and its node's name.
 const HANGUP: &str = "hangup";
 
+/// Where the plain target stands: it has no table of its own.
+const NOWHERE: Span = 0..0;
+
 /// What is known of all nodes before any of them is read, and what reading them finds out.
 pub(super) struct Compiler<'a> {
     pub context: &'a Context<'a>,
@@ -99,7 +102,7 @@ fn missed_call(compiler: &Compiler<'_>, table: Table<'_>) -> Option<MissedCall> 
 impl<'a> Compiler<'a> {
     fn new(context: &'a Context<'a>, declared: &[(&'static str, Value<'_>)]) -> Self {
         let mut ids = BTreeMap::from([(HANGUP.to_owned(), HANGUP_NODE)]);
-        let mut places = vec![0..0];
+        let mut places = vec![NOWHERE];
         for (kind, entry) in declared {
             ids.insert(format!("{kind}:{}", entry.key()), NodeId(places.len()));
             places.push(entry.key_span());

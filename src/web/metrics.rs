@@ -26,7 +26,7 @@ pub enum Kind {
 pub struct Family {
     /// Such as `threadline_calls`.
     pub name: &'static str,
-    /// One sentence without its full stop.
+    /// What it counts, in a few words.
     pub help: &'static str,
     /// Counter or gauge.
     pub kind: Kind,
@@ -155,7 +155,7 @@ mod tests {
         for line in [
             "# TYPE threadline_calls_in_progress gauge",
             "threadline_calls_in_progress 2.0",
-            "# HELP threadline_calls Calls by outcome.",
+            "# HELP threadline_calls Calls by outcome",
             "# TYPE threadline_calls counter",
             "threadline_calls_total{outcome=\"texted\"} 3.0",
             "threadline_calls_total{outcome=\"missed\"} 1.0",

@@ -27,11 +27,11 @@ const LONGEST_HEAD: usize = 32 * 1024;
 /// A connection older than this ends after its present request, so that a client that reads nothing holds no place for ever.
 const OLDEST: Duration = Duration::from_secs(120);
 /// How long a present request may still take then, and at shutdown.
-const GRACE: Duration = Duration::from_secs(10);
+const GRACE: Duration = Duration::from_secs(3);
 /// The wait after a failed accept (out of file descriptors), so as not to spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves until `shutdown`, then lets running requests finish, for ten seconds at most.
+/// Serves until `shutdown`, then lets running requests finish, for three seconds at most.
 pub async fn serve(listener: TcpListener, web: Web, shutdown: CancellationToken) {
     let router = router(web);
     let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));

@@ -35,8 +35,9 @@ const KEYS: [[char; 4]; 4] = [['1', '2', '3', 'A'], ['4', '5', '6', 'B'], ['7', 
 const FAINTEST: f32 = 100.0 * 100.0 / 2.0;
 /// How far off a frequency may be: between the 1.5 % that must be taken and the 3.5 % that must not.
 const OFF_FREQUENCY: f32 = 0.025;
-/// How much of the frame's power the two tones must hold.
-const PURITY: f32 = 0.80;
+/// How much of the frame's power the two tones must hold: noise 8 dB below them may hold the rest. More would be deaf on a
+/// noisy line; less takes vowels for digits.
+const PURITY: f32 = 0.85;
 /// How much stronger the low tone may be: 10 dB, where 8 dB must be taken.
 const NORMAL_TWIST: f32 = 10.0;
 /// How much stronger the high tone may be: 6 dB, where 4 dB must be taken.

@@ -508,6 +508,43 @@ mod tests {
         assert_eq!(Rig::new().handle(Input::Shutdown), [Action::Done]);
     }
 
+    proptest::proptest! {
+        /// Whatever happens in whatever order: there is always a request under way or a next deadline, never two requests
+        /// at once but for the last, and nothing after the end.
+        #[test]
+        fn it_never_gets_stuck(steps in proptest::collection::vec((0..12_u8, 0.0..1.0_f64, 0..400_u64), 1..80)) {
+            let mut rig = Rig::started();
+            let mut under_way = true;
+            let mut over = false;
+            for (what, jitter, seconds) in steps {
+                rig.jitter = jitter;
+                rig.now += Duration::from_secs(seconds);
+                let actions = match what {
+                    0..=1 => rig.reply(OK),
+                    2 => rig.reply(challenge(false)),
+                    3 => rig.reply(challenge(true)),
+                    4 => rig.reply(status(403)),
+                    5 => rig.reply(Reply { min_expires: Some(900), ..status(423) }),
+                    6 => rig.reply(Reply { retry_after: Some(60), ..status(503) }),
+                    7 => rig.handle(Input::NoAnswer),
+                    8..=9 => rig.handle(Input::Wake),
+                    10 => rig.handle(Input::Reachable),
+                    _ if seconds < 20 => rig.handle(Input::Shutdown),
+                    _ => rig.handle(Input::Start),
+                };
+                proptest::prop_assert!(!over || actions.is_empty());
+                let requests = actions.iter().filter(|action| matches!(action, Action::Register { .. })).count();
+                let leaving = actions.iter().any(|action| matches!(action, Action::Register { expires: 0, .. }));
+                // A response or its absence ends the request under way, where there is one.
+                let ended = matches!(what, 0..=7);
+                proptest::prop_assert!(requests <= 1 && (requests == 0 || ended || !under_way || leaving));
+                under_way = requests == 1 || under_way && !ended;
+                over |= actions.contains(&Action::Done);
+                proptest::prop_assert!(over || under_way || rig.registration.next_deadline().is_some());
+            }
+        }
+    }
+
     #[test]
     fn strays_change_nothing() {
         let mut rig = Rig::registered();

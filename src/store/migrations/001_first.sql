@@ -158,3 +158,7 @@ END;
 CREATE TRIGGER audit_stays BEFORE DELETE ON audit BEGIN
     SELECT RAISE(ABORT, 'the audit chain is append-only');
 END;
+-- REPLACE deletes without a DELETE trigger.
+CREATE TRIGGER audit_follows BEFORE INSERT ON audit WHEN NEW.seq <= (SELECT max(seq) FROM audit) BEGIN
+    SELECT RAISE(ABORT, 'the audit chain is append-only');
+END;

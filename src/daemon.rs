@@ -1,0 +1,202 @@
+//! Wiring and orderly shutdown: the only place that knows everybody.
+
+mod observe;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
+
+use crate::call::{Book, Line, actor, record};
+use crate::clock::Clock;
+use crate::events::Events;
+use crate::media::{Media, MediaConfig};
+use crate::settings::Listen;
+use crate::sip::trunk::Trunks;
+use crate::sip::{Endpoint, Incoming};
+use crate::sms::inbound::{Inbound, Replies};
+use crate::sms::outbox::{self, Outbox};
+use crate::sms::{Gateway, twilio};
+use crate::store::Store;
+use crate::web::{self, HookCounters, Web};
+
+/// How long calls in progress may go on after SIGTERM before they are told goodbye.
+pub const DRAIN_LIMIT: Duration = Duration::from_secs(60);
+/// How long the goodbye, and then the last writes, may take after that.
+const FAREWELL_LIMIT: Duration = Duration::from_secs(15);
+
+/// The running daemon.
+pub struct Daemon {
+    line: Arc<Line>,
+    endpoint: Endpoint,
+    trunks: Trunks,
+    events: Events,
+    web: SocketAddr,
+    accepting: Arc<AtomicBool>,
+    /// Stops whatever outlives the calls: outbox worker, webhooks.
+    stop: CancellationToken,
+    calls: TaskTracker,
+    tasks: TaskTracker,
+}
+
+impl Daemon {
+    /// Opens the store, binds every port and begins to take calls.
+    ///
+    /// # Errors
+    /// The store cannot be opened, or an address is taken: the error names it and the cure.
+    pub async fn start(book: Book) -> Result<Daemon> {
+        twilio::install_tls_provider();
+        raise_file_limit();
+        let settings = book.settings.clone();
+        let (clock, events) = (Clock::system(), Events::default());
+        let store = Store::open(&settings.store.path, events.clone())?;
+        record::interrupted(&store, &book, clock.now().wall).await;
+
+        let listener = TcpListener::bind(settings.web.listen)
+            .await
+            .with_context(|| format!("{} cannot be listened on; change [web] listen", settings.web.listen))?;
+        let web = listener.local_addr()?;
+        let gateway = Arc::new(Gateway::new(&settings.sms.gateway, store.clone(), clock.clone())?);
+        let media =
+            Media::start(MediaConfig { ports: settings.rtp.ports, silence_timeout: settings.rtp.silence_timeout })?;
+        let (endpoint, incoming) = Endpoint::bind(&settings, clock.clone()).await?;
+
+        let line = Arc::new(Line::new(clock.clone(), store.clone(), media, book));
+        let stop = CancellationToken::new();
+        let (calls, tasks) = (TaskTracker::new(), TaskTracker::new());
+        let accepting = Arc::new(AtomicBool::new(true));
+
+        let worker = Outbox {
+            store: store.clone(),
+            gateway: gateway.clone(),
+            clock: clock.clone(),
+            events: events.clone(),
+            rate: settings.sms.rate,
+            public_url: settings.web.public_url.clone(),
+            counters: Arc::default(),
+        };
+        let inbound = Inbound::new(store.clone(), replies(line.clone()));
+        let hooks = Arc::<HookCounters>::default();
+        let pages = Web {
+            store,
+            clock,
+            gateway: gateway.clone(),
+            inbound: inbound.clone(),
+            public_url: settings.web.public_url.clone(),
+            health: Arc::new(observe::health(line.clone(), accepting.clone())),
+            metrics: Arc::new(observe::metrics(line.clone(), endpoint.clone(), worker.counters.clone(), hooks.clone())),
+            hooks,
+        };
+        tasks.spawn(web::serve(listener, pages, stop.clone()));
+        tasks.spawn(outbox::run(worker, stop.clone()));
+        tasks.spawn({
+            let stop = stop.clone();
+            async move { gateway.run(&inbound, &stop).await }
+        });
+        let trunks = Trunks::start(&endpoint, &settings, line.clock.clone());
+        tasks.spawn(take_calls(line.clone(), incoming, calls.clone(), stop.clone()));
+        Ok(Daemon { line, endpoint, trunks, events, web, accepting, stop, calls, tasks })
+    }
+
+    /// Where webhooks, `/healthz` and `/metrics` are.
+    pub fn web_address(&self) -> SocketAddr {
+        self.web
+    }
+
+    /// Where SIP is heard, with the ports that the system chose.
+    pub fn sip_addresses(&self) -> Vec<Listen> {
+        self.endpoint.local_addresses()
+    }
+
+    /// What is being recorded.
+    pub fn store(&self) -> &Store {
+        &self.line.store
+    }
+
+    /// What has been recorded, announced.
+    pub fn events(&self) -> &Events {
+        &self.events
+    }
+
+    /// Whether the daemon does its work: the writer of the store answers or is known to wait for the disk, and the
+    /// pacer of the media runs.
+    pub fn is_alive(&self) -> bool {
+        self.line.media.is_running()
+    }
+
+    /// Takes new files for the calls to come; calls in progress keep theirs. Addresses, ports, the gateway and the
+    /// store stay as they were until a restart.
+    pub fn reload(&self, book: Book) {
+        self.endpoint.reload(&book.settings);
+        self.trunks.reload(&book.settings);
+        self.line.turn_page(book);
+    }
+
+    /// Stops taking calls, lets those in progress finish for `limit`, says goodbye to the rest, and closes everything.
+    pub async fn drain(self, limit: Duration) {
+        self.accepting.store(false, Ordering::Relaxed);
+        self.endpoint.set_accepting(false);
+        self.calls.close();
+        info!(calls = self.line.registry.count(), "no new calls; waiting for those in progress");
+        if tokio::time::timeout(limit, self.calls.wait()).await.is_err() {
+            warn!(calls = self.line.registry.count(), "saying goodbye to the calls still in progress");
+            self.line.goodbye.cancel();
+            let _ = tokio::time::timeout(FAREWELL_LIMIT, self.calls.wait()).await;
+        }
+        self.trunks.stop().await;
+        self.stop.cancel();
+        self.tasks.close();
+        if tokio::time::timeout(FAREWELL_LIMIT, self.tasks.wait()).await.is_err() {
+            warn!("a request to the text gateway did not end in time; the next start asks what became of it");
+        }
+        self.endpoint.close().await;
+        self.line.media.stop();
+        let store = self.line.store.clone();
+        let _ = tokio::task::spawn_blocking(move || store.close()).await;
+    }
+}
+
+/// Each call holds two sockets; the usual soft limit of 1,024 files would end at 500 calls.
+fn raise_file_limit() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let raised =
+        getrlimit(Resource::RLIMIT_NOFILE).and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
+    if let Err(error) = raised {
+        warn!(%error, "the limit on open files could not be raised; set LimitNOFILE= in the unit");
+    }
+}
+
+async fn take_calls(
+    line: Arc<Line>,
+    mut incoming: mpsc::Receiver<Incoming>,
+    calls: TaskTracker,
+    stop: CancellationToken,
+) {
+    loop {
+        tokio::select! {
+            call = incoming.recv() => match call {
+                Some(call) => drop(calls.spawn(actor::take(line.clone(), call))),
+                None => return,
+            },
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
+fn replies(line: Arc<Line>) -> impl Fn() -> Replies + Send + Sync + 'static {
+    move || {
+        let settings = line.book().settings.clone();
+        Replies {
+            clinic: settings.clinic.name.clone(),
+            language: settings.clinic.language.clone(),
+            expire_after: settings.sms.expire_after,
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! What the daemon shows of itself: health and metrics.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::call::Line;
+use crate::sip::Endpoint;
+use crate::sms::outbox;
+use crate::web::{Family, Health, HookCounters};
+
+/// What `/healthz` says.
+pub fn health(line: Arc<Line>, accepting: Arc<AtomicBool>) -> impl Fn() -> Health + Send + Sync + 'static {
+    move || {
+        if !accepting.load(Ordering::Relaxed) {
+            return Health::Unavailable { reason: "stopping; new calls are refused".to_owned() };
+        }
+        if !line.media.is_running() {
+            return Health::Unavailable { reason: "the media thread has stopped; restart the daemon".to_owned() };
+        }
+        Health::Ok { calls: line.registry.count() }
+    }
+}
+
+/// What `/metrics` says.
+pub fn metrics(
+    line: Arc<Line>,
+    endpoint: Endpoint,
+    outbox: Arc<outbox::Counters>,
+    hooks: Arc<HookCounters>,
+) -> impl Fn() -> Vec<Family> + Send + Sync + 'static {
+    move || {
+        let (sip, media, store) = (endpoint.counters(), line.media.counters(), line.store.counters());
+        vec![
+            Family::gauge("threadline_calls_in_progress", "Calls in progress", line.registry.count() as f64),
+            Family::counter("threadline_sip_calls", "Calls that came in", sip.calls),
+            Family::counters(
+                "threadline_sip_requests",
+                "SIP requests by what became of them",
+                "fate",
+                [
+                    ("served", sip.requests),
+                    ("stranger", sip.strangers),
+                    ("rate_limited", sip.rate_limited),
+                    ("malformed", sip.malformed),
+                    ("rejected_busy", sip.calls_rejected_busy),
+                    ("overload", sip.overload),
+                ],
+            ),
+            Family::counters(
+                "threadline_rtp_packets",
+                "RTP packets by what became of them",
+                "fate",
+                [
+                    ("sent", media.sent),
+                    ("received", media.received),
+                    ("skipped", media.skipped),
+                    ("foreign", media.foreign),
+                    ("malformed", media.malformed),
+                    ("unauthentic", media.unauthentic),
+                    ("unsent", media.unsent),
+                ],
+            ),
+            Family::counter("threadline_media_late_ticks", "Ticks of the pacer more than 5 ms late", media.late_ticks),
+            Family::counter("threadline_media_panics", "Calls whose audio ended by a bug", media.panics),
+            Family::counters(
+                "threadline_store_writes",
+                "Writes by what became of them",
+                "fate",
+                [
+                    ("committed", store.committed),
+                    ("failed", store.failed),
+                    ("retried", store.retried),
+                    ("lost", store.lost),
+                ],
+            ),
+            Family::counters("threadline_texts", "Texts by what the gateway said", "fate", outbox.all()),
+            hooks.family(),
+        ]
+    }
+}
