@@ -396,7 +396,7 @@ fn reason(request: &Request) -> Option<String> {
 /// What came of a request of ours.
 enum Outcome {
     Bye,
-    Offer { response: Option<Response>, invite: bool, done: Option<oneshot::Sender<Result<String, OfferError>>> },
+    Offer { response: Option<Box<Response>>, invite: bool, done: Option<oneshot::Sender<Result<String, OfferError>>> },
 }
 
 struct Task {
@@ -427,7 +427,8 @@ struct Task {
 }
 
 struct Inbox {
-    requests: mpsc::Receiver<Transaction>,
+    /// Boxed: a channel sets room for 32 aside at once, and a transaction is large.
+    requests: mpsc::Receiver<Box<Transaction>>,
     commands: mpsc::Receiver<Command>,
     outcomes: mpsc::Receiver<Outcome>,
     abandoned: CancellationToken,
@@ -550,7 +551,7 @@ impl Task {
             tokio::select! {
                 () = stop.cancelled() => return self.finish(Ended::Lost, "endpoint closed"),
                 event = invite => self.on_invite(event).await,
-                Some(transaction) = inbox.requests.recv() => self.on_request(transaction).await,
+                Some(transaction) = inbox.requests.recv() => self.on_request(*transaction).await,
                 Some(command) = inbox.commands.recv() => self.on_command(command).await,
                 Some(outcome) = inbox.outcomes.recv() => self.on_outcome(outcome).await,
                 () = inbox.abandoned.cancelled(), if !abandoned => {
@@ -821,7 +822,7 @@ impl Task {
         let outcomes = self.outcomes.clone();
         tokio::spawn(async move {
             let response = match sent {
-                Ok(transaction) => transaction.finish().await,
+                Ok(transaction) => transaction.finish().await.map(Box::new),
                 Err(_) => None,
             };
             let _ = outcomes.send(Outcome::Offer { response, invite, done }).await;
@@ -834,7 +835,7 @@ impl Task {
             return;
         };
         self.asking = false;
-        let status = response.as_ref().map_or(408, message::status);
+        let status = response.as_deref().map_or(408, message::status);
         if let Some(response) = response.filter(|_| status / 100 == 2) {
             self.refresh_target(first!(response, Contact));
             if invite {

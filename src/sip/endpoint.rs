@@ -143,7 +143,7 @@ pub(super) struct Inner {
     /// New server transactions; drained by whoever has just received a message, so that it never fills.
     fresh: Mutex<TransactionReceiver>,
     /// Running dialogs by our tag.
-    dialogs: Mutex<HashMap<String, mpsc::Sender<Transaction>>>,
+    dialogs: Mutex<HashMap<String, mpsc::Sender<Box<Transaction>>>>,
     /// INVITEs of running calls, for merged requests: Call-ID, From tag and CSeq.
     merged: Mutex<HashSet<String>>,
     /// ACKs of our own calls by our tag, to be repeated when the peer repeats its 200.
@@ -527,10 +527,10 @@ impl Endpoint {
             let Some(dialog) = dialog else {
                 return self.refuse(transaction, 481, vec![]).await;
             };
-            match dialog.try_send(transaction) {
+            match dialog.try_send(Box::new(transaction)) {
                 Ok(()) => {}
-                Err(mpsc::error::TrySendError::Full(transaction)) => self.refuse(transaction, 503, busy()).await,
-                Err(mpsc::error::TrySendError::Closed(transaction)) => self.refuse(transaction, 481, vec![]).await,
+                Err(mpsc::error::TrySendError::Full(transaction)) => self.refuse(*transaction, 503, busy()).await,
+                Err(mpsc::error::TrySendError::Closed(transaction)) => self.refuse(*transaction, 481, vec![]).await,
             }
             return;
         }
@@ -576,7 +576,7 @@ impl Endpoint {
 
     // ---- Dialogs
 
-    pub(super) fn register_dialog(&self, tag: &str, requests: mpsc::Sender<Transaction>) {
+    pub(super) fn register_dialog(&self, tag: &str, requests: mpsc::Sender<Box<Transaction>>) {
         lock(&self.0.dialogs).insert(tag.to_owned(), requests);
     }
 
