@@ -179,7 +179,7 @@ async fn converse(line: &Line, book: &Arc<Book>, start: &CallStart, leg: Leg) ->
                     }
                     // Only once: a later ACK confirms a re-INVITE, and the tree runs already.
                     if std::mem::replace(&mut confirmed, true) { continue }
-                    info!(story = "call", from = ?start.from, "answered");
+                    info!(story = "call", "answered");
                     Input::Answered
                 }
                 DialogEvent::Offer { sdp, reply } => {

@@ -47,7 +47,7 @@ pub enum PromptsCommand {
         /// This prompt alone, such as welcome
         name: Option<String>,
     },
-    /// Record those that are missing or older than their words, with the command in [prompts] render
+    /// Record those that are missing or older than their words, with the command in `[prompts] render`
     Render {
         /// These prompts, whether they need it or not
         names: Vec<String>,

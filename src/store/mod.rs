@@ -1,9 +1,9 @@
 //! What happened, on disk: one SQLite file, one writer, a few readers.
 //!
-//! - [`writer`]: one thread that runs closures as savepoints of one transaction and commits them together.
-//! - [`readers`]: a few read-only connections.
-//! - [`migrations`]: the schema, numbered. [`column`]: how our types are written into it.
-//! - [`unrecorded`]: the note that survives when the database could not be written.
+//! - `writer`: one thread that runs closures as savepoints of one transaction and commits them together.
+//! - `readers`: a few read-only connections.
+//! - `migrations`: the schema, numbered. `column`: how our types are written into it.
+//! - `unrecorded`: the note that survives when the database could not be written.
 //! - [`calls`], [`threads`], [`messages`], [`consents`], [`inbound`]: one file an aggregate, plain functions over a
 //!   connection. [`outbox`]: what waits to be sent. [`sandbox`]: what the embedded gateway was given.
 //! - [`audit`]: the append-only chain. [`export`]: rows as the command line prints them.
