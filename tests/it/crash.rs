@@ -2,24 +2,15 @@
 //! lost and nothing is sent twice: the patient has exactly one text, the one they asked for or, where the key had not
 //! reached the disk, the missed-call text.
 
-use std::net::{SocketAddr, TcpListener, UdpSocket};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use serde_json::Value;
-use tempfile::TempDir;
 use threadline::cli::phone::Phone;
 use threadline::model::Digit;
-use threadline::store::export::{self, What};
-use threadline::store::{self, StoreError};
-use tokio::time::{Instant, sleep};
+use threadline::store::export::What;
+use tokio::time::sleep;
 
-use super::gateway::{ACCOUNT, FakeTwilio, Mood, TOKEN};
-
-const PATIENT: &str = "+12125550142";
-/// The daemon's own waits (the gateway's list settles in 10 s) and a loaded machine.
-const PATIENCE: Duration = Duration::from_secs(120);
+use super::clinic::{Clinic, PATIENT};
+use super::gateway::{FakeTwilio, Mood};
 
 /// When the daemon is killed.
 #[derive(Clone, Copy, Debug)]
@@ -30,96 +21,6 @@ enum Kill {
     WhileSending,
     /// When the gateway has answered, or is about to.
     AfterAnswer,
-}
-
-/// A clinic's box: its files, its addresses, and the daemon while it runs.
-struct Clinic {
-    folder: TempDir,
-    sip: SocketAddr,
-    web: SocketAddr,
-    daemon: Option<Child>,
-}
-
-impl Clinic {
-    fn new(gateway: SocketAddr) -> Self {
-        let sip = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let web = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        let prompts = Path::new(env!("CARGO_MANIFEST_DIR")).join("prompts");
-        let config = format!(
-            "[clinic]\nname = \"Riverside Therapy\"\ntimezone = \"America/New_York\"\ncountry = \"US\"\n\
-             language = \"en\"\nphone_tree = \"tree.toml\"\nmessages = \"messages.toml\"\nprompts = \"{}\"\n\
-             [sip]\nlisten = [\"udp:{sip}\"]\n\
-             [[trunk]]\nname = \"test\"\naddress = \"127.0.0.1:5060\"\naccept_from = [\"127.0.0.0/8\"]\n\
-             [rtp]\nports = \"40000-49999\"\n\
-             [sms]\ngateway = \"twilio\"\nfrom = \"+12125550100\"\nrate = 10.0\n\
-             [sms.twilio]\naccount_sid = \"{ACCOUNT}\"\nauth_token = {{ env = \"CRASH_TEST_TOKEN\" }}\n\
-             base_url = \"http://{gateway}\"\n\
-             [web]\nlisten = \"{web}\"\n[store]\npath = \"store\"\n",
-            prompts.display()
-        );
-        let tree = "start = \"menu:welcome\"\n\
-             [menu.welcome]\nsay = \"welcome\"\nkeys = { 1 = \"text:general\" }\nstay = \"hangup\"\nwait = \"4s\"\nrepeat = 1\n\
-             [text.general]\nsay = \"texting_you_now\"\nmessage = \"greeting\"\nreason = \"general\"\nthen = \"hangup\"\n\
-             [missed_call]\nmessage = \"missed_call\"\nat_most_every = \"24h\"\n";
-        let messages =
-            "[greeting]\nen = \"{clinic}: how can we help?\"\n[missed_call]\nen = \"{clinic}: sorry we missed you.\"\n";
-        for (name, text) in [("threadline.toml", config.as_str()), ("tree.toml", tree), ("messages.toml", messages)] {
-            std::fs::write(folder.path().join(name), text).unwrap();
-        }
-        Clinic { folder, sip, web, daemon: None }
-    }
-
-    /// Starts the daemon and waits until it takes calls.
-    async fn start(&mut self) {
-        let log = std::fs::File::options().create(true).append(true).open(self.folder.path().join("log")).unwrap();
-        let daemon = Command::new(env!("CARGO_BIN_EXE_threadline"))
-            .args(["serve", "--config"])
-            .arg(self.folder.path().join("threadline.toml"))
-            .env("CRASH_TEST_TOKEN", TOKEN)
-            .stderr(log)
-            .stdin(Stdio::null())
-            .spawn()
-            .unwrap();
-        self.daemon = Some(daemon);
-        let url = format!("http://{}/healthz", self.web);
-        let ready = async || reqwest::get(&url).await.is_ok_and(|answer| answer.status().is_success());
-        self.until("the daemon takes calls", ready).await;
-    }
-
-    /// As the kernel does it when memory runs out: no goodbye.
-    fn kill(&mut self) {
-        if let Some(mut daemon) = self.daemon.take() {
-            daemon.kill().unwrap();
-            daemon.wait().unwrap();
-        }
-    }
-
-    fn rows(&self, what: What) -> Vec<Value> {
-        let conn = store::open_read_only(&self.folder.path().join("store")).unwrap();
-        let mut rows = Vec::new();
-        export::rows(&conn, what, None, |line| -> Result<(), StoreError> {
-            rows.push(serde_json::from_str(line).unwrap());
-            Ok(())
-        })
-        .unwrap();
-        rows
-    }
-
-    async fn until(&self, what: &str, mut done: impl AsyncFnMut() -> bool) {
-        let deadline = Instant::now() + PATIENCE;
-        while !done().await {
-            let log = || std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
-            assert!(Instant::now() < deadline, "waited in vain until {what}\n{}", log());
-            sleep(Duration::from_millis(5)).await;
-        }
-    }
-}
-
-impl Drop for Clinic {
-    fn drop(&mut self) {
-        self.kill();
-    }
 }
 
 async fn crash(kill: Kill) {

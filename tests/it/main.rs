@@ -1,5 +1,6 @@
 //! The integration tests, in one binary: each module drives the real thing over loopback.
 
+mod clinic;
 mod config;
 mod content;
 mod corpus;
@@ -10,6 +11,7 @@ mod layers;
 mod media;
 mod outbox;
 mod scripts;
+mod service;
 mod signalling;
 mod torture;
 mod webhooks;

@@ -1,0 +1,131 @@
+//! A clinic's box for tests: the real daemon as a process of its own, on loopback, with a folder that goes with it.
+
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
+use serde_json::Value;
+use tempfile::TempDir;
+use threadline::store::export::{self, What};
+use threadline::store::{self, StoreError};
+use tokio::time::{Instant, sleep};
+
+use super::gateway::{ACCOUNT, TOKEN};
+
+pub const PATIENT: &str = "+12125550142";
+/// The daemon's own waits (the gateway's list settles in 10 s) and a loaded machine.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// The tree that a clinic begins with.
+const TREE: &str = "start = \"menu:welcome\"\n\
+             [menu.welcome]\nsay = \"welcome\"\nkeys = { 1 = \"text:general\" }\nstay = \"hangup\"\nwait = \"4s\"\nrepeat = 1\n\
+             [text.general]\nsay = \"texting_you_now\"\nmessage = \"greeting\"\nreason = \"general\"\nthen = \"hangup\"\n\
+             [missed_call]\nmessage = \"missed_call\"\nat_most_every = \"24h\"\n";
+
+/// A clinic's box: its files, its addresses, and the daemon while it runs.
+pub struct Clinic {
+    pub folder: TempDir,
+    pub sip: SocketAddr,
+    pub web: SocketAddr,
+    daemon: Option<Child>,
+}
+
+impl Clinic {
+    pub fn new(gateway: SocketAddr) -> Self {
+        let sip = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let web = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let prompts = Path::new(env!("CARGO_MANIFEST_DIR")).join("prompts");
+        let config = format!(
+            "[clinic]\nname = \"Riverside Therapy\"\ntimezone = \"America/New_York\"\ncountry = \"US\"\n\
+             language = \"en\"\nphone_tree = \"tree.toml\"\nmessages = \"messages.toml\"\nprompts = \"{}\"\n\
+             [sip]\nlisten = [\"udp:{sip}\"]\n\
+             [[trunk]]\nname = \"test\"\naddress = \"127.0.0.1:5060\"\naccept_from = [\"127.0.0.0/8\"]\n\
+             [rtp]\nports = \"40000-49999\"\n\
+             [sms]\ngateway = \"twilio\"\nfrom = \"+12125550100\"\nrate = 10.0\n\
+             [sms.twilio]\naccount_sid = \"{ACCOUNT}\"\nauth_token = {{ env = \"CRASH_TEST_TOKEN\" }}\n\
+             base_url = \"http://{gateway}\"\n\
+             [web]\nlisten = \"{web}\"\n[store]\npath = \"store\"\n",
+            prompts.display()
+        );
+        let messages =
+            "[greeting]\nen = \"{clinic}: how can we help?\"\n[missed_call]\nen = \"{clinic}: sorry we missed you.\"\n";
+        for (name, text) in [("threadline.toml", config.as_str()), ("tree.toml", TREE), ("messages.toml", messages)] {
+            std::fs::write(folder.path().join(name), text).unwrap();
+        }
+        Clinic { folder, sip, web, daemon: None }
+    }
+
+    /// Starts the daemon and waits until it takes calls.
+    pub async fn start(&mut self) {
+        let log = std::fs::File::options().create(true).append(true).open(self.folder.path().join("log")).unwrap();
+        let daemon = Command::new(env!("CARGO_BIN_EXE_threadline"))
+            .args(["serve", "--config"])
+            .arg(self.folder.path().join("threadline.toml"))
+            .env("CRASH_TEST_TOKEN", TOKEN)
+            .stderr(log)
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
+        self.daemon = Some(daemon);
+        let url = format!("http://{}/healthz", self.web);
+        let ready = async || reqwest::get(&url).await.is_ok_and(|answer| answer.status().is_success());
+        self.until("the daemon takes calls", ready).await;
+    }
+
+    /// As the kernel does it when memory runs out: no goodbye.
+    pub fn kill(&mut self) {
+        if let Some(mut daemon) = self.daemon.take() {
+            daemon.kill().unwrap();
+            daemon.wait().unwrap();
+        }
+    }
+
+    /// Sends the daemon a signal.
+    pub fn signal(&self, signal: Signal) {
+        let daemon = self.daemon.as_ref().unwrap();
+        nix::sys::signal::kill(Pid::from_raw(daemon.id().try_into().unwrap()), signal).unwrap();
+    }
+
+    /// Whether the daemon has ended, and well.
+    pub fn ended_well(&mut self) -> bool {
+        self.daemon.as_mut().unwrap().try_wait().unwrap().is_some_and(|status| status.success())
+    }
+
+    /// What the daemon has said so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    /// Replaces the phone tree.
+    pub fn write_tree(&self, tree: &str) {
+        std::fs::write(self.folder.path().join("tree.toml"), tree).unwrap();
+    }
+
+    pub fn rows(&self, what: What) -> Vec<Value> {
+        let conn = store::open_read_only(&self.folder.path().join("store")).unwrap();
+        let mut rows = Vec::new();
+        export::rows(&conn, what, None, |line| -> Result<(), StoreError> {
+            rows.push(serde_json::from_str(line).unwrap());
+            Ok(())
+        })
+        .unwrap();
+        rows
+    }
+
+    pub async fn until(&self, what: &str, mut done: impl AsyncFnMut() -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        while !done().await {
+            assert!(Instant::now() < deadline, "waited in vain until {what}\n{}", self.log());
+            sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+impl Drop for Clinic {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
