@@ -194,7 +194,8 @@ async fn converse(line: &Line, book: &Arc<Book>, start: &CallStart, leg: Leg) ->
                 }
                 DialogEvent::Ended { by, cause } => break (who(by), cause),
             },
-            event = session.next() => match event {
+            // A key may overtake the ACK: it waits until the tree has begun.
+            event = session.next(), if confirmed => match event {
                 MediaEvent::Digit(pressed) => {
                     // The digits of a number that somebody types are nobody's business.
                     if !engine.path().last().is_some_and(|node| node.starts_with("number:")) {
