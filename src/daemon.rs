@@ -192,11 +192,12 @@ async fn take_calls(
 
 fn replies(line: Arc<Line>) -> impl Fn() -> Replies + Send + Sync + 'static {
     move || {
-        let settings = line.book().settings.clone();
+        let book = line.book();
         Replies {
-            clinic: settings.clinic.name.clone(),
-            language: settings.clinic.language.clone(),
-            expire_after: settings.sms.expire_after,
+            templates: book.templates.clone(),
+            values: Book::values(&book.settings),
+            language: book.settings.clinic.language.clone(),
+            expire_after: book.settings.sms.expire_after,
         }
     }
 }

@@ -5,7 +5,6 @@
 //! - [`threading`]: which thread a text belongs to.
 //! - [`missed_call`]: who is owed a text after a call.
 //! - [`templates`]: the admin's texts, with their variables filled in.
-//! - [`templates`]: what is said, with its variables filled in.
 
 pub mod consent;
 pub mod keywords;

@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
 
+use super::keywords::Keyword;
 use crate::model::toml_file::{Reader, Value, closest};
 use crate::model::{Language, Problem, Problems};
 
@@ -83,7 +84,7 @@ pub enum TemplateError {
 }
 
 /// All messages of the clinic.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Templates {
     language: Language,
     texts: BTreeMap<String, BTreeMap<Language, Vec<Part>>>,
@@ -112,7 +113,15 @@ impl Templates {
         let mut texts = BTreeMap::new();
         for entry in reader.root(&document).entries() {
             let Some(table) = entry.table() else { continue };
-            let written: BTreeMap<_, _> = table.entries().iter().filter_map(translation).collect();
+            let keyword = Keyword::ALL.into_iter().find(|keyword| keyword.template() == entry.key());
+            let mut written = BTreeMap::new();
+            for text in table.entries() {
+                let Some((language, parts)) = translation(&text) else { continue };
+                if let Some(keyword) = keyword {
+                    judge_reply(keyword, &parts, &text);
+                }
+                written.insert(language, parts);
+            }
             if !table.entries().iter().any(|text| text.key() == language.as_str()) {
                 let message = format!("message \"{}\" is not written in `{language}`", entry.key());
                 reader.error(entry.key_span(), message, format!("write {language} = \"…\""));
@@ -211,6 +220,23 @@ fn parts(text: &str, entry: &Value<'_>) -> Option<Vec<Part>> {
     parts.push(Part::Words(words));
     parts.retain(|part| !matches!(part, Part::Words(words) if words.is_empty()));
     fine.then_some(parts)
+}
+
+/// Carriers look for some words in what answers a keyword; a number whose answers lack them may be blocked.
+fn judge_reply(keyword: Keyword, parts: &[Part], entry: &Value<'_>) {
+    let words: String = parts
+        .iter()
+        .filter_map(|part| if let Part::Words(words) = part { Some(words.as_str()) } else { None })
+        .collect();
+    let way_out = keyword.way_out();
+    if !parts.contains(&Part::Variable(Variable::Clinic)) {
+        let message = "this answer does not say who writes, as carriers want it";
+        entry.reader().warning(entry.span(), message, "name the clinic: {clinic}");
+    }
+    if !way_out.is_empty() && !way_out.iter().any(|word| words.contains(word)) {
+        let message = "this answer does not say how to opt out, as carriers want it";
+        entry.reader().warning(entry.span(), message, format!("write: Reply {} to opt out", way_out[0]));
+    }
 }
 
 /// A text may be long, but not by accident: one typographic quote more than doubles its price.
@@ -365,6 +391,23 @@ mod tests {
         assert_eq!(count(&"ж".repeat(71)), (Encoding::Ucs2, 71, 2));
         assert_eq!(count(&"🙂".repeat(35)), (Encoding::Ucs2, 70, 1));
         assert_eq!(count(&"🙂".repeat(67)).2, 3);
+    }
+
+    #[test]
+    fn an_answer_to_a_keyword_that_carriers_would_not_take_is_warned_of() {
+        let warned = |text: &str| -> Vec<_> {
+            parse(text).unwrap().1.into_iter().map(|problem| (problem.line, problem.message)).collect()
+        };
+        let missing = warned(
+            "[help]\nen = \"Call us.\"\n[start_confirmation]\nen = \"{clinic}: hello. HELP for help.\"\n\
+             [stop_confirmation]\nen = \"Goodbye.\"\n[greeting]\nen = \"Hi\"\n",
+        );
+        let who = "this answer does not say who writes, as carriers want it".to_owned();
+        let way = "this answer does not say how to opt out, as carriers want it".to_owned();
+        assert_eq!(missing, [(2, who.clone()), (2, way.clone()), (4, way), (6, who)]);
+        let fine = "[help]\nen = \"{clinic}: call us. STOP to opt out.\"\nes = \"{clinic}: ALTO para no recibir\"\n\
+                    [stop_confirmation]\nen = \"{clinic}: goodbye.\"\n";
+        assert_eq!(warned(fine), []);
     }
 
     #[test]

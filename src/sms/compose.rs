@@ -4,6 +4,7 @@
 //! The functions take a [`Tx`] and run inside [`crate::store::Store::write`]. Running one twice for the same call or
 //! the same gateway's id writes once.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -11,6 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::conversation::consent::{Purpose, Refusal, may_text};
 use crate::conversation::keywords::{self, Keyword};
 use crate::conversation::missed_call::{self, Facts, NotOwed};
+use crate::conversation::templates::{Templates, Values};
 use crate::conversation::threading::{self, Place, REOPEN_WITHIN};
 use crate::model::{
     CallId, Caller, Consent, ConsentMethod, ConsentState, Digit, Language, MessageId, OpenedBy, Outcome, PhoneNumber,
@@ -216,9 +218,11 @@ pub struct TextIn {
     pub media: Vec<Private<String>>,
     /// The keyword that the gateway found and has answered itself (Twilio: `OptOutType`): we obey and stay silent.
     pub answered: Option<Keyword>,
-    /// What the clinic calls itself in the answer to a keyword.
-    pub clinic: String,
-    /// The clinic's language.
+    /// The clinic's messages, and so its answers to keywords.
+    pub templates: Arc<Templates>,
+    /// What their variables say.
+    pub values: Values,
+    /// The clinic's language, for a thread whose own is not known.
     pub language: Language,
     /// After so long an answer is of no use: `settings.sms.expire_after`.
     pub expire_after: Duration,
@@ -323,6 +327,8 @@ fn obey(
     if !due || text.answered.is_some() {
         return Ok(None);
     }
+    let spoken = threads::language(tx, message.thread)?;
+    let language = spoken.as_ref().unwrap_or(&text.language);
     let reply = NewMessage {
         id: MessageId::new(text.now),
         thread: message.thread,
@@ -330,7 +336,7 @@ fn obey(
         author: "system".into(),
         from: text.to.clone(),
         to: text.from.clone(),
-        body: keywords::reply(keyword, &text.clinic, &text.language).into(),
+        body: keywords::reply(keyword, &text.templates, &text.values, language).into(),
         media: Vec::new(),
         call: None,
         once: Some(format!("reply:{}", message.id)),
@@ -387,20 +393,25 @@ pub fn opted_out_at_gateway(
 /// The open thread that the next text goes into: opened, reopened or continued.
 fn into_thread(tx: &Tx<'_>, opening: &NewThread) -> Result<ThreadId, StoreError> {
     let latest = threads::latest(tx, &opening.number)?;
-    match threading::place(latest, REOPEN_WITHIN, opening.at) {
+    let thread = match threading::place(latest, REOPEN_WITHIN, opening.at) {
         Place::Continue(thread) => {
             threads::touch(tx, thread, opening.at)?;
-            Ok(thread)
+            thread
         }
         Place::Reopen(thread) => {
             threads::reopen(tx, thread, "system", opening.at)?;
-            Ok(thread)
+            thread
         }
         Place::New => {
             threads::open(tx, opening)?;
-            Ok(opening.id)
+            return Ok(opening.id);
         }
+    };
+    // What they chose on the phone now is what they speak.
+    if let Some(language) = &opening.language {
+        threads::set_language(tx, thread, language)?;
     }
+    Ok(thread)
 }
 
 /// The thread where a keyword is kept: the newest one as it stands, or a closed one of its own. Nobody need read it.

@@ -1,11 +1,13 @@
 //! The outbox worker with a real store: the sandbox's failures, a gateway that misbehaves, crashes and shutdown.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
 use threadline::clock::Clock;
+use threadline::conversation::templates::{Templates, Values, Variable};
 use threadline::events::Events;
 use threadline::model::{
     CallId, Consent, ConsentMethod, ConsentState, Digit, Language, MessageId, MessageStatus, PhoneNumber, Private,
@@ -65,7 +67,8 @@ impl House {
 
     pub fn inbound(&self) -> Inbound {
         Inbound::new(self.store.clone(), || Replies {
-            clinic: "Riverside Therapy".into(),
+            templates: Arc::new(Templates::parse(Path::new("messages.toml"), "", &Language::default()).unwrap().0),
+            values: Values::from([(Variable::Clinic, "Riverside Therapy".to_owned())]),
             language: Language::default(),
             expire_after: Duration::from_secs(3600),
         })
