@@ -58,35 +58,44 @@ pub async fn interrupted(store: &Store, book: &Book, at: Timestamp) {
     }
 }
 
+/// Why the caller gets no text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NoText {
+    /// They may not get one.
+    Refused(String),
+    /// They should, but something of ours is broken.
+    Failed(String),
+}
+
 /// Writes consent, thread, message and outbox row for a text that the caller asked for; answers its thread.
 ///
 /// # Errors
-/// Why there will be no text, in a word for the phone tree: the words of [`crate::ivr::TextResult::Refused`].
+/// Why there will be no text.
 pub fn text(
     line: &Line,
     book: &Arc<Book>,
     start: &CallStart,
     request: TextRequest,
-) -> impl Future<Output = Result<ThreadId, String>> + Send + use<> {
+) -> impl Future<Output = Result<ThreadId, NoText>> + Send + use<> {
     let offer = offer(book, start, request, line.clock.now().wall);
     let store = line.store.clone();
     async move {
         let offer = offer?;
         match store.write(move |tx| compose::offer_text(tx, &offer)).await {
             Ok(Ok(composed)) => Ok(composed.thread),
-            Ok(Err(untextable)) => Err(untextable.to_string()),
-            Err(error) => Err(error.to_string()),
+            Ok(Err(untextable)) => Err(NoText::Refused(untextable.to_string())),
+            Err(error) => Err(NoText::Failed(error.to_string())),
         }
     }
 }
 
-fn offer(book: &Book, start: &CallStart, request: TextRequest, now: Timestamp) -> Result<OfferText, String> {
+fn offer(book: &Book, start: &CallStart, request: TextRequest, now: Timestamp) -> Result<OfferText, NoText> {
     // The tree led here by itself: without a key there is no consent to record, and so no text.
-    let digit = request.evidence.digit.ok_or("the caller pressed no key")?;
+    let digit = request.evidence.digit.ok_or_else(|| NoText::Refused("the caller pressed no key".to_owned()))?;
     let body = book
         .templates
         .render(&request.template, &request.language, &Book::values(&book.settings))
-        .map_err(|error| error.to_string())?;
+        .map_err(|error| NoText::Failed(error.to_string()))?;
     let heard: Vec<_> = request.evidence.prompts.iter().filter_map(|key| book.catalog.0.get(key)).collect();
     Ok(OfferText {
         call: start.id,

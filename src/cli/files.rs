@@ -14,6 +14,7 @@ use crate::clock::Clock;
 use crate::media::PromptLibrary;
 use crate::model::{Outcome, Problem, Problems, PromptCatalog};
 use crate::settings::Settings;
+use crate::tree::SYSTEM_TROUBLE;
 
 use super::check::{self, CheckArgs, Checked};
 use super::export::{self, ExportArgs};
@@ -68,6 +69,7 @@ pub fn prompts(args: &PromptsArgs) -> Result<ExitCode> {
         tree.prompts_used().into_iter().map(owned).collect()
     });
     used.push((GOODBYE.to_owned(), vec!["(the daemon stops)".to_owned()]));
+    used.push((SYSTEM_TROUBLE.to_owned(), vec!["(something of ours fails)".to_owned()]));
     let shelf = Shelf {
         folder: &settings.clinic.prompts,
         language: &settings.clinic.language,

@@ -189,7 +189,7 @@ impl Call<'_> {
 
     fn text(&mut self, request: &TextRequest) -> io::Result<TextResult> {
         let result = self.show_text(&request.to, &request.template, &request.language)?;
-        Ok(if result { TextResult::Queued } else { TextResult::Refused("no_value".to_owned()) })
+        Ok(if result { TextResult::Queued } else { TextResult::Failed("no_value".to_owned()) })
     }
 
     fn show_text(&mut self, to: &PhoneNumber, template: &str, language: &Language) -> io::Result<bool> {

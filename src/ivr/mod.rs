@@ -52,8 +52,10 @@ pub enum Input {
 pub enum TextResult {
     /// It is in the outbox.
     Queued,
-    /// It will not be sent, and why: `opted_out`, `store_failed`.
+    /// It may not be sent, and why: the number takes no texts, say.
     Refused(String),
+    /// It should be sent, but something of ours is broken: the store is locked or full, say.
+    Failed(String),
 }
 
 /// What to do.
@@ -120,6 +122,6 @@ pub struct Evidence {
     /// The key; none when the tree led here by itself.
     pub digit: Option<Digit>,
     /// The prompts that were played to offer the key, in order, and to confirm a typed number. A key pressed
-    /// during them ends them early; for one pressed ahead of the menu, the prompts that were played last.
+    /// during them ends them early.
     pub prompts: Vec<PromptKey>,
 }

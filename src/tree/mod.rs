@@ -55,6 +55,9 @@ pub struct Tree {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(usize);
 
+/// The prompt that is said when something of ours fails. A clinic may do without it.
+pub const SYSTEM_TROUBLE: &str = "system_trouble";
+
 /// The plain target `hangup`, which every tree has.
 const HANGUP_NODE: NodeId = NodeId(0);
 
@@ -255,6 +258,24 @@ impl Tree {
     pub fn prompt(&self, language: &Language, name: &str) -> PromptKey {
         let key = PromptKey { language: language.clone(), name: name.to_owned() };
         if self.spoken.contains_key(&key) { key } else { PromptKey { language: self.language.clone(), ..key } }
+    }
+
+    /// [`SYSTEM_TROUBLE`] in `language` or the clinic's, where it was recorded.
+    pub fn trouble(&self, language: &Language) -> Option<PromptKey> {
+        Some(self.prompt(language, SYSTEM_TROUBLE)).filter(|key| self.spoken.contains_key(key))
+    }
+
+    /// Whether a call that comes to `from` is texted without another key. A `number` node asks for one.
+    pub fn texts_without_a_key(&self, from: NodeId) -> bool {
+        let (mut seen, mut next) = (BTreeSet::new(), vec![from]);
+        while let Some(id) = next.pop() {
+            match &self.node(id).kind {
+                Kind::Text(_) => return true,
+                Kind::Play(_) | Kind::Hours(_) if seen.insert(id) => next.extend(self.node(id).kind.targets()),
+                _ => {}
+            }
+        }
+        false
     }
 
     /// How long a prompt plays; zero for one that the tree does not use.

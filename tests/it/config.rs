@@ -28,7 +28,7 @@ fn data(folder: &str) -> PathBuf {
 /// Prompts of five seconds each, digits of half a second.
 pub fn prompts() -> PromptCatalog {
     let english = "emergency welcome more after_hours directions again tour texting_you_now ask_mobile read_back \
-                   confirm_number number_wrong goodbye cannot_text wrong_key";
+                   confirm_number number_wrong goodbye cannot_text wrong_key system_trouble";
     let digits = (0..10).map(|digit| format!("digit_{digit}"));
     let english = english.split_whitespace().map(str::to_owned).chain(digits).map(|name| ("en", name));
     let spanish = ["welcome", "texting_you_now"].map(|name| ("es", name.to_owned()));

@@ -5,14 +5,15 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use threadline::call::perform::GOODBYE;
 use threadline::conversation::templates::{Encoding, Templates, Values, Variable, segments};
 use threadline::media::PromptLibrary;
 use threadline::model::{Language, PromptCatalog};
 use threadline::settings::Settings;
-use threadline::tree::{Context, Kind, Tree};
+use threadline::tree::{Context, Kind, SYSTEM_TROUBLE, Tree};
 
 /// Prompts that are said outside of the tree: when the daemon stops, and when something of ours is broken.
-const OUTSIDE: [&str; 2] = ["closing", "system_trouble"];
+const OUTSIDE: [&str; 2] = [GOODBYE, SYSTEM_TROUBLE];
 /// The level of every prompt, in dB RMS of full scale, and how far one may be from it.
 const LEVEL: (f64, f64) = (-22.0, 1.5);
 
