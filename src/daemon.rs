@@ -25,7 +25,7 @@ use crate::sms::inbound::{Inbound, Replies};
 use crate::sms::outbox::{self, Outbox};
 use crate::sms::{Gateway, twilio};
 use crate::store::Store;
-use crate::web::{self, HookCounters, Web};
+use crate::web::{self, Web};
 
 /// How long calls in progress may go on after SIGTERM before they are told goodbye.
 pub const DRAIN_LIMIT: Duration = Duration::from_secs(60);
@@ -83,7 +83,6 @@ impl Daemon {
             counters: Arc::default(),
         };
         let inbound = Inbound::new(store.clone(), replies(line.clone()));
-        let hooks = Arc::<HookCounters>::default();
         let pages = Web {
             store,
             clock,
@@ -91,8 +90,8 @@ impl Daemon {
             inbound: inbound.clone(),
             public_url: settings.web.public_url.clone(),
             health: Arc::new(observe::health(line.clone(), accepting.clone())),
-            metrics: Arc::new(observe::metrics(line.clone(), endpoint.clone(), worker.counters.clone(), hooks.clone())),
-            hooks,
+            metrics: Arc::new(observe::metrics(line.clone(), endpoint.clone(), worker.counters.clone())),
+            hooks: Arc::default(),
         };
         tasks.spawn(web::serve(listener, pages, stop.clone()));
         tasks.spawn(outbox::run(worker, stop.clone()));
