@@ -5,6 +5,7 @@ mod config;
 mod content;
 mod corpus;
 mod crash;
+mod disk;
 mod dtmf;
 mod gateway;
 mod layers;

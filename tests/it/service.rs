@@ -68,11 +68,7 @@ async fn told_to_stop_the_daemon_finishes_the_call_takes_no_other_and_ends_well(
     running.press(Digit::from_char('1').unwrap());
     clinic.until("the text is sent", async || gateway.taken().len() == 1).await;
     running.hang_up().await;
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
-    while !clinic.ended_well() {
-        assert!(tokio::time::Instant::now() < deadline, "the daemon does not end\n{}", clinic.log());
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    clinic.until_ended().await;
     let calls = clinic.rows(What::Calls);
     assert_eq!(calls.len(), 1);
     assert_eq!(calls[0]["outcome"], "texted");
