@@ -162,6 +162,7 @@ fn the_boxs_file_is_read_whole() {
     assert_eq!((settings.rtp.ports, settings.rtp.silence_timeout), ((20_000, 20_999), Duration::from_secs(30)));
     let Gateway::Twilio(twilio) = &settings.sms.gateway else { panic!("twilio") };
     assert_eq!((twilio.auth_token.expose().as_str(), twilio.base_url.as_str()), ("token", "http://127.0.0.1:9"));
+    assert_eq!(twilio.webhook_key.as_ref().unwrap().expose(), "swordfish");
     assert!((settings.sms.rate - 2.0).abs() < f64::EPSILON);
     assert_eq!(settings.web.public_url.as_deref(), Some("https://clinic.example"));
     assert_eq!(settings.store.path, folder.join("data"));
