@@ -194,7 +194,7 @@ fn replies(line: Arc<Line>) -> impl Fn() -> Replies + Send + Sync + 'static {
         let book = line.book();
         Replies {
             templates: book.templates.clone(),
-            values: Book::values(&book.settings),
+            values: book.values(&[]),
             language: book.settings.clinic.language.clone(),
             expire_after: book.settings.sms.expire_after,
         }

@@ -72,8 +72,10 @@ impl Keyword {
 /// What the clinic answers to a keyword, in `language`: its own message, or ours where it has written none or a
 /// variable of it has no value. Somebody who wrote STOP or HELP is answered in any case.
 pub fn reply(keyword: Keyword, templates: &Templates, values: &Values, language: &Language) -> String {
-    let clinic = values.get(&Variable::Clinic).map_or("", String::as_str);
-    templates.render(keyword.template(), language, values).unwrap_or_else(|_| built_in(keyword, clinic, language))
+    templates.render(keyword.template(), language, values).unwrap_or_else(|_| {
+        let clinic = values.get(Variable::Clinic, language).unwrap_or_default();
+        built_in(keyword, &clinic, language)
+    })
 }
 
 /// In Spanish, or else in English. Within one text of 160 characters for a clinic's name of ordinary length.

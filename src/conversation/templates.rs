@@ -13,9 +13,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
 
+use super::hours;
 use super::keywords::Keyword;
 use crate::model::toml_file::{Reader, Value, closest};
 use crate::model::{Language, Problem, Problems};
+use crate::tree::Hours;
 
 /// More SMS segments than so many cost money and arrive out of order on some phones.
 const MOST_SEGMENTS: usize = 3;
@@ -65,7 +67,39 @@ impl fmt::Display for Variable {
 }
 
 /// What is known when a text is written.
-pub type Values = BTreeMap<Variable, String>;
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Values {
+    words: BTreeMap<Variable, String>,
+    hours: Option<Hours>,
+}
+
+impl Values {
+    /// The same with the opening hours, which each text says in its own language.
+    pub fn with_hours(self, hours: Option<&Hours>) -> Values {
+        Values { hours: hours.cloned(), ..self }
+    }
+
+    /// What `variable` says in a text in `language`; none where it has no value, or a blank one.
+    pub fn get(&self, variable: Variable, language: &Language) -> Option<String> {
+        let words = self.words.get(&variable).map(|value| value.trim()).filter(|value| !value.is_empty());
+        match (words, &self.hours) {
+            (None, Some(hours)) if variable == Variable::Hours => hours::in_words(hours, language),
+            (words, _) => words.map(str::to_owned),
+        }
+    }
+}
+
+impl FromIterator<(Variable, String)> for Values {
+    fn from_iter<I: IntoIterator<Item = (Variable, String)>>(values: I) -> Values {
+        Values { words: values.into_iter().collect(), hours: None }
+    }
+}
+
+impl<const N: usize> From<[(Variable, String); N]> for Values {
+    fn from(values: [(Variable, String); N]) -> Values {
+        values.into_iter().collect()
+    }
+}
 
 /// Why a text cannot be written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -137,29 +171,36 @@ impl Templates {
         self.texts.iter().map(|(name, texts)| (name.clone(), texts.keys().cloned().collect())).collect()
     }
 
-    /// The variables that a template mentions in any language.
-    pub fn variables(&self, template: &str) -> BTreeSet<Variable> {
-        let parts = self.texts.get(template).into_iter().flat_map(BTreeMap::values).flatten();
-        let variable = |part: &Part| match part {
-            Part::Variable(variable) => Some(*variable),
-            Part::Words(_) => None,
-        };
-        parts.filter_map(variable).collect()
+    /// The variables that a template mentions, each with the languages that mention it.
+    pub fn variables(&self, template: &str) -> BTreeMap<Variable, BTreeSet<&Language>> {
+        let mut all: BTreeMap<Variable, BTreeSet<&Language>> = BTreeMap::new();
+        for (language, part) in self
+            .texts
+            .get(template)
+            .into_iter()
+            .flatten()
+            .flat_map(|(language, parts)| parts.iter().map(move |part| (language, part)))
+        {
+            if let Part::Variable(variable) = part {
+                all.entry(*variable).or_default().insert(language);
+            }
+        }
+        all
     }
 
     /// The text of `template` in `language`, or in the clinic's where it is not written in that one.
     pub fn render(&self, template: &str, language: &Language, values: &Values) -> Result<String, TemplateError> {
         let unknown = || TemplateError::Unknown(template.to_owned());
         let texts = self.texts.get(template).ok_or_else(unknown)?;
-        let parts = texts.get(language).or_else(|| texts.get(&self.language)).ok_or_else(unknown)?;
+        let written = texts.get_key_value(language).or_else(|| texts.get_key_value(&self.language));
+        let (language, parts) = written.ok_or_else(unknown)?;
         let mut text = String::new();
         for part in parts {
             match part {
                 Part::Words(words) => text.push_str(words),
                 Part::Variable(variable) => {
-                    let value = values.get(variable).map(|value| value.trim()).filter(|value| !value.is_empty());
                     let no_value = || TemplateError::NoValue { template: template.to_owned(), variable: *variable };
-                    text.push_str(value.ok_or_else(no_value)?);
+                    text.push_str(&values.get(*variable, language).ok_or_else(no_value)?);
                 }
             }
         }
@@ -325,6 +366,7 @@ fn septets(c: char) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tree::{Days, Minute, Opening};
 
     fn parse(text: &str) -> Result<(Templates, Vec<Problem>), Problems> {
         Templates::parse(Path::new("messages.toml"), text, &Language::default())
@@ -344,7 +386,26 @@ mod tests {
         assert_eq!(render("en"), "Hi Ana, Riverside here {24h}");
         assert_eq!(render("es"), "Hola Riverside");
         assert_eq!(render("fr"), render("en"));
-        assert_eq!(templates.variables("greeting"), [Variable::Clinic, Variable::FirstName].into());
+        let (en, es) = (Language::default(), Language::parse("es").unwrap());
+        let mentioned = [(Variable::Clinic, [&en, &es].into()), (Variable::FirstName, [&en].into())];
+        assert_eq!(templates.variables("greeting"), mentioned.into());
+    }
+
+    #[test]
+    fn opening_hours_are_said_in_the_language_of_the_text() {
+        let (templates, _) =
+            parse("[late]\nen = \"Open {hours}\"\nes = \"Abierto {hours}\"\nfr = \"{hours}\"\n").unwrap();
+        let open = Opening {
+            days: Days::parse("mon-fri").unwrap(),
+            from: Minute::parse("08:00").unwrap(),
+            to: Minute::parse("17:00").unwrap(),
+        };
+        let values = Values::default().with_hours(Some(&Hours { open: vec![open], ..Hours::default() }));
+        let render = |tag: &str| templates.render("late", &Language::parse(tag).unwrap(), &values);
+        assert_eq!(render("es").unwrap(), "Abierto lun-vie 8 am-5 pm");
+        // Not written in German, so it is English in words and hours.
+        assert_eq!(render("de").unwrap(), "Open Mon-Fri 8 am-5 pm");
+        assert!(matches!(render("fr"), Err(TemplateError::NoValue { variable: Variable::Hours, .. })));
     }
 
     #[test]

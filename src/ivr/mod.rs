@@ -114,6 +114,8 @@ pub struct TextRequest {
     pub language: Language,
     /// How they asked for it.
     pub evidence: Evidence,
+    /// The nodes that the call went through until here.
+    pub path: Vec<String>,
 }
 
 /// How the caller asked for a text.

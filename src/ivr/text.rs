@@ -25,6 +25,7 @@ impl Engine {
                 reason: text.reason.clone(),
                 language: self.language.clone(),
                 evidence: self.evidence.clone(),
+                path: self.path().to_vec(),
             }));
         }
         // The key pressed twice in haste must not cut off what follows.

@@ -278,6 +278,45 @@ impl Tree {
         false
     }
 
+    /// The opening hours of a call that went through the nodes of `path`: those it came to last; or else the tree's only
+    /// ones, or those that every call begins with.
+    pub fn hours(&self, path: &[String]) -> Option<&Hours> {
+        let named = |name: &String| self.all_hours().find(|(node, _)| node == name);
+        let mut all = self.all_hours();
+        let only = all.next().filter(|_| all.next().is_none());
+        path.iter()
+            .rev()
+            .find_map(named)
+            .or(only)
+            .or_else(|| named(&self.node(self.start).name))
+            .map(|(_, hours)| hours)
+    }
+
+    /// Whether [`Tree::hours`] are known wherever `message` is sent.
+    pub fn knows_hours_for(&self, message: &str) -> bool {
+        if self.hours(&[]).is_some() {
+            return true;
+        }
+        let (mut without, mut next) = (BTreeSet::new(), vec![self.start]);
+        while let Some(id) = next.pop() {
+            if !matches!(self.node(id).kind, Kind::Hours(_)) && without.insert(id) {
+                next.extend(self.node(id).kind.targets());
+            }
+        }
+        let sends = |id: &NodeId| matches!(&self.node(*id).kind, Kind::Text(text) if text.message == message);
+        // A caller may hang up anywhere, and who writes a keyword has not called.
+        let missed = self.missed_call.as_ref().is_some_and(|missed| missed.message == message);
+        self.messages_used().contains(message) && !missed && !without.iter().any(sends)
+    }
+
+    /// Every `hours` node's name with its hours.
+    pub fn all_hours(&self) -> impl Iterator<Item = (&str, &Hours)> {
+        self.nodes.iter().filter_map(|node| match &node.kind {
+            Kind::Hours(hours) => Some((node.name.as_str(), &hours.hours)),
+            _ => None,
+        })
+    }
+
     /// How long a prompt plays; zero for one that the tree does not use.
     pub fn length(&self, prompt: &PromptKey) -> Duration {
         self.spoken.get(prompt).copied().unwrap_or_default()
