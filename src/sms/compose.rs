@@ -97,23 +97,15 @@ pub fn offer_text(tx: &Tx<'_>, offer: &OfferText) -> Result<Result<Composed, Unt
         call: Some(offer.call),
         at: offer.now,
     };
-    let thread = into_thread(tx, &opening)?;
-    calls::set_thread(tx, offer.call, thread)?;
-    let message = NewMessage {
-        id: MessageId::new(offer.now),
-        thread,
+    let text = OfCall {
+        call: offer.call,
         kind: MessageKind::Offer,
-        author: "system".into(),
-        from: offer.from.clone(),
-        to: offer.to.clone(),
-        body: offer.body.clone(),
-        media: Vec::new(),
-        call: Some(offer.call),
-        once: Some(once),
-        at: offer.now,
+        once,
+        from: &offer.from,
+        body: &offer.body,
+        expire_after: offer.expire_after,
     };
-    outbox::enqueue(tx, &message, after(offer.now, offer.expire_after))?;
-    Ok(Ok(Composed { thread, message: message.id }))
+    Ok(Ok(queue(tx, &opening, text)?))
 }
 
 /// The number takes no texts, or is the clinic's own.
@@ -182,23 +174,47 @@ pub fn missed_call_text(tx: &Tx<'_>, text: &MissedCallText) -> Result<Result<Com
         call: Some(text.call),
         at: text.now,
     };
-    let thread = into_thread(tx, &opening)?;
+    let missed = OfCall {
+        call: text.call,
+        kind: MessageKind::MissedCall,
+        once,
+        from: &text.from,
+        body: &text.body,
+        expire_after: text.expire_after,
+    };
+    Ok(Ok(queue(tx, &opening, missed)?))
+}
+
+/// A text that a call brings about.
+struct OfCall<'a> {
+    call: CallId,
+    kind: MessageKind,
+    /// What a second one for the same reason is known by.
+    once: String,
+    from: &'a PhoneNumber,
+    body: &'a Private<String>,
+    expire_after: Duration,
+}
+
+/// Puts the text into the thread of its number, and the thread on the call's record.
+fn queue(tx: &Tx<'_>, opening: &NewThread, text: OfCall<'_>) -> Result<Composed, StoreError> {
+    let thread = into_thread(tx, opening)?;
     calls::set_thread(tx, text.call, thread)?;
     let message = NewMessage {
-        id: MessageId::new(text.now),
+        id: MessageId::new(opening.at),
         thread,
-        kind: MessageKind::MissedCall,
+        kind: text.kind,
         author: "system".into(),
         from: text.from.clone(),
-        to: number.clone(),
+        to: opening.number.clone(),
         body: text.body.clone(),
         media: Vec::new(),
         call: Some(text.call),
-        once: Some(once),
-        at: text.now,
+        once: Some(text.once),
+        at: opening.at,
     };
-    outbox::enqueue(tx, &message, after(text.now, text.expire_after))?;
-    Ok(Ok(Composed { thread, message: message.id }))
+    outbox::enqueue(tx, &message, after(opening.at, text.expire_after))?;
+    Ok(Composed { thread, message: message.id })
 }
 
 /// A text that a gateway brought, its origin proven.

@@ -9,6 +9,7 @@ use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use serde_json::Value;
 use tempfile::TempDir;
+use threadline::cli::phone::{Phone, PhoneCall};
 use threadline::store::export::{self, What};
 use threadline::store::{self, StoreError};
 use tokio::time::{Instant, sleep};
@@ -91,6 +92,11 @@ impl Clinic {
             .env("CRASH_TEST_TOKEN", TOKEN)
             .stdin(Stdio::null());
         command
+    }
+
+    /// The patient dials and somebody picks up.
+    pub async fn dial(&self, phone: &Phone) -> PhoneCall {
+        phone.dial(&format!("sip:+12125550100@{}", self.sip), PATIENT).await.unwrap()
     }
 
     /// As the kernel does it when memory runs out: no goodbye.

@@ -15,7 +15,7 @@ use threadline::cli::phone::Phone;
 use threadline::model::Digit;
 use threadline::store::export::What;
 
-use super::clinic::{Clinic, PATIENT};
+use super::clinic::Clinic;
 use super::gateway::FakeTwilio;
 
 /// A small disk of its own, mounted where only the processes of its mount namespace see it.
@@ -84,7 +84,7 @@ async fn metric(clinic: &Clinic, sample: &str) -> f64 {
 
 /// Dials, presses 1, and listens until the daemon hangs up, because of `fault`.
 async fn ask_for_a_text(clinic: &Clinic, phone: &Phone, fault: &str) {
-    let mut call = phone.dial(&format!("sip:+12125550100@{}", clinic.sip), PATIENT).await.unwrap();
+    let mut call = clinic.dial(phone).await;
     let loud = |sample: &i16| sample.unsigned_abs() > 1_000;
     clinic.until("the menu is heard", async || call.recording().samples().iter().any(loud)).await;
     call.press(Digit::from_char('1').unwrap());
@@ -158,7 +158,7 @@ async fn a_locked_database_delays_the_record_and_a_kill_meanwhile_is_noted() {
     assert!(clinic.rows(What::Consents).is_empty());
 
     other.execute_batch("BEGIN EXCLUSIVE").unwrap();
-    let call = phone.dial(&format!("sip:+12125550100@{}", clinic.sip), PATIENT).await.unwrap();
+    let call = clinic.dial(&phone).await;
     call.hang_up().await;
     let note = clinic.store.join("unrecorded");
     let waiting = async || std::fs::read_to_string(&note).is_ok_and(|note| note.contains("\"waiting\":2"));

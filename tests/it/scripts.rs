@@ -659,7 +659,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 proptest! {
     /// Whatever a caller does: an answered call ends or has a deadline; a text goes to the caller's own number, or to
-    /// one that was read back and confirmed; the call ends once and as one thing.
+    /// one that was read back and confirmed; nothing that was not played before is shown as what they agreed to; the call ends once and as one thing.
     #[test]
     fn whatever_a_caller_does(
         steps in prop::collection::vec(step(), 0..60),
@@ -697,6 +697,11 @@ proptest! {
             Outcome::Texted | Outcome::Informed | Outcome::Missed | Outcome::Abandoned
         ));
         for text in &call.texts {
+            prop_assert!(text.evidence.digit.is_some() && !text.evidence.prompts.is_empty());
+            let sent = call.log.iter().position(|entry| entry.starts_with(&format!("{} to", text.node))).unwrap();
+            for prompt in &text.evidence.prompts {
+                prop_assert!(call.log[..sent].iter().any(|entry| entry.contains(&prompt.name)), "{:?}", call.log);
+            }
             if text.to.as_str() == MOBILE && !anonymous {
                 continue;
             }
