@@ -4,11 +4,12 @@
 //! - [`consent`]: who may be texted what.
 //! - [`threading`]: which thread a text belongs to.
 //! - [`missed_call`]: who is owed a text after a call.
-//! - [`templates`]: the admin's texts, with their variables filled in.
+//! - [`permission`]: what each role may see and do.
 //! - [`templates`]: what is said, with its variables filled in.
 
 pub mod consent;
 pub mod keywords;
 pub mod missed_call;
+pub mod permission;
 pub mod templates;
 pub mod threading;
