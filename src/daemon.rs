@@ -25,7 +25,7 @@ use crate::sms::inbound::{Inbound, Replies};
 use crate::sms::outbox::{self, Outbox};
 use crate::sms::{Gateway, twilio};
 use crate::store::Store;
-use crate::web::{self, Web};
+use crate::web::{self, Files, Web};
 
 /// How long calls in progress may go on after SIGTERM before they are told goodbye.
 pub const DRAIN_LIMIT: Duration = Duration::from_secs(60);
@@ -86,6 +86,9 @@ impl Daemon {
         let pages = Web {
             store,
             clock,
+            events: events.clone(),
+            files: Arc::new(files(line.clone())),
+            registry: line.registry.clone(),
             gateway: gateway.clone(),
             inbound: inbound.clone(),
             public_url: settings.web.public_url.clone(),
@@ -185,6 +188,18 @@ async fn take_calls(
                 None => return,
             },
             () = stop.cancelled() => return,
+        }
+    }
+}
+
+fn files(line: Arc<Line>) -> impl Fn() -> Files + Send + Sync + 'static {
+    move || {
+        let book = line.book();
+        Files {
+            settings: book.settings.clone(),
+            tree: book.tree.clone(),
+            templates: book.templates.clone(),
+            catalog: book.catalog.clone(),
         }
     }
 }

@@ -4,11 +4,13 @@
 //! - [`consent`]: who may be texted what.
 //! - [`threading`]: which thread a text belongs to.
 //! - [`missed_call`]: who is owed a text after a call.
+//! - [`permission`]: what each role may see and do.
 //! - [`templates`]: the admin's texts, with their variables filled in. [`hours`]: the opening hours in plain words.
 
 pub mod consent;
 pub mod hours;
 pub mod keywords;
 pub mod missed_call;
+pub mod permission;
 pub mod templates;
 pub mod threading;

@@ -57,6 +57,14 @@ id!(
     /// A text message.
     MessageId
 );
+id!(
+    /// A note that staff wrote beside a thread.
+    NoteId
+);
+id!(
+    /// Somebody behind a number.
+    PersonId
+);
 
 #[cfg(test)]
 mod tests {

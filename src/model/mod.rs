@@ -13,6 +13,7 @@ mod number;
 mod private;
 mod problem;
 mod prompt;
+mod staff;
 mod thread;
 pub mod toml_file;
 
@@ -27,4 +28,5 @@ pub use number::*;
 pub use private::*;
 pub use problem::*;
 pub use prompt::*;
+pub use staff::*;
 pub use thread::*;

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::secret::Places;
 use super::{
-    Clinic, Gateway, Listen, Log, LogFormat, Register, Rtp, Settings, Sip, Sms, Store, Strangers, Transport, Trunk,
-    TrunkAddress, Twilio, Web,
+    Clinic, Desk, Gateway, Listen, Log, LogFormat, Register, Rtp, Settings, Sip, Sms, Store, Strangers, Team,
+    Transport, Trunk, TrunkAddress, Twilio, Web,
 };
 use crate::model::toml_file::{Reader, Table, Value};
 use crate::model::{Country, Language, PhoneNumber, Problem, Problems, SrtpPolicy};
@@ -17,8 +17,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3_600);
 
 /// Tables that come with features of a later version.
-const LATER: [&str; 9] =
-    ["retention", "extension", "team", "user", "staff", "quiet_hours", "voicemail", "recording", "report"];
+const LATER: [&str; 8] = ["retention", "extension", "user", "staff", "quiet_hours", "voicemail", "recording", "report"];
 
 /// Gateways that come with a later version.
 const LATER_GATEWAYS: [&str; 4] = ["telnyx", "bandwidth", "kannel", "http"];
@@ -46,6 +45,8 @@ pub(super) fn parse(file: &Path, text: &str, secrets: &Places) -> Result<Setting
     let sms = section(&root, "sms", "write [sms] with gateway = \"sandbox\" and from = \"+1…\"");
     let sms = sms.and_then(|table| self::sms(&table, &around));
     let web = optional(&root, "web").map_or_else(web_defaults, |table| web(&table));
+    let desk = optional(&root, "desk").map_or_else(Desk::default, |table| desk(&table));
+    let teams = teams(&root);
     let store = optional(&root, "store").map_or_else(store_defaults, |table| store(&table, &around));
     let log = optional(&root, "log").map_or_else(Log::default, |table| log(&table));
     let render = optional(&root, "prompts").and_then(|table| render(&table));
@@ -57,11 +58,52 @@ pub(super) fn parse(file: &Path, text: &str, secrets: &Places) -> Result<Setting
     reader.finish()?;
     match (clinic, sip, sms) {
         (Some(clinic), Some(sip), Some(sms)) => {
-            Ok(Settings { file: file.to_owned(), clinic, sip, trunks, rtp, sms, web, store, log, render })
+            Ok(Settings { file: file.to_owned(), clinic, sip, trunks, rtp, sms, web, desk, teams, store, log, render })
         }
         // What gives none has reported why, so `finish` has left already.
         _ => Err(Problems(vec![Problem::of_file(file, "could not be read", "compare it with the example")])),
     }
+}
+
+fn desk(table: &Table<'_>) -> Desk {
+    let defaults = Desk::default();
+    let span = |key, range, default| table.get(key).and_then(|value| value.duration(range)).unwrap_or(default);
+    let desk = Desk {
+        answer_within: span("answer_within", MINUTE..=24 * HOUR, defaults.answer_within),
+        sign_out_after: span("sign_out_after", MINUTE..=12 * HOUR, defaults.sign_out_after),
+        undo: span("undo", Duration::ZERO..=MINUTE, defaults.undo),
+        reopen_within: span("reopen_within", Duration::ZERO..=720 * HOUR, defaults.reopen_within),
+        close_silent_after: span("close_silent_after", HOUR..=2_160 * HOUR, defaults.close_silent_after),
+    };
+    table.finish();
+    desk
+}
+
+/// The teams of the file, or else the two that every clinic has.
+fn teams(root: &Table<'_>) -> Vec<Team> {
+    let team = |name: &str, shown_as: &str| Team { name: name.to_owned(), shown_as: shown_as.to_owned() };
+    let Some(list) = root.get("team").and_then(|value| value.list()) else {
+        return vec![team("front_desk", "Front desk"), team("clinical", "Clinical")];
+    };
+    let mut teams: Vec<Team> = Vec::new();
+    for table in list.iter().filter_map(Value::table) {
+        let name = table.require("name", "write name = \"front_desk\"").and_then(|value| {
+            let name = value.words()?;
+            let plain = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+            if !plain || teams.iter().any(|team| team.name == name) {
+                value.error(
+                    format!("a team cannot be called \"{name}\""),
+                    "write small letters, digits and _, each name once; shown_as may be anything",
+                );
+                return None;
+            }
+            Some(name)
+        });
+        let shown_as = table.get("shown_as").and_then(|value| value.words());
+        table.finish();
+        teams.extend(name.map(|name| team(name, shown_as.unwrap_or(name))));
+    }
+    teams
 }
 
 fn section<'r>(root: &Table<'r>, key: &'static str, cure: &str) -> Option<Table<'r>> {

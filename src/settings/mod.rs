@@ -32,6 +32,10 @@ pub struct Settings {
     pub sms: Sms,
     /// `[web]`
     pub web: Web,
+    /// `[desk]`
+    pub desk: Desk,
+    /// `[[team]]`
+    pub teams: Vec<Team>,
     /// `[store]`
     pub store: Store,
     /// `[log]`
@@ -229,6 +233,43 @@ pub struct Web {
     pub listen: SocketAddr,
     /// What webhooks and links use.
     pub public_url: Option<String>,
+}
+
+/// How the front desk works.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Desk {
+    /// How soon a person answers, in opening hours: what waiting is measured against.
+    pub answer_within: Duration,
+    /// A session that nobody has used for so long ends.
+    pub sign_out_after: Duration,
+    /// A text can be taken back for so long after "send".
+    pub undo: Duration,
+    /// A thread that was closed less than so long ago is reopened by the patient's next text.
+    pub reopen_within: Duration,
+    /// A thread in which the patient has owed an answer for so long is closed.
+    pub close_silent_after: Duration,
+}
+
+impl Default for Desk {
+    fn default() -> Self {
+        let (minute, hour) = (60, 3_600);
+        Desk {
+            answer_within: Duration::from_secs(15 * minute),
+            sign_out_after: Duration::from_secs(15 * minute),
+            undo: Duration::from_secs(5),
+            reopen_within: Duration::from_secs(72 * hour),
+            close_silent_after: Duration::from_secs(72 * hour),
+        }
+    }
+}
+
+/// A team that threads are given to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Team {
+    /// As records name it: `front_desk`.
+    pub name: String,
+    /// As people read it: "Front desk".
+    pub shown_as: String,
 }
 
 /// The store.

@@ -287,7 +287,7 @@ pub fn receive_text(tx: &Tx<'_>, text: &TextIn) -> Result<Received, StoreError> 
     let message = NewMessage {
         id: MessageId::new(text.now),
         thread,
-        kind: MessageKind::Chat,
+        kind: if keyword.is_some() { MessageKind::Keyword } else { MessageKind::Chat },
         author: "patient".into(),
         from: text.from.clone(),
         to: text.to.clone(),

@@ -6,7 +6,7 @@ use serde::de::IntoDeserializer;
 use serde::de::value::StrDeserializer;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{CallId, Caller, Digit, Language, MessageId, PhoneNumber, ThreadId};
+use crate::model::{CallId, Caller, Digit, Language, MessageId, NoteId, PersonId, PhoneNumber, StaffName, ThreadId};
 
 /// A time, as microseconds since the epoch.
 #[derive(Clone, Copy)]
@@ -77,7 +77,7 @@ macro_rules! id_column {
     )*};
 }
 
-id_column!(CallId, ThreadId, MessageId);
+id_column!(CallId, ThreadId, MessageId, NoteId, PersonId);
 
 impl ToSql for PhoneNumber {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
@@ -88,6 +88,18 @@ impl ToSql for PhoneNumber {
 impl FromSql for PhoneNumber {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         PhoneNumber::e164(value.as_str()?).map_err(FromSqlError::other)
+    }
+}
+
+impl ToSql for StaffName {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(self.as_str().into())
+    }
+}
+
+impl FromSql for StaffName {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        StaffName::parse(value.as_str()?).map_err(FromSqlError::other)
     }
 }
 

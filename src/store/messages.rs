@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 
 use super::column::{At, Json, Word};
-use super::{StoreError, Tx};
+use super::{StoreError, Tx, threads};
 use crate::events::Event;
 use crate::model::{CallId, MessageDirection, MessageId, MessageStatus, PhoneNumber, Private, ThreadId};
 
@@ -23,6 +23,8 @@ pub enum MessageKind {
     StartReply,
     /// The answer to HELP.
     HelpReply,
+    /// A STOP, START or HELP that came in and has been obeyed: nobody need answer it.
+    Keyword,
     /// What people write to each other.
     Chat,
 }
@@ -83,6 +85,7 @@ pub(super) fn insert(
         message.call,
         message.once,
     ])?;
+    threads::heard(tx, message, direction)?;
     tx.announce(Event::Message(message.id));
     Ok(())
 }

@@ -7,6 +7,7 @@
 //! - `unrecorded`: the note that survives when the database could not be written.
 //! - [`calls`], [`threads`], [`messages`], [`consents`], [`inbound`]: one file an aggregate, plain functions over a
 //!   connection. [`outbox`]: what waits to be sent. [`sandbox`]: what the embedded gateway was given.
+//! - [`staff`], [`sessions`]: the clinic's people, and who of them is signed in.
 //! - [`audit`]: the append-only chain. [`export`]: rows as the command line prints them.
 //!
 //! Reading functions take a [`Connection`]; writing ones take a [`Tx`], which only [`Store`] hands out.
@@ -23,6 +24,8 @@ mod migrations;
 pub mod outbox;
 mod readers;
 pub mod sandbox;
+pub mod sessions;
+pub mod staff;
 pub mod threads;
 mod unrecorded;
 mod writer;

@@ -6,9 +6,10 @@ use serde_json::json;
 
 use super::audit::{self, Entry};
 use super::column::{At, Word};
+use super::messages::{MessageKind, NewMessage};
 use super::{StoreError, Tx};
 use crate::events::Event;
-use crate::model::{CallId, Language, LatestThread, OpenedBy, PhoneNumber, ThreadId};
+use crate::model::{CallId, Language, LatestThread, MessageDirection, OpenedBy, PhoneNumber, StaffName, ThreadId};
 
 /// A thread to be opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,6 +88,36 @@ pub fn touch(tx: &Tx<'_>, thread: ThreadId, at: Timestamp) -> Result<(), StoreEr
     )?
     .execute(params![thread, At(at)])?;
     tx.announce(Event::Thread(thread));
+    Ok(())
+}
+
+/// So many characters of a message are shown in the queue.
+const PREVIEW: usize = 160;
+
+/// Keeps what the queue shows of a thread in step with its newest message: its first words, and whether the patient
+/// waits for a person. Keywords are obeyed by the house and wait for nobody; only a person's answer ends a wait.
+pub(super) fn heard(tx: &Tx<'_>, message: &NewMessage, direction: MessageDirection) -> Result<(), StoreError> {
+    let by_person = StaffName::parse(&message.author).is_ok();
+    let waits = direction == MessageDirection::Inbound && message.kind != MessageKind::Keyword;
+    let preview: String = message.body.expose().chars().take(PREVIEW).collect();
+    tx.prepare_cached(
+        "UPDATE threads SET last_at = ?2, last_author = ?3, last_words = ?4,
+             waiting_since = CASE WHEN ?5 THEN coalesce(waiting_since, ?2) WHEN ?6 THEN NULL ELSE waiting_since END,
+             opened_since = CASE WHEN ?6 THEN NULL ELSE opened_since END,
+             first_reply_at = CASE WHEN ?6 THEN coalesce(first_reply_at, ?2) ELSE first_reply_at END,
+             undeliverable = CASE WHEN ?7 THEN NULL ELSE undeliverable END,
+             close_offered_at = CASE WHEN ?5 THEN NULL ELSE close_offered_at END
+         WHERE id = ?1",
+    )?
+    .execute(params![
+        message.thread,
+        At(message.at),
+        message.author,
+        preview,
+        waits,
+        by_person,
+        direction == MessageDirection::Inbound,
+    ])?;
     Ok(())
 }
 

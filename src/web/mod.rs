@@ -1,30 +1,68 @@
-//! The web side: gateway webhooks, health and metrics.
+//! The web side: the front desk's pages, gateway webhooks, health and metrics.
 //!
-//! - [`router`]: every route in one table. [`serve`]: the same on a listener, with limits on slow and many clients.
+//! - [`routes`]: every route in one table, with who may take it ([`route`]). [`serve`]: the same on a listener, with
+//!   limits on slow and many clients.
+//! - [`shield`]: what every answer carries and every form must prove. [`gate`]: who is asking, by their [`session`], and
+//!   may they; the handler then sees a [`person`].
+//! - [`page`]: what stands around every page. [`problem`]: what a page says when it cannot. [`words`]: all sentences, in
+//!   English and Spanish. [`assets`]: style, scripts.
 //! - [`hooks`]: what gateways report. [`health`]: `/healthz`. [`metrics`]: `/metrics`.
 //!
-//! What it shows of calls is handed in as plain closures ([`Web`]): it knows neither SIP nor media.
+//! The rules of a thread are in [`crate::conversation`], not here. What pages show of calls is handed in as plain
+//! closures ([`Web`]): nothing here knows SIP or media.
 
+pub mod assets;
+pub mod gate;
 pub mod health;
 pub mod hooks;
 pub mod metrics;
+pub mod page;
+pub mod person;
+pub mod problem;
+pub mod route;
 mod serve;
+pub mod session;
+pub mod shield;
+pub mod words;
 
 use std::fmt;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::{get, post};
+use axum::middleware::from_fn;
 
+use crate::call::registry::Registry;
 use crate::clock::Clock;
+use crate::conversation::templates::Templates;
+use crate::events::Events;
+use crate::model::PromptCatalog;
+use crate::settings::Settings;
 use crate::sms::Gateway;
 use crate::sms::inbound::Inbound;
 use crate::store::Store;
+use crate::tree::Tree;
 
 pub use health::Health;
 pub use hooks::HookCounters;
 pub use metrics::{Family, Kind};
+use route::{Access, Route};
 pub use serve::serve;
+
+/// The header by which a script asks for a part of a page.
+pub const FRAGMENT: &str = "x-fragment";
+
+/// The clinic's files as they are in force.
+#[derive(Clone, Debug)]
+pub struct Files {
+    /// `threadline.toml`
+    pub settings: Arc<Settings>,
+    /// `phone-tree.toml`
+    pub tree: Arc<Tree>,
+    /// `messages.toml`
+    pub templates: Arc<Templates>,
+    /// What the prompts say.
+    pub catalog: Arc<PromptCatalog>,
+}
 
 /// What the routes work with. Cloning it gives another handle on the same.
 #[derive(Clone)]
@@ -33,6 +71,12 @@ pub struct Web {
     pub store: Store,
     /// What time it is.
     pub clock: Clock,
+    /// What has been committed.
+    pub events: Events,
+    /// The clinic's files; asked at each page, because they are reloaded while we run.
+    pub files: Arc<dyn Fn() -> Files + Send + Sync>,
+    /// The calls in progress.
+    pub registry: Registry,
     /// The gateway whose webhooks are heard; another's name is 404.
     pub gateway: Arc<Gateway>,
     /// What a verified webhook does.
@@ -53,12 +97,21 @@ impl fmt::Debug for Web {
     }
 }
 
-/// Every route.
+/// Every route there is: each page's file lists its own.
+pub fn routes() -> Vec<Route> {
+    let machines = vec![
+        Route::get("/assets/{name}", Access::Anybody, assets::asset),
+        Route::post("/hooks/{gateway}/inbound", Access::Anybody, hooks::inbound),
+        Route::post("/hooks/{gateway}/status", Access::Anybody, hooks::status),
+        Route::get("/healthz", Access::Anybody, health::healthz),
+        Route::get("/metrics", Access::Anybody, metrics::metrics),
+    ];
+    [machines].into_iter().flatten().collect()
+}
+
+/// The routes, each behind its gate and all behind the shield.
 pub fn router(web: Web) -> Router {
-    Router::new()
-        .route("/hooks/{gateway}/inbound", post(hooks::inbound))
-        .route("/hooks/{gateway}/status", post(hooks::status))
-        .route("/healthz", get(health::healthz))
-        .route("/metrics", get(metrics::metrics))
-        .with_state(web)
+    let table = routes().into_iter().fold(Router::new(), |router, route| route.onto(router, &web));
+    let nothing = || async { problem::Problem::NotFound };
+    table.fallback(nothing).layer(from_fn(shield::shield)).with_state(web)
 }

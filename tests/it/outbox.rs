@@ -26,6 +26,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::gateway::{FakeTwilio, Mood, outgoing};
 
+/// What a clinic without messages of its own answers to keywords with.
+pub fn replies() -> Replies {
+    Replies {
+        templates: Arc::new(Templates::parse(Path::new("messages.toml"), "", &Language::default()).unwrap().0),
+        values: Values::from([(Variable::Clinic, "Riverside Therapy".to_owned())]),
+        language: Language::default(),
+        expire_after: Duration::from_secs(3600),
+    }
+}
+
 /// A store in a folder of its own and what works on it.
 pub struct House {
     _dir: TempDir,
@@ -66,12 +76,7 @@ impl House {
     }
 
     pub fn inbound(&self) -> Inbound {
-        Inbound::new(self.store.clone(), || Replies {
-            templates: Arc::new(Templates::parse(Path::new("messages.toml"), "", &Language::default()).unwrap().0),
-            values: Values::from([(Variable::Clinic, "Riverside Therapy".to_owned())]),
-            language: Language::default(),
-            expire_after: Duration::from_secs(3600),
-        })
+        Inbound::new(self.store.clone(), replies)
     }
 
     /// Queues the text of a key pressed on the phone.

@@ -18,6 +18,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::desk::site;
 use super::gateway::{FakeTwilio, TOKEN, outgoing};
 use super::outbox::{House, number};
 
@@ -41,17 +42,13 @@ impl Site {
         let healthy = Arc::new(AtomicBool::new(true));
         let asked = healthy.clone();
         let web = Web {
-            store: house.store.clone(),
-            clock: house.clock.clone(),
-            gateway: Arc::new(gateway),
-            inbound: house.inbound(),
             public_url: Some(PUBLIC.into()),
             health: Arc::new(move || match asked.load(Ordering::Relaxed) {
                 true => Health::Ok { calls: 3 },
                 false => Health::Unavailable { reason: "no SIP listener".into() },
             }),
             metrics: Arc::new(|| vec![Family::gauge("threadline_calls_in_progress", "Calls in progress", 3.0)]),
-            hooks: Arc::default(),
+            ..site(&house.store, &house.clock, gateway, house.inbound())
         };
         let shutdown = CancellationToken::new();
         let task = tokio::spawn(web::serve(listener, web, shutdown.clone()));

@@ -1,0 +1,50 @@
+// Parts of pages, fetched and put in place of the old ones; what every other script uses.
+
+/** Fetches `url` as a part of a page. A session that has ended is told by the event "signed-out" on `document`. */
+export async function fetchPart(url, options = {}) {
+  const response = await fetch(url, {
+    ...options,
+    headers: { "X-Fragment": "1", ...(options.headers ?? {}) },
+    credentials: "same-origin",
+  });
+  if (response.status === 401) document.dispatchEvent(new CustomEvent("signed-out"));
+  return response;
+}
+
+/** Replaces `element` by what the server says of it now, and keeps the focus where it was. */
+export async function refresh(element, url) {
+  const response = await fetchPart(url);
+  if (!response.ok) return false;
+  const focused = element.contains(document.activeElement) ? document.activeElement.id : "";
+  element.innerHTML = await response.text();
+  if (focused) document.getElementById(focused)?.focus();
+  element.dispatchEvent(new CustomEvent("refreshed", { bubbles: true }));
+  return true;
+}
+
+/** Sends a form without leaving the page; resolves to the response. */
+export function send(form, submitter) {
+  const data = new FormData(form, submitter);
+  const body = form.enctype === "multipart/form-data" ? data : new URLSearchParams(data);
+  return fetchPart(submitter?.formAction ?? form.action, { method: "POST", body });
+}
+
+/** Says something to people who listen and to people who look. `action` may be { text, run }. */
+export function toast(text, action) {
+  document.getElementById("announce").textContent = text;
+  const note = document.createElement("div");
+  note.className = "toast";
+  const words = document.createElement("span");
+  words.textContent = text;
+  note.append(words);
+  const gone = setTimeout(() => note.remove(), action ? 12000 : 6000);
+  if (action) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = action.text;
+    button.addEventListener("click", () => { clearTimeout(gone); note.remove(); action.run(); });
+    note.append(button);
+  }
+  document.getElementById("toasts").append(note);
+  return note;
+}

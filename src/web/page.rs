@@ -1,0 +1,91 @@
+//! What stands around every page: head, navigation, the place for announcements.
+
+use axum::http::HeaderMap;
+use maud::{DOCTYPE, Markup, html};
+
+use super::FRAGMENT;
+use super::person::Person;
+use super::words::{Ui, shell};
+use crate::conversation::permission::Act;
+
+/// Which section a page belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Section {
+    /// The queue and its threads.
+    Inbox,
+    /// Search.
+    Search,
+    /// Presence, numbers, calls.
+    Day,
+    /// Files, people, gateways, audit.
+    Admin,
+    /// How things work.
+    Help,
+    /// One's own account.
+    Account,
+}
+
+/// A page for somebody who is signed in. `title` is shown in the tab: no patient's name or number, ever.
+pub fn page(person: &Person, section: Section, title: &str, body: Markup) -> Markup {
+    let words = shell::words(person.ui);
+    let link = |here: Section, href: &str, text: &str| {
+        html! {
+            a href=(href) aria-current=[(here == section).then_some("page")] { (text) }
+        }
+    };
+    let whole = html! {
+        a.skip href="#content" { (words.skip) }
+        header.shell {
+            a.brand href="/" aria-label="Threadline" { "Threadline" }
+            nav aria-label=(words.sections) {
+                @if person.may(Act::ReadThreads) {
+                    (link(Section::Inbox, "/", words.inbox))
+                    (link(Section::Search, "/search", words.search))
+                }
+                @if person.may(Act::SeeDay) { (link(Section::Day, "/day", words.day)) }
+                @if person.may(Act::SeeTree) || person.may(Act::ReadAudit) { (link(Section::Admin, "/admin", words.admin)) }
+                (link(Section::Help, "/help", words.help))
+            }
+            div.who {
+                (link(Section::Account, "/account", &person.shown_as))
+                form method="post" action="/sign-out" { button.quiet type="submit" { (words.sign_out) } }
+            }
+        }
+        p #offline .notice.warn hidden { (words.offline) }
+        main #content tabindex="-1" { (body) }
+        div #announce .hidden role="status" aria-live="polite" {}
+        div #toasts {}
+    };
+    document(person.ui, title, Some(person), whole)
+}
+
+/// A page for anybody: sign-in, problems.
+pub fn bare(ui: Ui, title: &str, body: Markup) -> Markup {
+    document(ui, title, None, body)
+}
+
+/// Whether a script asks for a part of a page, to put it in place of the old one.
+pub fn is_fragment(headers: &HeaderMap) -> bool {
+    headers.contains_key(FRAGMENT)
+}
+
+fn document(ui: Ui, title: &str, person: Option<&Person>, body: Markup) -> Markup {
+    html! {
+        (DOCTYPE)
+        html lang=(ui.tag()) {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                meta name="referrer" content="same-origin";
+                title { (title) " · Threadline" }
+                link rel="icon" href="/assets/icon.svg" type="image/svg+xml";
+                @for sheet in super::assets::sheets() { link rel="stylesheet" href={ "/assets/" (sheet) }; }
+                @if person.is_some() {
+                    @for script in super::assets::scripts() { script type="module" src={ "/assets/" (script) } {} }
+                }
+            }
+            body data-person=[person.map(|person| person.name.as_str())] { (body) }
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! The words of [`crate::web::problem`].
+
+use super::Ui;
+
+/// Its sentences.
+#[derive(Debug)]
+pub struct Words {
+    pub title: &'static str,
+    pub back: &'static str,
+    pub not_found: &'static str,
+    pub forbidden: &'static str,
+    pub foreign_form: &'static str,
+    pub signed_out: &'static str,
+    pub too_often: &'static str,
+    pub store: &'static str,
+    pub broken: &'static str,
+}
+
+const EN: Words = Words {
+    title: "That did not work",
+    back: "Back to the inbox",
+    not_found: "There is nothing here. It may have been merged or removed.",
+    forbidden: "Your role does not include this. Ask an admin of the clinic if you need it.",
+    foreign_form: "This form did not come from this site's own pages, so nothing was done. Go back, reload, try again.",
+    signed_out: "You are signed out. Sign in again; what you were writing has been kept.",
+    too_often: "Too many tries. Wait a minute and try again.",
+    store: "The database cannot be written at the moment, so nothing was done. Tell your IT staff; the log says why.",
+    broken: "Something is wrong on our side. Nothing was done. Tell your IT staff; the log says more.",
+};
+
+const ES: Words = Words {
+    title: "No se pudo hacer",
+    back: "Volver a la bandeja",
+    not_found: "Aquí no hay nada. Puede que se haya unido a otro hilo o se haya quitado.",
+    forbidden: "Su función no incluye esto. Pídalo a un administrador de la clínica si lo necesita.",
+    foreign_form: "Este formulario no vino de las páginas de este sitio y no se hizo nada. Vuelva, recargue e intente de nuevo.",
+    signed_out: "Su sesión terminó. Entre de nuevo; lo que escribía se ha guardado.",
+    too_often: "Demasiados intentos. Espere un minuto e intente de nuevo.",
+    store: "Ahora no se puede escribir en la base de datos y no se hizo nada. Avise a su informático; el registro dice por qué.",
+    broken: "Algo falla de nuestro lado. No se hizo nada. Avise a su informático; el registro dice más.",
+};
+
+/// In `ui`.
+pub fn words(ui: Ui) -> &'static Words {
+    ui.pick(&EN, &ES)
+}
