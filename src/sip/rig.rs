@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::net::UdpSocket;
 
 use super::endpoint::{Endpoint, Timers};
-use super::wire;
+use super::header;
 use crate::clock::Clock;
 use crate::settings::{SecretPlaces, Settings};
 
@@ -71,11 +71,11 @@ impl Heard {
     }
 
     pub fn to_tag(&self) -> Option<&str> {
-        wire::tag(self.header("To"))
+        header::tag(self.header("To"))
     }
 
     pub fn branch(&self) -> &str {
-        wire::parameter(self.header("Via"), "branch").unwrap()
+        header::parameter(self.header("Via"), "branch").unwrap()
     }
 
     pub fn body(&self) -> &str {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::wire;
+use super::header;
 
 /// The least interval that we take (RFC 4028 section 5).
 pub(super) const MIN_SE: Duration = Duration::from_secs(90);
@@ -27,7 +27,7 @@ impl SessionExpires {
     /// Reads the header's value; `None` where it is none.
     pub(super) fn parse(value: &str) -> Option<SessionExpires> {
         let seconds = value.split(';').next()?.trim().parse::<u32>().ok()?;
-        let refresher = match wire::parameter(value, "refresher") {
+        let refresher = match header::parameter(value, "refresher") {
             Some(who) if who.eq_ignore_ascii_case("uac") => Some(Refresher::Uac),
             Some(who) if who.eq_ignore_ascii_case("uas") => Some(Refresher::Uas),
             _ => None,

@@ -19,9 +19,9 @@ use tokio_util::sync::CancellationToken;
 use self::registration::{Action, Input, Luck, Registration, Reply, Standing};
 use super::digest::{Asker, Credentials};
 use super::endpoint::Endpoint;
+use super::header;
 use super::message::{self, all, first};
 use super::outbound::Target;
-use super::{identity, wire};
 use crate::clock::{Clock, monotonic};
 use crate::model::PhoneNumber;
 use crate::settings::{Register, Settings, Trunk, TrunkAddress};
@@ -408,19 +408,19 @@ impl Keeper {
 /// Whether the peer sent it. The library reports a timeout as 408 and a broken connection as 503, made from our request:
 /// To has no tag, which every answer of a peer has (RFC 3261 section 8.2.6.2).
 pub(super) fn is_theirs(response: &Response) -> bool {
-    !matches!(message::status(response), 408 | 503) || first!(response, To).is_some_and(|to| wire::tag(to).is_some())
+    !matches!(message::status(response), 408 | 503) || first!(response, To).is_some_and(|to| header::tag(to).is_some())
 }
 
 /// `contact`: our address as we gave it, `host:port`.
 fn read_reply<'a>(response: &Response, challenges: &'a [&'a str], contact: &str) -> Reply<'a> {
     let number = |text: &str| text.trim().split([' ', ';', '(']).next()?.parse::<u32>().ok();
-    let contacts: Vec<&str> = all!(response, Contact).flat_map(wire::list).take(64).collect();
+    let contacts: Vec<&str> = all!(response, Contact).flat_map(header::list).take(64).collect();
     // A registrar lists every phone of the account; where it rewrote ours, a lone one must be it.
     let ours = contacts
         .iter()
-        .find(|value| identity::uri(value).is_some_and(|uri| !contact.is_empty() && uri.contains(contact)))
+        .find(|value| header::uri(value).is_some_and(|uri| !contact.is_empty() && uri.contains(contact)))
         .or(contacts.first().filter(|_| contacts.len() == 1));
-    let expires = ours.and_then(|value| wire::parameter(value, "expires")).and_then(number);
+    let expires = ours.and_then(|value| header::parameter(value, "expires")).and_then(number);
     Reply {
         status: message::status(response),
         challenges,

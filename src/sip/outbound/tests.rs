@@ -1,6 +1,8 @@
 use super::*;
+use crate::model::{PhoneNumber, Private};
+use crate::settings::{Transport, TrunkAddress};
 use crate::sip::DialogEvent;
-use crate::sip::digest::Answer;
+use crate::sip::digest::{Answer, Credentials};
 use crate::sip::rig::{self, Heard, Peer};
 
 const OFFER: &str =

@@ -1,0 +1,72 @@
+//! Addresses: which of ours a peer is told, and where its URIs lead.
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::{Endpoint, lock};
+use crate::sip::stream;
+
+/// Local addresses remembered by peer; at the bound the table is emptied.
+const MAX_ROUTES: usize = 1024;
+
+impl Endpoint {
+    /// The address to name towards `peer` for something bound to `bound`: the external address for peers out in the
+    /// world, else the address that the machine would send from.
+    pub(super) fn advertised(&self, bound: SocketAddr, peer: IpAddr) -> SocketAddr {
+        let peer = peer.to_canonical();
+        if let Some(external) = self.settings().sip.external_address
+            && external.is_ipv4() == peer.is_ipv4()
+            && !near(peer)
+        {
+            return SocketAddr::new(external, bound.port());
+        }
+        if !bound.ip().is_unspecified() {
+            return bound;
+        }
+        let mut routes = lock(&self.0.routes);
+        if routes.len() >= MAX_ROUTES {
+            routes.clear();
+        }
+        let ip = *routes.entry(peer).or_insert_with(|| source_address(peer).unwrap_or(bound.ip()));
+        SocketAddr::new(ip, bound.port())
+    }
+
+    /// Where requests for `uri` go over UDP; `spoken` is where its owner spoke from. `None`: cannot be told.
+    pub(in crate::sip) async fn resolve(&self, uri: &str, spoken: SocketAddr) -> Option<SocketAddr> {
+        let (_, rest) = uri.split_once(':')?;
+        let host = rest.split([';', '?']).next()?;
+        let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
+        let address = match host.parse::<SocketAddr>() {
+            Ok(address) => address,
+            Err(_) => match host.trim_matches(['[', ']']).parse::<IpAddr>() {
+                Ok(ip) => SocketAddr::new(ip, 5060),
+                Err(_) => {
+                    let (name, port) = host.split_once(':').unwrap_or((host, "5060"));
+                    let found = tokio::net::lookup_host((name, port.parse().ok()?));
+                    let found = tokio::time::timeout(stream::PATIENCE, found).await.ok()?.ok()?;
+                    found.into_iter().find(|address| address.is_ipv4() == spoken.is_ipv4())?
+                }
+            },
+        };
+        if near(address.ip()) && !near(spoken.ip()) || address.is_ipv4() != spoken.is_ipv4() {
+            return None;
+        }
+        lock(&self.0.guard).allow_peer(address.ip(), self.now());
+        Some(address)
+    }
+}
+
+/// Addresses to which ours are known as they are: loopback, private, link-local.
+fn near(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => v4.is_loopback() || v4.is_private() || v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),
+    }
+}
+
+/// The address that the machine sends from towards `peer`. Connecting a UDP socket sends nothing.
+fn source_address(peer: IpAddr) -> Option<IpAddr> {
+    let any: SocketAddr = if peer.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0_u16; 8], 0).into() };
+    let socket = std::net::UdpSocket::bind(any).ok()?;
+    socket.connect(SocketAddr::new(peer, 5060)).ok()?;
+    socket.local_addr().ok().map(|address| address.ip())
+}
