@@ -9,7 +9,7 @@ mod tls;
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use rsipstack::sip::Request;
@@ -155,6 +155,10 @@ pub(super) struct Inner {
     streams: Mutex<HashMap<SocketAddr, Stream>>,
     routes: Mutex<HashMap<IpAddr, IpAddr>>,
     tls_client: Mutex<Option<Arc<rustls::ClientConfig>>>,
+    /// Connections being opened, so that two requests at once share one.
+    opening: Mutex<HashMap<SocketAddr, Arc<tokio::sync::Mutex<()>>>>,
+    /// Asked in place of the system's name servers.
+    name_server: OnceLock<SocketAddr>,
 }
 
 struct Udp {
@@ -170,6 +174,8 @@ pub(super) struct Stream {
     pub transport: Transport,
     /// Our end.
     pub local: SocketAddr,
+    /// The name that we opened it by; `None`: the peer opened it.
+    pub host: Option<Arc<str>>,
     pub stop: CancellationToken,
 }
 
@@ -259,6 +265,8 @@ impl Endpoint {
             streams: Mutex::new(HashMap::new()),
             routes: Mutex::new(HashMap::new()),
             tls_client: Mutex::new(None),
+            opening: Mutex::new(HashMap::new()),
+            name_server: OnceLock::new(),
         }));
 
         let stack = endpoint.0.stack.clone();
@@ -287,6 +295,11 @@ impl Endpoint {
     pub fn reload(&self, settings: &Settings) {
         *self.0.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings.clone());
         lock(&self.0.guard).reload(settings);
+    }
+
+    /// Asks this name server for trunks' addresses in place of the system's: once, before the trunks start.
+    pub fn ask_name_server(&self, at: SocketAddr) {
+        let _ = self.0.name_server.set(at);
     }
 
     /// What has been counted since the start.

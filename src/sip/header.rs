@@ -101,9 +101,53 @@ pub(super) fn name_and_uri(text: &str) -> (String, &str) {
     (String::new(), text.get(..end).unwrap_or_default().trim())
 }
 
+/// Host and port of a SIP URI, as they stand there.
+fn host_and_port(uri: &str) -> (&str, Option<&str>) {
+    let rest = uri.split_once(':').map_or(uri, |(_, rest)| rest);
+    let at = rest.rsplit_once('@').map_or(rest, |(_, at)| at);
+    let at = at.split([';', '?', '>']).next().unwrap_or_default();
+    let bracketed = at.strip_prefix('[').and_then(|inside| inside.split_once(']'));
+    let (host, after) = match bracketed {
+        Some((host, after)) => (host, after.strip_prefix(':')),
+        None => at.split_once(':').map_or((at, None), |(host, port)| (host, Some(port))),
+    };
+    (host, after)
+}
+
+/// The host of a SIP URI: a name or an address, without the brackets of IPv6.
+pub(super) fn host(uri: &str) -> &str {
+    host_and_port(uri).0
+}
+
+/// The port of a SIP URI, or what its transport says (RFC 3261 section 19.1.2). `None`: no number.
+pub(super) fn port(uri: &str) -> Option<u16> {
+    let secure = uri.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("sips:"))
+        || parameter(&format!("<{uri}>;{}", uri.split_once(';').map_or("", |(_, all)| all)), "transport")
+            .is_some_and(|transport| transport.eq_ignore_ascii_case("tls"));
+    match host_and_port(uri).1 {
+        Some(port) => port.parse().ok(),
+        None => Some(if secure { 5061 } else { 5060 }),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn host_and_port_of_a_uri() {
+        for (uri, expected_host, expected_port) in [
+            ("sip:a@192.0.2.1:5070;transport=udp", "192.0.2.1", Some(5070)),
+            ("sip:a;x=y@h.example", "h.example", Some(5060)),
+            ("sip:[2001:db8::1]", "2001:db8::1", Some(5060)),
+            ("sip:a@[2001:db8::1]:5080", "2001:db8::1", Some(5080)),
+            ("sips:h", "h", Some(5061)),
+            ("sip:h;transport=TLS", "h", Some(5061)),
+            ("sip:h:x", "h", None),
+        ] {
+            assert_eq!((host(uri), port(uri)), (expected_host, expected_port), "{uri}");
+        }
+    }
 
     #[test]
     fn lists_and_parameters() {

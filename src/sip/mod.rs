@@ -13,6 +13,7 @@ pub mod identity;
 mod inbound;
 mod message;
 pub mod outbound;
+mod resolve;
 #[cfg(test)]
 mod rig;
 pub mod sdp;

@@ -2,9 +2,9 @@
 //!
 //! Only what runs inside the box dials; nothing that comes in by SIP or HTTP leads here. A call is one task; its handle
 //! tells what happens, and dropping the handle hangs up. What is left out on purpose: redirects (a 3xx fails the call:
-//! the box calls whom it was told to call, not whom a peer names) and reliable provisional responses (we do not offer
-//! 100rel in our INVITE).
+//! the box calls whom it was told to call, not whom a peer names).
 
+mod early;
 mod take_back;
 mod target;
 
@@ -16,24 +16,24 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use self::early::Forks;
 pub(super) use self::take_back::decline;
-use self::take_back::{reap, send_cancel, timed_out};
+use self::take_back::{reap, send_cancel, timed_out, way};
 pub use self::target::{Target, TargetError};
-use super::capabilities::ALLOW;
+use super::capabilities::{ALLOW, SUPPORTED};
 use super::dialog::{self, Dialog};
 use super::digest::{Asker, Authenticator, Signed};
 use super::endpoint::{ClientTransaction, Endpoint, Flow};
-use super::header;
 use super::message::{self, all, first};
-use super::trunk::{self, is_theirs, resolve};
+use super::trunk::{self, is_theirs};
 use crate::clock::monotonic;
 
 /// A peer that has not said even 100 after so many T1 (6 s) is not there: the next one is tried. Timer B would take 32 s.
 const SILENCE: u32 = 12;
-/// Early dialogs told apart; the progress of further forks is not reported.
-const MOST_FORKS: usize = 8;
 /// Steps that wait for the caller; beyond, provisional ones are lost.
 const STEPS: usize = 32;
+/// Requests of a called side that has not answered which wait to be served; beyond, 503.
+const EARLY_REQUESTS: usize = 4;
 /// The shortest session timer of RFC 4028, in seconds.
 const MIN_SE: u64 = 90;
 
@@ -139,14 +139,11 @@ enum Came {
     Nothing(u16),
 }
 
-/// An early dialog: its To tag and the last SDP in it.
-type Fork = (String, Option<String>);
-
 impl Dialling {
     async fn run(self) -> Step {
         let mut status = 503;
         for target in &self.call.targets {
-            for address in resolve::addresses(&target.address).await {
+            for address in self.endpoint.addresses_of(&target.address).await {
                 if self.cancel.is_cancelled() {
                     return Step::Failed { status: 487 };
                 }
@@ -171,7 +168,20 @@ impl Dialling {
                 return Tried::Next(503);
             }
         };
-        let (call_id, tag) = (message::random(), message::random());
+        let tag = message::random();
+        let (early, requests) = mpsc::channel(EARLY_REQUESTS);
+        self.endpoint.register_dialog(&tag, early);
+        tokio::spawn(early::serve(self.endpoint.clone(), flow.clone(), requests));
+        let tried = self.invite_until_answered(target, &flow, &tag).await;
+        if !matches!(tried, Tried::Over(Step::Answered { .. })) {
+            self.endpoint.forget_dialog(&tag);
+        }
+        tried
+    }
+
+    /// INVITE, again with credentials or a longer session timer where the peer asks for that.
+    async fn invite_until_answered(&self, target: &Target, flow: &Flow, tag: &str) -> Tried {
+        let call_id = message::random();
         let mut authenticator = target.credentials.clone().map(Authenticator::new);
         let mut session_expires = self.endpoint.settings().sip.session_expires.as_secs().max(MIN_SE);
         for cseq in 1_u32.. {
@@ -179,7 +189,7 @@ impl Dialling {
                 let request = Signed { method: "INVITE", uri: target.uri.expose(), body: self.call.offer.as_bytes() };
                 authenticator.headers(request, &message::random())
             });
-            let mut request = self.invite(target, &flow, &call_id, &tag, cseq, session_expires);
+            let mut request = self.invite(target, flow, &call_id, tag, cseq, session_expires);
             for (name, value) in authorization {
                 request.headers.push(if name == Asker::Server.answer_header() {
                     Header::Authorization(value.into())
@@ -187,7 +197,7 @@ impl Dialling {
                     Header::ProxyAuthorization(value.into())
                 });
             }
-            let transaction = match self.endpoint.request(&flow, request).await {
+            let transaction = match self.endpoint.request(flow, request).await {
                 Ok(transaction) => transaction,
                 Err(error) => {
                     tracing::warn!(trunk = target.trunk, %error, "cannot send an INVITE");
@@ -195,14 +205,14 @@ impl Dialling {
                 }
             };
             let invite = transaction.request.clone();
-            let mut forks: Vec<Fork> = Vec::new();
-            let response = match self.converse(&flow, transaction, &mut forks).await {
+            let mut forks = Forks::default();
+            let response = match self.converse(flow, transaction, &mut forks).await {
                 Came::Final(response) => response,
                 Came::Nothing(408) => return Tried::Next(408),
                 Came::Nothing(status) => return Tried::Over(Step::Failed { status }),
             };
             match message::status(&response) {
-                200..=299 => return Tried::Over(self.answered(target, &flow, &invite, &response, &forks).await),
+                200..=299 => return Tried::Over(self.answered(target, flow, &invite, &response, &forks).await),
                 status @ (401 | 407) => {
                     let values: Vec<&str> = match Asker::of(status) {
                         Some(Asker::Proxy) => all!(response, ProxyAuthenticate).collect(),
@@ -246,7 +256,7 @@ impl Dialling {
             Header::CSeq(format!("{cseq} INVITE").into()),
             Header::Contact(flow.contact(&user).into()),
             Header::Allow(ALLOW.into()),
-            Header::Supported("timer".into()),
+            Header::Supported(SUPPORTED.join(", ").into()),
             Header::SessionExpires(expires.to_string().into()),
         ];
         let mut request = message::request(Method::Invite, target.uri.expose(), headers);
@@ -256,7 +266,7 @@ impl Dialling {
     }
 
     /// Follows one INVITE to its final response, or takes it back.
-    async fn converse(&self, flow: &Flow, mut transaction: ClientTransaction, forks: &mut Vec<Fork>) -> Came {
+    async fn converse(&self, flow: &Flow, mut transaction: ClientTransaction, forks: &mut Forks) -> Came {
         let timers = self.endpoint.0.timers;
         let mut heard = false;
         let mut given_up: Option<u16> = None;
@@ -272,7 +282,7 @@ impl Dialling {
                                 send_cancel(&self.endpoint, flow, &transaction.request).await;
                             } else if given_up.is_none() {
                                 deadline = self.ring_until;
-                                self.progress(status, &response, forks);
+                                self.progress(flow, status, &response, forks).await;
                             }
                             heard = true;
                         }
@@ -313,24 +323,20 @@ impl Dialling {
         }
     }
 
-    fn progress(&self, status: u16, response: &Response, forks: &mut Vec<Fork>) {
-        let Some(tag) = first!(response, To).and_then(header::tag).filter(|_| status > 100) else { return };
-        let fork = match forks.iter().position(|(known, _)| known == tag) {
-            Some(fork) => fork,
-            None if forks.len() < MOST_FORKS => {
-                forks.push((tag.to_owned(), None));
-                forks.len() - 1
-            }
-            None => return,
+    async fn progress(&self, flow: &Flow, status: u16, response: &Response, forks: &mut Forks) {
+        let Some(news) = Some(response).filter(|_| status > 100).and_then(|response| forks.provisional(response))
+        else {
+            return;
         };
-        let sdp = message::sdp(first!(response, ContentType), &response.body);
-        if let Some((_, last)) = forks.get_mut(fork)
-            && sdp.is_some()
-        {
-            last.clone_from(&sdp);
+        if let Some(prack) = news.prack {
+            let way = way(&self.endpoint, flow, response).await;
+            // Repeated by its own transaction; a peer that never hears it gives its call up by itself.
+            if let Err(error) = self.endpoint.request(&way, prack).await {
+                tracing::warn!(%error, "cannot send a PRACK");
+            }
         }
         // A caller that does not read loses the ringing, not the answer.
-        let _ = self.steps.try_send(Step::Progress { status, fork, sdp });
+        let _ = self.steps.try_send(Step::Progress { status, fork: news.fork, sdp: news.sdp });
     }
 
     async fn answered(
@@ -339,14 +345,13 @@ impl Dialling {
         flow: &Flow,
         invite: &Request,
         response: &Response,
-        forks: &[Fork],
+        forks: &Forks,
     ) -> Step {
         let sdp = message::sdp(first!(response, ContentType), &response.body).or_else(|| {
             // Some answer early and leave the 200 empty.
-            let tag = first!(response, To).and_then(header::tag)?;
-            forks.iter().find(|(known, _)| known == tag)?.1.clone()
+            forks.sdp(response)
         });
-        match dialog::calling(&self.endpoint, flow, invite, response, &self.call.offer, None).await {
+        match dialog::calling(&self.endpoint, flow, invite, response, &self.call.offer, forks.sent(response)).await {
             Some(dialog) => Step::Answered { dialog, sdp, trunk: target.trunk.clone() },
             None => {
                 tracing::warn!(trunk = target.trunk, "a call was answered without a usable Contact");

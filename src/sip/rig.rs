@@ -136,6 +136,11 @@ impl Peer {
         self.socket.send_to(text.as_bytes(), request.from).await.unwrap();
     }
 
+    /// Sends a message of the test's own.
+    pub async fn send(&self, text: &str, to: SocketAddr) {
+        self.socket.send_to(text.as_bytes(), to).await.unwrap();
+    }
+
     /// A Contact line that leads back here.
     pub fn contact(&self, user: &str) -> String {
         format!("Contact: <sip:{user}@{}>\r\n", self.address())

@@ -2,6 +2,7 @@
 
 use rsipstack::sip::{Header, Method, Request, Response};
 
+use crate::settings::Transport;
 use crate::sip::capabilities::{ALLOW, SUPPORTED};
 use crate::sip::endpoint::{Endpoint, Flow};
 use crate::sip::header;
@@ -119,17 +120,23 @@ impl Ends {
     }
 
     /// The way to the next hop: an open stream as it is; over UDP the first Route, else the peer's Contact. A private
-    /// address named by a peer that is out in the world is one behind its NAT: then back to where it spoke from.
+    /// address named by a peer that is out in the world is one behind its NAT: then back to where it spoke from. A stream
+    /// that has ended is opened anew: ours to where it led, the peer's to where its Route or Contact says.
     pub(super) async fn way(&self, endpoint: &Endpoint) -> Flow {
-        if self.flow.transport != crate::settings::Transport::Udp {
-            return match endpoint.flow(self.flow.remote, self.flow.transport, &self.flow.remote.ip().to_string()).await
-            {
-                Ok(flow) => flow,
-                Err(_) => self.flow.clone(),
-            };
+        let stream = self.flow.transport != Transport::Udp;
+        if stream && !self.flow.closed.is_cancelled() {
+            return self.flow.clone();
         }
         let uri = self.routes.first().and_then(|route| header::uri(route)).unwrap_or(&self.target);
-        let Some(remote) = endpoint.resolve(uri, self.flow.remote).await else { return self.flow.clone() };
-        Flow { remote, ..self.flow.clone() }
+        let remote = match &self.flow.host {
+            Some(_) => Some(self.flow.remote),
+            None => endpoint.resolve(uri, self.flow.remote).await,
+        };
+        let Some(remote) = remote else { return self.flow.clone() };
+        if !stream {
+            return Flow { remote, ..self.flow.clone() };
+        }
+        let host = self.flow.host.as_deref().unwrap_or_else(|| header::host(uri));
+        endpoint.flow(remote, self.flow.transport, host).await.unwrap_or_else(|_| self.flow.clone())
     }
 }

@@ -18,7 +18,7 @@ use crate::sip::capabilities::{ALLOW, SUPPORTED, busy};
 use crate::sip::endpoint::{Endpoint, Flow};
 use crate::sip::inbound::{AnswerError, CallSlot};
 use crate::sip::message::{self, all, first};
-use crate::sip::session_timer::{Due, Refresher, SessionExpires, SessionTimer};
+use crate::sip::session_timer::{Due, MIN_SE, Refresher, SessionExpires, SessionTimer};
 
 /// Requests of one dialog that wait for it; beyond, 503.
 const REQUESTS: usize = 16;
@@ -51,6 +51,8 @@ struct Task {
     ending: bool,
     over: bool,
     timer: Option<SessionTimer>,
+    /// The longest interval that the peer or a proxy has insisted on.
+    min_se: Duration,
     trying_at: Option<Duration>,
     local_sdp: String,
     events: Option<mpsc::Sender<DialogEvent>>,
@@ -79,14 +81,14 @@ pub(in crate::sip) fn called(endpoint: &Endpoint, ends: Ends, transaction: Trans
 }
 
 /// Starts the leg of a call of ours whose INVITE got `response` (2xx), and acknowledges that. `offer` is the SDP that we
-/// sent; `answer` goes into the ACK where the offer was the peer's. `None`: the response makes no dialog.
+/// sent, `sent` how many requests have gone out since the INVITE. `None`: the response makes no dialog.
 pub(in crate::sip) async fn calling(
     endpoint: &Endpoint,
     flow: &Flow,
     invite: &Request,
     response: &Response,
     offer: &str,
-    answer: Option<String>,
+    sent: u32,
 ) -> Option<Dialog> {
     let mut ends = Ends::calling(invite, response, flow.clone())?;
     let mut ack = ends.request(Method::Ack);
@@ -99,15 +101,12 @@ pub(in crate::sip) async fn calling(
             .cloned()
             .collect(),
     );
-    let local_sdp = answer.clone().unwrap_or_else(|| offer.to_owned());
-    if let Some(answer) = answer {
-        message::set_body(&mut ack.headers, &mut ack.body, "application/sdp", answer.into_bytes());
-    }
+    ends.local_cseq = ends.local_cseq.saturating_add(sent);
     let way = ends.way(endpoint).await;
     endpoint.acknowledge(&ends.local_tag, &way, ack).await;
     let (mut task, inbox, dialog) = task(endpoint, ends, None);
     task.confirmed = true;
-    task.local_sdp = local_sdp;
+    task.local_sdp = offer.to_owned();
     task.timer = first!(response, SessionExpires)
         .and_then(SessionExpires::parse)
         .map(|expires| SessionTimer::agreed(expires, true, endpoint.now()));
@@ -147,6 +146,7 @@ fn task(endpoint: &Endpoint, ends: Ends, slot: Option<CallSlot>) -> (Task, Inbox
         ending: false,
         over: false,
         timer: None,
+        min_se: MIN_SE,
         trying_at: None,
         local_sdp: String::new(),
         events: Some(events),

@@ -3,7 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::{Endpoint, lock};
-use crate::sip::stream;
+use crate::settings::TrunkAddress;
+use crate::sip::{header, resolve, stream};
 
 /// Local addresses remembered by peer; at the bound the table is emptied.
 const MAX_ROUTES: usize = 1024;
@@ -30,22 +31,21 @@ impl Endpoint {
         SocketAddr::new(ip, bound.port())
     }
 
-    /// Where requests for `uri` go over UDP; `spoken` is where its owner spoke from. `None`: cannot be told.
+    /// A trunk's addresses, in the order in which they are to be tried.
+    pub(in crate::sip) async fn addresses_of(&self, address: &TrunkAddress) -> Vec<SocketAddr> {
+        resolve::addresses(self.0.name_server.get().copied(), address).await
+    }
+
+    /// Where requests for `uri` go; `spoken` is where its owner spoke from. `None`: cannot be told.
     pub(in crate::sip) async fn resolve(&self, uri: &str, spoken: SocketAddr) -> Option<SocketAddr> {
-        let (_, rest) = uri.split_once(':')?;
-        let host = rest.split([';', '?']).next()?;
-        let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
-        let address = match host.parse::<SocketAddr>() {
-            Ok(address) => address,
-            Err(_) => match host.trim_matches(['[', ']']).parse::<IpAddr>() {
-                Ok(ip) => SocketAddr::new(ip, 5060),
-                Err(_) => {
-                    let (name, port) = host.split_once(':').unwrap_or((host, "5060"));
-                    let found = tokio::net::lookup_host((name, port.parse().ok()?));
-                    let found = tokio::time::timeout(stream::PATIENCE, found).await.ok()?.ok()?;
-                    found.into_iter().find(|address| address.is_ipv4() == spoken.is_ipv4())?
-                }
-            },
+        let (host, port) = (header::host(uri), header::port(uri)?);
+        let address = match host.parse::<IpAddr>() {
+            Ok(ip) => SocketAddr::new(ip, port),
+            Err(_) => {
+                let found = tokio::net::lookup_host((host, port));
+                let found = tokio::time::timeout(stream::PATIENCE, found).await.ok()?.ok()?;
+                found.into_iter().find(|address| address.is_ipv4() == spoken.is_ipv4())?
+            }
         };
         if near(address.ip()) && !near(spoken.ip()) || address.is_ipv4() != spoken.is_ipv4() {
             return None;

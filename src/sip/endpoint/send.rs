@@ -1,12 +1,14 @@
 //! What goes out: the ways to peers, and client transactions.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use rsipstack::sip::{Header, Request, Response, SipMessage};
 use rsipstack::transaction::key::{TransactionKey, TransactionRole};
 use rsipstack::transaction::transaction::Transaction;
 use rsipstack::transport::{SipAddr, SipConnection};
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use super::{Endpoint, SipError, Stream, lock, name};
 use crate::settings::Transport;
@@ -21,6 +23,10 @@ pub(in crate::sip) struct Flow {
     pub remote: SocketAddr,
     /// The address that Via, Contact and SDP name towards this peer.
     pub local: SocketAddr,
+    /// The name that a connection of ours was opened by: what its certificate says.
+    pub host: Option<Arc<str>>,
+    /// Cancelled when nothing more can go this way: the connection has ended.
+    pub closed: CancellationToken,
 }
 
 impl Flow {
@@ -48,12 +54,12 @@ pub(in crate::sip) struct ClientTransaction {
 }
 
 impl ClientTransaction {
-    /// The next response; `None` after the final one.
+    /// The next response; `None` after the final one, or when none can come.
     pub(in crate::sip) async fn next(&mut self) -> Option<Response> {
         self.responses.recv().await
     }
 
-    /// The final response; `None` if the endpoint has closed.
+    /// The final response; `None` if the endpoint has closed, or the connection before the peer said anything.
     pub(in crate::sip) async fn finish(mut self) -> Option<Response> {
         while let Some(response) = self.next().await {
             if message::status(&response) >= 200 {
@@ -86,18 +92,31 @@ impl Endpoint {
             let udp = self.0.udp.iter().find(|udp| udp.local.is_ipv4() == remote.is_ipv4());
             let udp = udp.ok_or(SipError::NoListener { transport: "udp", address: remote })?;
             let local = self.advertised(udp.local, remote.ip());
-            return Ok(Flow { connection: udp.connection.clone(), transport, remote, local });
+            let closed = self.0.stop.clone();
+            return Ok(Flow { connection: udp.connection.clone(), transport, remote, local, host: None, closed });
         }
-        let known = lock(&self.0.streams).get(&remote).cloned();
-        let stream = match known.filter(|stream| stream.transport == transport && !stream.stop.is_cancelled()) {
-            Some(stream) => stream,
-            None => stream::connect(self, remote, transport, host).await.map_err(|source| SipError::Connect {
-                transport: name(transport),
-                address: remote,
-                source,
-            })?,
+        let turn = lock(&self.0.opening).entry(remote).or_default().clone();
+        let stream = {
+            let _mine = turn.lock().await;
+            match self.open_stream(remote, transport) {
+                Some(stream) => Ok(stream),
+                None => stream::connect(self, remote, transport, host).await,
+            }
         };
-        Ok(self.stream_flow(remote, &stream))
+        {
+            // Whoever waits for the same turn has a handle to it.
+            let mut opening = lock(&self.0.opening);
+            if Arc::strong_count(&turn) <= 2 {
+                opening.remove(&remote);
+            }
+        }
+        let failed = |source| SipError::Connect { transport: name(transport), address: remote, source };
+        Ok(self.stream_flow(remote, &stream.map_err(failed)?))
+    }
+
+    fn open_stream(&self, remote: SocketAddr, transport: Transport) -> Option<Stream> {
+        let known = lock(&self.0.streams).get(&remote).cloned()?;
+        (known.transport == transport && !known.stop.is_cancelled()).then_some(known)
     }
 
     fn stream_flow(&self, remote: SocketAddr, stream: &Stream) -> Flow {
@@ -109,7 +128,14 @@ impl Endpoint {
             .find(|listen| listen.transport == stream.transport && listen.address.is_ipv4() == remote.is_ipv4());
         let port = listener.map_or(stream.local.port(), |listen| listen.address.port());
         let local = self.advertised(SocketAddr::new(stream.local.ip(), port), remote.ip());
-        Flow { connection: stream.connection.clone(), transport: stream.transport, remote, local }
+        Flow {
+            connection: stream.connection.clone(),
+            transport: stream.transport,
+            remote,
+            local,
+            host: stream.host.clone(),
+            closed: stream.stop.clone(),
+        }
     }
 
     /// The way back to where a request came from.
@@ -125,7 +151,8 @@ impl Endpoint {
                 let (_, remote) = SipConnection::parse_target_from_via(via).ok()?;
                 let remote = SocketAddr::try_from(remote).ok()?;
                 let local = self.advertised(bound, remote.ip());
-                Some(Flow { connection, transport: Transport::Udp, remote, local })
+                let closed = self.0.stop.clone();
+                Some(Flow { connection, transport: Transport::Udp, remote, local, host: None, closed })
             }
             SipConnection::Channel(channel) => {
                 let remote = channel.get_addr().get_socketaddr().ok()?;
@@ -147,18 +174,24 @@ impl Endpoint {
         transaction.destination = Some(flow.destination());
         let (responses, received) = mpsc::channel(16);
         let stop = self.0.stop.clone();
+        let closed = flow.closed.clone();
         tokio::spawn(async move {
             if transaction.send().await.is_err() {
                 return;
             }
+            let mut heard = false;
             loop {
                 let message = tokio::select! {
-                    () = stop.cancelled() => return,
+                    biased;
                     message = transaction.receive() => message,
+                    () = stop.cancelled() => return,
+                    // A peer that has spoken may answer by another connection (RFC 3261 section 18.2.2).
+                    () = closed.cancelled(), if !heard => return,
                 };
                 match message {
                     // A reader that lags loses provisional responses, never the final one.
                     Some(SipMessage::Response(response)) if message::status(&response) < 200 => {
+                        heard = true;
                         let _ = responses.try_send(response);
                     }
                     Some(SipMessage::Response(response)) => {

@@ -3,6 +3,7 @@
 use rsipstack::sip::{Header, Method, Request, Response};
 use tokio::time::Instant;
 
+use super::early::MOST_PRACKS;
 use crate::clock::monotonic;
 use crate::settings::Transport;
 use crate::sip::endpoint::{ClientTransaction, Endpoint, Flow};
@@ -50,13 +51,12 @@ pub(super) async fn reap(endpoint: Endpoint, flow: Flow, mut transaction: Client
 
 /// Hangs up on an answer that comes too late, or after another fork's (RFC 3261 section 13.2.2.4): ACK, then BYE.
 pub(in crate::sip) async fn decline(endpoint: &Endpoint, flow: &Flow, response: &Response) {
-    let (Some(ack), Some(bye)) = (in_dialog(response, Method::Ack), in_dialog(response, Method::Bye)) else { return };
-    let target = first!(ack, Route).or(first!(response, Contact)).and_then(header::uri);
-    let remote = match target {
-        Some(uri) if flow.transport == Transport::Udp => endpoint.resolve(uri, flow.remote).await,
-        Some(_) | None => None,
-    };
-    let way = Flow { remote: remote.unwrap_or(flow.remote), ..flow.clone() };
+    let Some(cseq) = message::cseq(&response.headers) else { return };
+    // Beyond whatever was acknowledged in that dialog while it was early.
+    let last = cseq.saturating_add(MOST_PRACKS + 1);
+    let (ack, bye) = (in_dialog(response, Method::Ack, cseq), in_dialog(response, Method::Bye, last));
+    let (Some(ack), Some(bye)) = (ack, bye) else { return };
+    let way = way(endpoint, flow, response).await;
     // The ACK is kept under a name of its own, and at once no more: the winner's is kept under our tag.
     let name = message::random();
     endpoint.acknowledge(&name, &way, ack).await;
@@ -66,10 +66,19 @@ pub(in crate::sip) async fn decline(endpoint: &Endpoint, flow: &Flow, response: 
     }
 }
 
-/// A request in the dialog that a 2xx of an INVITE made; `None`: it made none.
-fn in_dialog(response: &Response, method: Method) -> Option<Request> {
-    let cseq = message::cseq(&response.headers)?;
-    let cseq = if method == Method::Ack { cseq } else { cseq.saturating_add(1) };
+/// Where requests in the dialog that `response` made go.
+pub(super) async fn way(endpoint: &Endpoint, flow: &Flow, response: &Response) -> Flow {
+    let route = all!(response, RecordRoute).flat_map(header::list).last();
+    let target = route.or(first!(response, Contact)).and_then(header::uri);
+    let remote = match target {
+        Some(uri) if flow.transport == Transport::Udp => endpoint.resolve(uri, flow.remote).await,
+        Some(_) | None => None,
+    };
+    Flow { remote: remote.unwrap_or(flow.remote), ..flow.clone() }
+}
+
+/// A request in the dialog that a response to an INVITE made; `None`: it made none.
+pub(super) fn in_dialog(response: &Response, method: Method, cseq: u32) -> Option<Request> {
     let mut headers = vec![
         Header::From(first!(response, From)?.into()),
         Header::To(first!(response, To)?.into()),

@@ -8,7 +8,17 @@ use tokio::sync::oneshot;
 use super::{Outcome, Task};
 use crate::sip::dialog::{Ended, OfferError};
 use crate::sip::message::{self, first};
-use crate::sip::session_timer::{MIN_SE, SessionExpires, SessionTimer};
+use crate::sip::session_timer::{SessionExpires, SessionTimer};
+
+/// A refresh that the peer could not take now is repeated within these bounds.
+const SOONEST_RETRY: Duration = Duration::from_secs(3);
+const LATEST_RETRY: Duration = Duration::from_secs(30);
+
+/// The seconds that a header begins with, as Min-SE and Retry-After do.
+fn least(value: &str) -> Option<Duration> {
+    let seconds = value.split([';', '(', ' ']).next()?.trim().parse::<u32>().ok()?;
+    Some(Duration::from_secs(seconds.into()))
+}
 
 impl Task {
     pub(super) async fn send_bye(&mut self, reason: &str) {
@@ -57,7 +67,7 @@ impl Task {
     async fn ask(&mut self, mut request: Request, done: Option<oneshot::Sender<Result<String, OfferError>>>) {
         if let Some(timer) = &self.timer {
             request.headers.push(Header::SessionExpires(timer.request().render().into()));
-            request.headers.push(Header::MinSE(MIN_SE.as_secs().to_string().into()));
+            request.headers.push(Header::MinSE(self.min_se.as_secs().to_string().into()));
         }
         self.asking = true;
         let invite = request.method == Method::Invite;
@@ -80,7 +90,7 @@ impl Task {
         };
         self.asking = false;
         let status = response.as_deref().map_or(408, message::status);
-        if let Some(response) = response.filter(|_| status / 100 == 2) {
+        if let Some(response) = response.as_ref().filter(|_| status / 100 == 2) {
             self.refresh_target(first!(response, Contact));
             if invite {
                 let ack = self.ends.request(Method::Ack);
@@ -96,18 +106,34 @@ impl Task {
             }
             return;
         }
+        let now = self.endpoint.now();
+        if status == 422
+            && let Some(least) = response.as_deref().and_then(|response| first!(response, MinSE)).and_then(least)
+            && self.timer.as_mut().is_some_and(|timer| timer.lengthen(least))
+        {
+            // RFC 4028 section 7.4: once more, with what the peer or a proxy can bear.
+            self.min_se = least;
+            match done {
+                Some(done) => self.reinvite(Some(done)).await,
+                None => self.refresh_at = Some(now),
+            }
+            return;
+        }
         if let Some(done) = done {
             let _ = done.send(Err(OfferError::Refused(status)));
         } else if status == 491 {
             // Glare (RFC 3261 section 14.1); a time between 2.1 and 4 s, ours to choose.
-            self.refresh_at =
-                Some(self.endpoint.now() + Duration::from_millis(2_100 + u64::from(self.ends.local_cseq % 20) * 95));
+            self.refresh_at = Some(now + Duration::from_millis(2_100 + u64::from(self.ends.local_cseq % 20) * 95));
+        } else if matches!(status, 500 | 503) {
+            // It is busy with an offer, or overloaded. The timer's own end is the last word.
+            let asked = response.as_deref().and_then(|response| first!(response, RetryAfter)).and_then(least);
+            self.refresh_at = Some(now + asked.unwrap_or_default().clamp(SOONEST_RETRY, LATEST_RETRY));
         } else if !self.ends.peer_updates || matches!(status, 408 | 481) {
             tracing::debug!(call_id = %self.ends.call_id, status, "session refresh refused");
         } else {
             // It said that it knows UPDATE and does not like it: try the other way.
             self.ends.peer_updates = false;
-            self.refresh_at = Some(self.endpoint.now());
+            self.refresh_at = Some(now);
         }
         // RFC 3261 section 12.2.1.2: the peer does not know the call any more.
         if matches!(status, 408 | 481) && !self.ending && self.end.get().is_none() {
