@@ -70,3 +70,27 @@ fn source_address(peer: IpAddr) -> Option<IpAddr> {
     socket.connect(SocketAddr::new(peer, 5060)).ok()?;
     socket.local_addr().ok().map(|address| address.ip())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sip::rig;
+
+    #[tokio::test]
+    async fn the_world_is_told_the_external_address_and_neighbours_the_real_one() {
+        let mut settings = rig::settings("");
+        settings.sip.external_address = Some("203.0.113.10".parse().unwrap());
+        let endpoint = rig::endpoint(&settings).await;
+        let named =
+            |bound: &str, peer: &str| endpoint.advertised(bound.parse().unwrap(), peer.parse().unwrap()).to_string();
+        assert_eq!(named("10.1.1.1:5060", "198.51.100.7"), "203.0.113.10:5060");
+        assert_eq!(named("0.0.0.0:5060", "198.51.100.7"), "203.0.113.10:5060");
+        assert_eq!(named("10.1.1.1:5060", "::ffff:198.51.100.7"), "203.0.113.10:5060");
+        for neighbour in ["10.0.0.20", "192.168.1.9", "127.0.0.1", "169.254.1.1"] {
+            assert_eq!(named("10.1.1.1:5060", neighbour), "10.1.1.1:5060", "{neighbour}");
+        }
+        // The address is one of IPv4: IPv6 needs none.
+        assert_eq!(named("[2001:db8::1]:5060", "2001:db8::7"), "[2001:db8::1]:5060");
+        assert_eq!(named("0.0.0.0:5060", "127.0.0.1"), "127.0.0.1:5060");
+    }
+}
