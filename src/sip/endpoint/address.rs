@@ -73,7 +73,6 @@ fn source_address(peer: IpAddr) -> Option<IpAddr> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::sip::rig;
 
     #[tokio::test]
