@@ -123,7 +123,11 @@ impl Connection {
 }
 
 /// A carrier on the loopback, and a box with a trunk to it.
-async fn carrier(transport: Transport, trusted: bool) -> (Carrier, TestBox, Settings, tempfile::TempDir) {
+async fn carrier(
+    transport: Transport,
+    trusted: bool,
+    timers: Timers,
+) -> (Carrier, TestBox, Settings, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let ca = folder.path().join("ca.pem");
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -149,7 +153,7 @@ async fn carrier(transport: Transport, trusted: bool) -> (Carrier, TestBox, Sett
         settings.sip.ca = (tls.is_some() && trusted).then(|| ca.clone());
         kept = Some(settings.clone());
     };
-    let box_ = TestBox::start_with(change, TIMERS, Clock::system()).await;
+    let box_ = TestBox::start_with(change, timers, Clock::system()).await;
     (Carrier { listener, tls }, box_, kept.unwrap(), folder)
 }
 
@@ -179,7 +183,7 @@ async fn answered(call: &mut Outbound) -> Dialog {
 }
 
 async fn lives(transport: Transport) {
-    let (carrier, box_, settings, _folder) = carrier(transport, true).await;
+    let (carrier, box_, settings, _folder) = carrier(transport, true, TIMERS).await;
     let trunks = Trunks::start(&box_.endpoint, &settings, Clock::system());
     let mut first = carrier.accept().await;
     first.register().await;
@@ -230,7 +234,7 @@ async fn a_tls_trunk_lives_through_a_lost_connection() {
 
 #[tokio::test]
 async fn a_carrier_whose_certificate_nobody_vouches_for_is_not_spoken_to() {
-    let (carrier, box_, settings, _folder) = carrier(Transport::Tls, false).await;
+    let (carrier, box_, settings, _folder) = carrier(Transport::Tls, false, TIMERS).await;
     let trunks = Trunks::start(&box_.endpoint, &settings, Clock::system());
     let (stream, _) = carrier.listener.accept().await.unwrap();
     assert!(carrier.tls.as_ref().unwrap().accept(stream).await.is_err(), "the box took a stranger's certificate");
@@ -239,10 +243,13 @@ async fn a_carrier_whose_certificate_nobody_vouches_for_is_not_spoken_to() {
 
 #[tokio::test]
 async fn a_call_does_not_wait_for_a_connection_that_has_ended() {
-    let (carrier, box_, settings, _folder) = carrier(Transport::Tcp, true).await;
+    // Silence would be taken for an answer after 12 T1: too long for this test.
+    let timers = Timers { t1: PATIENCE, ..Timers::default() };
+    let (carrier, box_, settings, _folder) = carrier(Transport::Tcp, true, timers).await;
     let mut call = dial(&box_, &settings);
     let mut connection = carrier.accept().await;
     connection.request("INVITE").await;
     drop(connection);
-    assert!(matches!(call.next().await, Some(Step::Failed { status: 408 })));
+    let last = tokio::time::timeout(PATIENCE, call.next()).await.expect("it waits");
+    assert!(matches!(last, Some(Step::Failed { status: 408 })), "{last:?}");
 }
