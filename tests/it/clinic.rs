@@ -132,6 +132,17 @@ impl Clinic {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 
+    /// Changes the box's settings: each text, which must be there, by another.
+    pub fn rewrite(&self, changes: &[(&str, &str)]) {
+        let file = self.folder.path().join("threadline.toml");
+        let mut text = std::fs::read_to_string(&file).unwrap();
+        for (from, to) in changes {
+            assert!(text.contains(from), "no {from} in {text}");
+            text = text.replace(from, to);
+        }
+        std::fs::write(file, text).unwrap();
+    }
+
     /// Replaces the phone tree.
     pub fn write_tree(&self, tree: &str) {
         std::fs::write(self.folder.path().join("tree.toml"), tree).unwrap();
