@@ -5,11 +5,16 @@
 //! - [`threading`]: which thread a text belongs to.
 //! - [`missed_call`]: who is owed a text after a call.
 //! - [`permission`]: what each role may see and do.
+//! - [`sign_in`]: who may try to sign in, and what a password must be. [`totp`]: the second factor.
+//! - [`attendance`]: who is at work.
 //! - [`templates`]: what is said, with its variables filled in.
 
+pub mod attendance;
 pub mod consent;
 pub mod keywords;
 pub mod missed_call;
 pub mod permission;
+pub mod sign_in;
 pub mod templates;
 pub mod threading;
+pub mod totp;

@@ -124,6 +124,7 @@ pub fn site(store: &Store, clock: &Clock, gateway: Gateway, inbound: Inbound) ->
         health: Arc::new(|| Health::Ok { calls: 0 }),
         metrics: Arc::new(Vec::new),
         hooks: Arc::default(),
+        door: Arc::default(),
     }
 }
 
