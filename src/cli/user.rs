@@ -109,7 +109,11 @@ fn perform(
                 disabled_at: None,
             };
             let link = add(store, staff.clone(), now)?;
-            writeln!(out, "{} may sign in as {}. Hand over this link; it sets the password, once, within 24 hours:", staff.shown_as, staff.name)?;
+            writeln!(
+                out,
+                "{} may sign in as {}. Hand over this link; it sets the password, once, within 24 hours:",
+                staff.shown_as, staff.name
+            )?;
             writeln!(out, "  {}/welcome/{link}", base(settings))?;
         }
         UserCommand::List => list(store, out)?,
@@ -188,7 +192,13 @@ fn list(store: &Store, out: &mut dyn Write) -> Result<()> {
     }
     for staff in all {
         let state = if staff.disabled_at.is_some() { "disabled" } else { "" };
-        let line = format!("{:<20} {:<36} {:<14} {}", staff.name, staff.roles.to_string(), staff.team.unwrap_or_default(), state);
+        let line = format!(
+            "{:<20} {:<36} {:<14} {}",
+            staff.name,
+            staff.roles.to_string(),
+            staff.team.unwrap_or_default(),
+            state
+        );
         writeln!(out, "{}", line.trim_end())?;
     }
     Ok(())

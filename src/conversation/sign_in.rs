@@ -166,8 +166,26 @@ pub const LONGEST: usize = 256;
 
 /// What guessers try first, among long ones, without digits and signs.
 const COMMON: [&str; 20] = [
-    "password", "passwort", "contrasena", "contraseña", "letmein", "welcome", "bienvenido", "iloveyou", "teamo", "qwerty",
-    "administrator", "superman", "football", "changeme", "trustno", "sunshine", "princess", "dragon", "monkey", "frontdesk",
+    "password",
+    "passwort",
+    "contrasena",
+    "contraseña",
+    "letmein",
+    "welcome",
+    "bienvenido",
+    "iloveyou",
+    "teamo",
+    "qwerty",
+    "administrator",
+    "superman",
+    "football",
+    "changeme",
+    "trustno",
+    "sunshine",
+    "princess",
+    "dragon",
+    "monkey",
+    "frontdesk",
 ];
 /// Rows that fingers find by themselves.
 const ROWS: [&str; 6] = [
@@ -195,16 +213,21 @@ pub fn judge(password: &str, names: &[&str]) -> Result<(), Weak> {
     let left = |known: &str| low.replace(known, "").chars().count();
     let in_a_row = ROWS.iter().any(|row| {
         let back: String = row.chars().rev().collect();
-        let runs = low.as_bytes().windows(4).filter(|run| {
-            std::str::from_utf8(run).is_ok_and(|run| row.contains(run) || back.contains(run))
-        });
+        let runs = low
+            .as_bytes()
+            .windows(4)
+            .filter(|run| std::str::from_utf8(run).is_ok_and(|run| row.contains(run) || back.contains(run)));
         runs.count() * 2 > low.len()
     });
     if different.len() < 5 || in_a_row || COMMON.iter().any(|common| low.contains(common) && left(common) < 7) {
         return Err(Weak::Common);
     }
-    let mut words = names.iter().flat_map(|name| name.split([' ', '.', '_', '-'])).filter(|word| word.chars().count() > 2);
-    if words.any(|word| { let word = word.to_lowercase(); low.contains(&word) && left(&word) < 8 }) {
+    let mut words =
+        names.iter().flat_map(|name| name.split([' ', '.', '_', '-'])).filter(|word| word.chars().count() > 2);
+    if words.any(|word| {
+        let word = word.to_lowercase();
+        low.contains(&word) && left(&word) < 8
+    }) {
         return Err(Weak::Name);
     }
     Ok(())

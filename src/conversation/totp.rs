@@ -118,7 +118,15 @@ mod tests {
     /// RFC 4648 section 10.
     #[test]
     fn base32_as_the_standard_has_it() {
-        for (plain, text) in [("", ""), ("f", "MY"), ("fo", "MZXQ"), ("foo", "MZXW6"), ("foob", "MZXW6YQ"), ("fooba", "MZXW6YTB"), ("foobar", "MZXW6YTBOI")] {
+        for (plain, text) in [
+            ("", ""),
+            ("f", "MY"),
+            ("fo", "MZXQ"),
+            ("foo", "MZXW6"),
+            ("foob", "MZXW6YQ"),
+            ("fooba", "MZXW6YTB"),
+            ("foobar", "MZXW6YTBOI"),
+        ] {
             assert_eq!(base32(plain.as_bytes()), text);
             assert_eq!(from_base32(text).unwrap(), plain.as_bytes());
         }

@@ -257,9 +257,9 @@ fn trunk(table: &Table<'_>, around: &Around<'_>) -> Option<Trunk> {
     let address = address.and_then(|value| {
         value.parse_with(trunk_address, "write \"sip.carrier.example:5060\", with ;transport=tcp or tls if need be")
     });
-    let accept_from = table.get("accept_from").map(|value| {
-        value.one_or_more().iter().filter_map(|value| value.parse_with(network, NET)).collect()
-    });
+    let accept_from = table
+        .get("accept_from")
+        .map(|value| value.one_or_more().iter().filter_map(|value| value.parse_with(network, NET)).collect());
     let numbers = table
         .get("numbers")
         .map(|value| value.one_or_more().iter().filter_map(|value| number(value, around)).collect());
@@ -454,12 +454,15 @@ fn web(table: &Table<'_>, around: &Around<'_>) -> Web {
         .filter_map(|value| value.parse_with(network, "write the proxy's address, such as \"127.0.0.1/32\""))
         .collect();
     if let Some(value) = proxies.filter(|_| trusted_proxies.iter().any(|net| net.prefix_len() == 0)) {
-        value.error("everybody would be a proxy", "name the proxy's own address: whoever it is can claim to be anybody");
+        value
+            .error("everybody would be a proxy", "name the proxy's own address: whoever it is can claim to be anybody");
     }
     let (certificate, key) = (table.get("certificate"), table.get("key"));
     match (&certificate, &key) {
         (Some(alone), None) => alone.error("a certificate needs its key", "write key = \"/etc/threadline/web.key\""),
-        (None, Some(alone)) => alone.error("a key needs its certificate", "write certificate = \"/etc/threadline/web.pem\""),
+        (None, Some(alone)) => {
+            alone.error("a key needs its certificate", "write certificate = \"/etc/threadline/web.pem\"")
+        }
         _ => {}
     }
     let certificate = certificate.and_then(|_| path(table, "certificate", around));

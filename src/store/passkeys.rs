@@ -78,8 +78,11 @@ pub fn used(tx: &Tx<'_>, passkey: &Passkey, counter: u32, now: Timestamp) -> Res
         return Ok(false);
     }
     let credential = Credential { counter, ..current.credential };
-    tx.prepare_cached("UPDATE passkeys SET credential = ?, used_at = ? WHERE id = ?")?
-        .execute(params![Json(&credential), At(now), passkey.id])?;
+    tx.prepare_cached("UPDATE passkeys SET credential = ?, used_at = ? WHERE id = ?")?.execute(params![
+        Json(&credential),
+        At(now),
+        passkey.id
+    ])?;
     Ok(true)
 }
 

@@ -139,8 +139,11 @@ const DEVICES: u32 = 20;
 
 /// Remembers a browser by the SHA-256 of its cookie: strangers' tries do not slow it down.
 pub fn remember_device(tx: &Tx<'_>, staff: &StaffName, hash: &str, now: Timestamp) -> Result<(), StoreError> {
-    tx.prepare_cached("INSERT OR REPLACE INTO devices (staff, hash, seen_at) VALUES (?, ?, ?)")?
-        .execute(params![staff, hash, At(now)])?;
+    tx.prepare_cached("INSERT OR REPLACE INTO devices (staff, hash, seen_at) VALUES (?, ?, ?)")?.execute(params![
+        staff,
+        hash,
+        At(now)
+    ])?;
     tx.prepare_cached(
         "DELETE FROM devices WHERE staff = ?1 AND hash NOT IN
          (SELECT hash FROM devices WHERE staff = ?1 ORDER BY seen_at DESC, hash LIMIT ?2)",

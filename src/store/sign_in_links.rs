@@ -25,8 +25,11 @@ pub enum Link {
 pub fn make(tx: &Tx<'_>, id: &str, staff: &StaffName, actor: &str, at: Timestamp) -> Result<(), StoreError> {
     sweep(tx, at)?;
     tx.prepare_cached("DELETE FROM sign_in_links WHERE staff = ?")?.execute([staff])?;
-    tx.prepare_cached("INSERT INTO sign_in_links (id, staff, expires_at) VALUES (?, ?, ?)")?
-        .execute(params![id, staff, At(at + VALID)])?;
+    tx.prepare_cached("INSERT INTO sign_in_links (id, staff, expires_at) VALUES (?, ?, ?)")?.execute(params![
+        id,
+        staff,
+        At(at + VALID)
+    ])?;
     let subject = format!("staff:{staff}");
     audit::append(tx, Entry { at, actor, action: "staff.link_made", subject: &subject, detail: json!({}) })?;
     Ok(())

@@ -120,9 +120,8 @@ pub fn set_away(
     actor: &str,
     at: Timestamp,
 ) -> Result<bool, StoreError> {
-    let done = tx
-        .prepare_cached("UPDATE staff SET away_until = ? WHERE name = ?")?
-        .execute(params![until.map(At), name])?;
+    let done =
+        tx.prepare_cached("UPDATE staff SET away_until = ? WHERE name = ?")?.execute(params![until.map(At), name])?;
     if done > 0 {
         record(tx, name, "staff.away", json!({ "until": until.map(|until| until.to_string()) }), actor, at)?;
     }

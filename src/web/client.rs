@@ -62,9 +62,9 @@ pub fn read(peer: SocketAddr, by_tls: bool, headers: &HeaderMap, trusted: &[IpNe
             break;
         }
     }
-    let encrypted = text("x-forwarded-proto").next_back().is_some_and(|proto| {
-        proto.rsplit(',').next().is_some_and(|proto| proto.trim().eq_ignore_ascii_case("https"))
-    });
+    let encrypted = text("x-forwarded-proto")
+        .next_back()
+        .is_some_and(|proto| proto.rsplit(',').next().is_some_and(|proto| proto.trim().eq_ignore_ascii_case("https")));
     Client { address, wire: if encrypted { Wire::Tls } else { Wire::Open } }
 }
 
@@ -123,9 +123,8 @@ impl<S: Sync> FromRequestParts<S> for Client {
 /// A browser, in a few words: "Firefox on Windows".
 pub fn device(headers: &HeaderMap) -> String {
     let agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let first = |known: &[(&str, &'static str)]| {
-        known.iter().find(|(mark, _)| agent.contains(mark)).map(|(_, name)| *name)
-    };
+    let first =
+        |known: &[(&str, &'static str)]| known.iter().find(|(mark, _)| agent.contains(mark)).map(|(_, name)| *name);
     // In this order: each browser also names those that it wants to be taken for.
     let browser = first(&[
         ("Edg/", "Edge"),
@@ -193,7 +192,10 @@ mod tests {
         let named = |agent: &'static str| device(&[(header::USER_AGENT, agent.parse().unwrap())].into_iter().collect());
         let edge = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/130.0 Safari/537.36 Edg/130.0";
         assert_eq!(named(edge), "Edge on Windows");
-        assert_eq!(named("Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) Version/18.0 Safari/604.1"), "Safari on iPhone");
+        assert_eq!(
+            named("Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) Version/18.0 Safari/604.1"),
+            "Safari on iPhone"
+        );
         assert_eq!(named("curl/8"), "a browser");
     }
 }

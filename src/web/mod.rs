@@ -125,5 +125,9 @@ pub fn routes() -> Vec<Route> {
 pub fn router(web: Web) -> Router {
     let table = routes().into_iter().fold(Router::new(), |router, route| route.onto(router, &web));
     let nothing = || async { problem::Problem::NotFound };
-    table.fallback(nothing).layer(from_fn_with_state(web.clone(), client::learn)).layer(from_fn(shield::shield)).with_state(web)
+    table
+        .fallback(nothing)
+        .layer(from_fn_with_state(web.clone(), client::learn))
+        .layer(from_fn(shield::shield))
+        .with_state(web)
 }

@@ -24,9 +24,8 @@ pub async fn verify(door: &Door, password: Private<String>, hash: Option<Private
     compute(door, move || {
         let kept = hash.as_ref().map(Private::expose).or(NOBODYS.as_ref());
         let parsed = kept.and_then(|kept| PasswordHash::new(kept).ok());
-        let right = parsed.is_some_and(|parsed| {
-            Argon2::default().verify_password(password.expose().as_bytes(), &parsed).is_ok()
-        });
+        let right = parsed
+            .is_some_and(|parsed| Argon2::default().verify_password(password.expose().as_bytes(), &parsed).is_ok());
         right && hash.is_some()
     })
     .await

@@ -363,8 +363,7 @@ async fn make_link(
 async fn set_disabled(web: Web, person: Person, name: String, disabled: bool) -> Result<Response, Problem> {
     let name = find(&web, &name).await?.name;
     let (actor, theirs, now) = (person.name.clone(), name.clone(), web.clock.now().wall);
-    let change =
-        web.store.write(move |tx| staff::set_disabled(tx, &theirs, disabled, actor.as_str(), now)).await?;
+    let change = web.store.write(move |tx| staff::set_disabled(tx, &theirs, disabled, actor.as_str(), now)).await?;
     outcome(person.ui, &name, change)
 }
 

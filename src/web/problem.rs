@@ -62,7 +62,8 @@ impl Problem {
             Problem::ForeignForm => (StatusCode::FORBIDDEN, words.foreign_form.to_owned()),
             Problem::SignedOut => (StatusCode::UNAUTHORIZED, words.signed_out.to_owned()),
             Problem::TooOften(wait) => {
-                let mut response = Problem::Refused(StatusCode::TOO_MANY_REQUESTS, words.too_often.to_owned()).respond(ui);
+                let mut response =
+                    Problem::Refused(StatusCode::TOO_MANY_REQUESTS, words.too_often.to_owned()).respond(ui);
                 response.headers_mut().insert(header::RETRY_AFTER, seconds(wait).into());
                 return response;
             }

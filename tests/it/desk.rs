@@ -14,6 +14,7 @@ use threadline::clock::Clock;
 use threadline::events::Events;
 use threadline::media::PromptLibrary;
 use threadline::model::{Language, Roles, StaffName};
+use threadline::settings::Settings;
 use threadline::sms::Gateway;
 use threadline::sms::inbound::{Inbound, Replies};
 use threadline::sms::sandbox::Sandbox;
@@ -39,6 +40,11 @@ pub struct Desk {
 
 impl Desk {
     pub async fn open() -> Desk {
+        Desk::open_with(|_| {}).await
+    }
+
+    /// As the box's file is once `change` was made to it.
+    pub async fn open_with(change: impl FnOnce(&mut Settings)) -> Desk {
         install_tls_provider();
         let folder = tempfile::tempdir().unwrap();
         let (clock, events) = (Clock::manual(MONDAY.parse().unwrap()), Events::default());
@@ -49,7 +55,12 @@ impl Desk {
             language: Language::default(),
             expire_after: Duration::from_secs(4 * 3600),
         };
-        let web = Web { events, ..site(&store, &clock, gateway, Inbound::new(store.clone(), replies)) };
+        let mut files = files();
+        let mut settings = (*files.settings).clone();
+        change(&mut settings);
+        files.settings = Arc::new(settings);
+        let files = Arc::new(move || files.clone());
+        let web = Web { events, files, ..site(&store, &clock, gateway, Inbound::new(store.clone(), replies)) };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
@@ -150,8 +161,8 @@ pub fn files() -> Files {
 /// A browser, as far as a page without scripts needs one.
 #[derive(Clone)]
 pub struct Visitor {
-    client: Client,
-    base: String,
+    pub client: Client,
+    pub base: String,
     pub cookie: Option<String>,
 }
 

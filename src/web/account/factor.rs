@@ -16,8 +16,8 @@ use serde_json::json;
 use super::{done, prove};
 use crate::conversation::totp;
 use crate::model::Private;
-use crate::store::passkeys::{self, Passkey};
 use crate::store::credentials;
+use crate::store::passkeys::{self, Passkey};
 use crate::web::client::Client;
 use crate::web::door::Step;
 use crate::web::page::{self, Section};
@@ -215,15 +215,14 @@ pub(super) async fn add_passkey(
         _ => return Err(refused()),
     }
     let site = site(&web, &client, &headers).ok_or(Problem::NotFound)?;
-    let (id, credential) =
-        webauthn::registration(&site, &challenge, &client_data, &data, &key, sent.algorithm).map_err(|why| {
+    let (id, credential) = webauthn::registration(&site, &challenge, &client_data, &data, &key, sent.algorithm)
+        .map_err(|why| {
             tracing::info!(%why, "a new passkey was refused");
             refused()
         })?;
     let label: String = sent.label.trim().chars().filter(|c| !c.is_control()).take(40).collect();
     let label = if label.is_empty() { words.passkeys.to_owned() } else { label };
-    let passkey =
-        Passkey { id, staff: person.name.clone(), label, credential, created_at: now.wall, used_at: None };
+    let passkey = Passkey { id, staff: person.name.clone(), label, credential, created_at: now.wall, used_at: None };
     if !web.store.write(move |tx| passkeys::add(tx, &passkey)).await? {
         return Err(Problem::conflict(words.passkey_full));
     }
@@ -237,7 +236,6 @@ pub(super) async fn remove_passkey(
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
     let now = web.clock.now().wall;
-    let removed =
-        web.store.write(move |tx| passkeys::remove(tx, &person.name, &id, person.name.as_str(), now)).await?;
+    let removed = web.store.write(move |tx| passkeys::remove(tx, &person.name, &id, person.name.as_str(), now)).await?;
     if removed { Ok(done("passkey")) } else { Err(Problem::NotFound) }
 }

@@ -19,8 +19,8 @@ use super::page::{self, Section};
 use super::person::Person;
 use super::problem::Problem;
 use super::route::{Access, Route};
-use super::sign_in::welcome::{languages, new_password, refuse};
 use super::sign_in::welcome;
+use super::sign_in::welcome::{languages, new_password, refuse};
 use super::words::{account, people};
 use super::{Web, password};
 use crate::conversation::attendance;
@@ -285,11 +285,7 @@ struct Profile {
 }
 
 /// `POST /account/profile`
-async fn set_profile(
-    State(web): State<Web>,
-    person: Person,
-    Form(typed): Form<Profile>,
-) -> Result<Response, Problem> {
+async fn set_profile(State(web): State<Web>, person: Person, Form(typed): Form<Profile>) -> Result<Response, Problem> {
     let words = super::words::sign_in::words(person.ui);
     let shown_as = welcome::shown_as(&typed.shown_as).ok_or_else(|| Problem::refused(words.no_shown_as))?;
     let wishes = Wishes { sound: typed.sound.is_some(), notifications: typed.notifications.is_some() };
@@ -415,7 +411,6 @@ async fn end_others(State(web): State<Web>, person: Person) -> Result<Response, 
 /// `POST /account/sessions/{id}/end`
 async fn end_one(State(web): State<Web>, person: Person, Path(id): Path<String>) -> Result<Response, Problem> {
     let now = web.clock.now().wall;
-    let ended =
-        web.store.write(move |tx| sessions::end_one(tx, &person.name, &id, person.name.as_str(), now)).await?;
+    let ended = web.store.write(move |tx| sessions::end_one(tx, &person.name, &id, person.name.as_str(), now)).await?;
     if ended { Ok(done("ended")) } else { Ok((StatusCode::NOT_FOUND, Problem::NotFound).into_response()) }
 }

@@ -386,9 +386,17 @@ mod tests {
         for ours in ["/", "/threads/0192", "/day?x=1"] {
             assert_eq!(local(ours), Some(ours));
         }
-        for theirs in
-            ["", "https://evil.example", "//evil.example", "/\\evil.example", "/\\/evil", "javascript:x", "/a\nb", "evil", "/sign-out"]
-        {
+        for theirs in [
+            "",
+            "https://evil.example",
+            "//evil.example",
+            "/\\evil.example",
+            "/\\/evil",
+            "javascript:x",
+            "/a\nb",
+            "evil",
+            "/sign-out",
+        ] {
             assert_eq!(local(theirs), None, "{theirs}");
         }
     }

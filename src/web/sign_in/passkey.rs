@@ -54,7 +54,8 @@ pub(super) async fn begin(State(web): State<Web>, client: Client, headers: Heade
     gate::admit(&web, &client)?;
     let site = site(&web, &client, &headers).ok_or(Problem::NotFound)?;
     let challenge = web.door.ticket(Step::Passkey, web.clock.now().mono);
-    let options = json!({ "challenge": challenge, "rpId": site.id, "userVerification": "required", "timeout": 300_000 });
+    let options =
+        json!({ "challenge": challenge, "rpId": site.id, "userVerification": "required", "timeout": 300_000 });
     Ok(Json(options).into_response())
 }
 

@@ -249,8 +249,16 @@ mod tests {
             (client_data("webauthn.get", "b3RoZXI", origin), good.clone(), Refused::Challenge),
             (client_data("webauthn.get", CHALLENGE, "https://clinic.example.evil"), good.clone(), Refused::Site),
             (client_data("webauthn.get", CHALLENGE, origin), authenticator("evil.example", 5, 4), Refused::Site),
-            (client_data("webauthn.get", CHALLENGE, origin), authenticator("clinic.example", 1, 4), Refused::NotVerified),
-            (client_data("webauthn.get", CHALLENGE, origin), authenticator("clinic.example", 4, 4), Refused::NotVerified),
+            (
+                client_data("webauthn.get", CHALLENGE, origin),
+                authenticator("clinic.example", 1, 4),
+                Refused::NotVerified,
+            ),
+            (
+                client_data("webauthn.get", CHALLENGE, origin),
+                authenticator("clinic.example", 4, 4),
+                Refused::NotVerified,
+            ),
             (client_data("webauthn.get", CHALLENGE, origin), authenticator("clinic.example", 5, 3), Refused::Copied),
             (b"{}".to_vec(), good.clone(), Refused::Malformed),
             (client_data("webauthn.get", CHALLENGE, origin), vec![0; 36], Refused::Malformed),
@@ -295,7 +303,8 @@ mod tests {
     fn a_registration_is_verified_too() {
         let made = client_data("webauthn.create", CHALLENGE, "https://clinic.example");
         let spki = [&ED25519[..], &[7; 32]].concat();
-        let register = |data: &[u8], key: &[u8], algorithm| registration(&site(), CHALLENGE, &made, data, key, algorithm);
+        let register =
+            |data: &[u8], key: &[u8], algorithm| registration(&site(), CHALLENGE, &made, data, key, algorithm);
         assert!(register(&registered(0x45), &spki, -8).is_ok());
         assert_eq!(register(&registered(0x41), &spki, -8), Err(Refused::NotVerified));
         assert_eq!(register(&registered(0x05), &spki, -8), Err(Refused::Malformed));
