@@ -63,6 +63,7 @@ impl Daemon {
             .await
             .with_context(|| format!("{} cannot be listened on; change [web] listen", settings.web.listen))?;
         let web = listener.local_addr()?;
+        web::acceptor(&settings.web)?;
         let gateway = Arc::new(Gateway::new(&settings.sms.gateway, store.clone(), clock.clone())?);
         let media =
             Media::start(MediaConfig { ports: settings.rtp.ports, silence_timeout: settings.rtp.silence_timeout })?;
@@ -95,6 +96,7 @@ impl Daemon {
             health: Arc::new(observe::health(line.clone(), accepting.clone())),
             metrics: Arc::new(observe::metrics(line.clone(), endpoint.clone(), worker.counters.clone())),
             hooks: Arc::default(),
+            door: Arc::default(),
         };
         tasks.spawn(web::serve(listener, pages, stop.clone()));
         tasks.spawn(outbox::run(worker, stop.clone()));

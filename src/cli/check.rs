@@ -13,6 +13,7 @@ use crate::conversation::templates::{Templates, Variable};
 use crate::model::{Language, Problem, PromptCatalog, Severity};
 use crate::settings::Settings;
 use crate::tree::{Context, Tree};
+use crate::web::{self, TlsError};
 
 /// Checks the configuration, the phone tree, the messages and the prompts.
 ///
@@ -66,6 +67,10 @@ pub fn check(
     }
     let Some(settings) = checked.settings.clone() else { return checked };
     let clinic = &settings.clinic;
+    if let Err(TlsError { file, reason }) = web::acceptor(&settings.web) {
+        let cure = "write PEM that the daemon's user may read: the chain, and the key that belongs to it";
+        checked.problems.push(Problem::of_file(&file, format!("cannot be used for [web]: {reason}"), cure));
+    }
 
     let (prompts, problems) = load_prompts(&settings);
     checked.prompts = prompts;

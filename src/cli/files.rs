@@ -20,6 +20,7 @@ use super::check::{self, CheckArgs, Checked};
 use super::export::{self, ExportArgs};
 use super::prompts::{self, PromptsArgs, Shelf};
 use super::simulate::{self, SimulateArgs, World};
+use super::user::{self, UserArgs};
 
 /// `threadline check`
 pub fn check(args: &CheckArgs) -> Result<ExitCode> {
@@ -54,6 +55,13 @@ pub fn simulate(args: &SimulateArgs) -> Result<ExitCode> {
 pub fn export(args: &ExportArgs) -> Result<ExitCode> {
     let settings = settings(&args.config)?;
     export::run(&settings.store.path, args, &mut io::stdout().lock())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `threadline user`
+pub fn user(args: &UserArgs) -> Result<ExitCode> {
+    let settings = settings(&args.config)?;
+    user::run(&settings, &args.command, Clock::system().now().wall, &mut io::stdout().lock())?;
     Ok(ExitCode::SUCCESS)
 }
 

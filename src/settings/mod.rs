@@ -233,6 +233,12 @@ pub struct Web {
     pub listen: SocketAddr,
     /// What webhooks and links use.
     pub public_url: Option<String>,
+    /// PEM certificate chain: the pages are served by TLS.
+    pub certificate: Option<PathBuf>,
+    /// PEM private key of the certificate.
+    pub key: Option<PathBuf>,
+    /// Proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.
+    pub trusted_proxies: Vec<IpNet>,
 }
 
 /// How the front desk works.

@@ -7,7 +7,8 @@
 //! - `unrecorded`: the note that survives when the database could not be written.
 //! - [`calls`], [`threads`], [`messages`], [`consents`], [`inbound`]: one file an aggregate, plain functions over a
 //!   connection. [`outbox`]: what waits to be sent. [`sandbox`]: what the embedded gateway was given.
-//! - [`staff`], [`sessions`]: the clinic's people, and who of them is signed in.
+//! - [`staff`], [`sessions`]: the clinic's people, and who of them is signed in. [`credentials`], [`passkeys`],
+//!   [`sign_in_links`]: by what they prove who they are.
 //! - [`audit`]: the append-only chain. [`export`]: rows as the command line prints them.
 //!
 //! Reading functions take a [`Connection`]; writing ones take a [`Tx`], which only [`Store`] hands out.
@@ -16,15 +17,18 @@ pub mod audit;
 pub mod calls;
 mod column;
 pub mod consents;
+pub mod credentials;
 pub mod export;
 pub mod inbound;
 mod lock;
 pub mod messages;
 mod migrations;
 pub mod outbox;
+pub mod passkeys;
 mod readers;
 pub mod sandbox;
 pub mod sessions;
+pub mod sign_in_links;
 pub mod staff;
 pub mod threads;
 mod unrecorded;

@@ -13,6 +13,7 @@ use threadline::clock::Clock;
 use threadline::events::Events;
 use threadline::media::PromptLibrary;
 use threadline::model::{Language, Roles, StaffName};
+use threadline::settings::Settings;
 use threadline::sms::Gateway;
 use threadline::sms::inbound::Inbound;
 use threadline::sms::sandbox::Sandbox;
@@ -40,12 +41,22 @@ pub struct Desk {
 
 impl Desk {
     pub async fn open() -> Desk {
+        Desk::open_with(|_| {}).await
+    }
+
+    /// As the box's file is once `change` was made to it.
+    pub async fn open_with(change: impl FnOnce(&mut Settings)) -> Desk {
         install_tls_provider();
         let folder = tempfile::tempdir().unwrap();
         let (clock, events) = (Clock::manual(MONDAY.parse().unwrap()), Events::default());
         let store = Store::open(folder.path(), events.clone()).unwrap();
         let gateway = Gateway::Sandbox(Sandbox::new(store.clone(), clock.clone()));
-        let web = Web { events, ..site(&store, &clock, gateway, Inbound::new(store.clone(), replies)) };
+        let mut files = files();
+        let mut settings = (*files.settings).clone();
+        change(&mut settings);
+        files.settings = Arc::new(settings);
+        let files = Arc::new(move || files.clone());
+        let web = Web { events, files, ..site(&store, &clock, gateway, Inbound::new(store.clone(), replies)) };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
@@ -120,6 +131,7 @@ pub fn site(store: &Store, clock: &Clock, gateway: Gateway, inbound: Inbound) ->
         health: Arc::new(|| Health::Ok { calls: 0 }),
         metrics: Arc::new(Vec::new),
         hooks: Arc::default(),
+        door: Arc::default(),
     }
 }
 
@@ -145,8 +157,8 @@ pub fn files() -> Files {
 /// A browser, as far as a page without scripts needs one.
 #[derive(Clone)]
 pub struct Visitor {
-    client: Client,
-    base: String,
+    pub client: Client,
+    pub base: String,
     pub cookie: Option<String>,
 }
 

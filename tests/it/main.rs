@@ -10,6 +10,7 @@ mod disk;
 mod dtmf;
 mod gateway;
 mod ipv6;
+mod inbox_people;
 mod layers;
 mod media;
 mod nat;
