@@ -4,12 +4,13 @@
 //! talks to the pacer by commands and hears of it by [`MediaEvent`]s. A [`Prompt`] is encoded once for each codec when
 //! it is loaded; playing it is a copy into a packet.
 //!
-//! What lives where: `schedule` when to send; `wire` the sockets; `ports` which of them; `rtp`, `rtcp`, `srtp` the
+//! What lives where: `schedule` when to send; `wire` the sockets; `arrivals` which of them have something; `ports` their numbers; `rtp`, `rtcp`, `srtp` the
 //! packets; `source` whom to believe; `jitter` and `quality` how it sounds; `codec`, `prompt`, `player` what is heard;
 //! `digits` and [`dtmf`] the keys pressed;
 //! `dialer` and `recording` what the test phone does; `stream` all of these for one call. What is negotiated comes as
 //! [`MediaPlan`](crate::model::MediaPlan); signalling is not known here.
 
+mod arrivals;
 mod codec;
 mod counters;
 mod dialer;
@@ -19,6 +20,7 @@ mod jitter;
 mod pacer;
 mod player;
 mod ports;
+mod priority;
 mod prompt;
 mod quality;
 mod recording;
@@ -48,13 +50,14 @@ pub use recording::Recording;
 pub use session::Session;
 
 use crate::model::Pressed;
+use arrivals::{Arrivals, Channel};
 use counters::Counters;
 use pacer::{Command, Pacer};
 use ports::Ports;
 use rtp::Numbering;
 use stream::{Sockets, Stream};
 
-/// Commands that wait for the pacer; a further one makes its sender wait for the next tick, 20 ms at most.
+/// Commands that wait for the pacer; a further one makes its sender wait until they are obeyed, 20 ms at most.
 const COMMANDS: usize = 1_024;
 /// Events that wait for a session to fetch them; further ones are dropped and counted.
 const EVENTS: usize = 64;
@@ -122,6 +125,7 @@ pub struct Media(Arc<Inner>);
 struct Inner {
     commands: SyncSender<Command>,
     ports: Arc<Ports>,
+    arrivals: Arc<Arrivals>,
     counters: Arc<Counters>,
     silence_timeout: Duration,
     keys: AtomicU64,
@@ -135,7 +139,8 @@ impl Media {
         let ports = Ports::new(config.ports).ok_or(MediaError::Range { first, last })?;
         let counters = Arc::new(Counters::default());
         let (commands, inbox): (_, Receiver<Command>) = sync_channel(COMMANDS);
-        let pacer = Pacer::new(Arc::clone(&counters));
+        let arrivals = Arc::new(Arrivals::new().map_err(MediaError::Thread)?);
+        let pacer = Pacer::new(Arc::clone(&arrivals), Arc::clone(&counters));
         let thread = std::thread::Builder::new()
             .name("pacer".to_owned())
             .spawn(move || pacer.run(&inbox))
@@ -143,6 +148,7 @@ impl Media {
         Ok(Media(Arc::new(Inner {
             commands,
             ports: Arc::new(ports),
+            arrivals,
             counters,
             silence_timeout: config.silence_timeout,
             keys: AtomicU64::new(0),
@@ -165,13 +171,26 @@ impl Media {
         let taken = self.0.ports.take(random_u32(), bind)?;
         let (lease, sockets) = taken.ok_or(MediaError::Exhausted { calls: self.0.ports.pairs() })?;
         let port = lease.rtp();
+        let key = self.0.keys.fetch_add(1, Ordering::Relaxed);
+        let watch = |socket, channel| self.0.arrivals.watch(socket, key, channel);
+        watch(&sockets.rtp, Channel::Audio)
+            .and_then(|()| watch(&sockets.rtcp, Channel::Control))
+            .map_err(|error| MediaError::Bind { address: local, error })?;
         let (announce, events) = mpsc::channel(EVENTS);
         let numbering = Numbering::new(random_u32(), random_u32() as u16, random_u32());
         let cname = format!("{:08x}{:08x}", random_u32(), random_u32());
         let stream = Stream::new(sockets, lease, announce, self.0.silence_timeout, numbering, cname);
-        let key = self.0.keys.fetch_add(1, Ordering::Relaxed);
         self.0.commands.send(Command::Open(key, Box::new(stream))).map_err(|_| MediaError::Stopped)?;
-        Ok(Session { media: self.clone(), key, address: local, port, events, plays: AtomicU64::new(0), over: false })
+        Ok(Session {
+            media: self.clone(),
+            key,
+            address: local,
+            port,
+            events,
+            plays: AtomicU64::new(0),
+            over: false,
+            closed: false,
+        })
     }
 
     /// What has been counted since the start.

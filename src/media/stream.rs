@@ -27,8 +27,6 @@ use crate::model::{Digit, MediaPlan, MediaQuality};
 const BURST: u64 = 3;
 /// So many packets of one call are read in a tick; more wait in the kernel, which drops what it cannot hold.
 const MOST_PER_TICK: usize = 32;
-/// RTCP is read once in so many points of the grid: its times are the kernel's, so nothing is lost by waiting.
-const CONTROL_EVERY: u64 = 50;
 
 /// What all calls share while they are served one after the other.
 pub(super) struct Desk {
@@ -214,8 +212,8 @@ impl Stream {
         }
     }
 
-    /// Takes in what has come, notices silence and reports when it is time.
-    pub fn receive(&mut self, point: u64, now: Now, desk: &mut Desk) {
+    /// Takes in what has come on the RTP port.
+    pub fn receive(&mut self, now: Now, desk: &mut Desk) {
         let Some(talk) = &self.talk else { return };
         let ptime = talk.ptime;
         for _ in 0..MOST_PER_TICK {
@@ -225,14 +223,15 @@ impl Stream {
             } else {
                 self.packet(datagram, desk);
             }
-            // A packet that is not a packet time old is the newest, nearly always: no need to ask for another.
+            // A packet that is not a packet time old is the newest, nearly always: no need to ask for another now.
             if datagram.age + Duration::from_millis(2) < ptime {
                 break;
             }
         }
-        if (point / 2 + u64::from(self.numbering.ssrc)).is_multiple_of(CONTROL_EVERY) {
-            self.receive_control(now, desk);
-        }
+    }
+
+    /// Notices silence, and reports when it is time.
+    pub fn attend(&mut self, now: Now, desk: &mut Desk) {
         self.notice_silence(now, desk);
         if self.talk.as_ref().is_some_and(|talk| now.mono >= talk.report_at) {
             self.report(now, false, desk);
@@ -245,7 +244,8 @@ impl Stream {
         self.report(now, true, desk);
     }
 
-    fn receive_control(&mut self, now: Now, desk: &mut Desk) {
+    /// Takes in what has come on the RTCP port.
+    pub fn receive_control(&mut self, now: Now, desk: &mut Desk) {
         for _ in 0..MOST_PER_TICK {
             let Some(datagram) = desk.inbox.receive(&self.sockets.rtcp, now) else { break };
             if self.control(datagram, desk) {
