@@ -4,13 +4,12 @@
 //! talks to the pacer by commands and hears of it by [`MediaEvent`]s. A [`Prompt`] is encoded once for each codec when
 //! it is loaded; playing it is a copy into a packet.
 //!
-//! What lives where: `schedule` when to send; `wire` the sockets; `arrivals` which of them have something; `ports` their numbers; `rtp`, `rtcp`, `srtp` the
+//! What lives where: `schedule` when to send; `wire` the sockets; `ports` which of them; `rtp`, `rtcp`, `srtp` the
 //! packets; `source` whom to believe; `jitter` and `quality` how it sounds; `codec`, `prompt`, `player` what is heard;
 //! `digits` and [`dtmf`] the keys pressed;
 //! `dialer` and `recording` what the test phone does; `stream` all of these for one call. What is negotiated comes as
 //! [`MediaPlan`](crate::model::MediaPlan); signalling is not known here.
 
-mod arrivals;
 mod codec;
 mod counters;
 mod dialer;
@@ -50,7 +49,6 @@ pub use recording::Recording;
 pub use session::Session;
 
 use crate::model::Pressed;
-use arrivals::{Arrivals, Channel};
 use counters::Counters;
 use pacer::{Command, Pacer};
 use ports::Ports;
@@ -125,7 +123,6 @@ pub struct Media(Arc<Inner>);
 struct Inner {
     commands: SyncSender<Command>,
     ports: Arc<Ports>,
-    arrivals: Arc<Arrivals>,
     counters: Arc<Counters>,
     silence_timeout: Duration,
     keys: AtomicU64,
@@ -139,8 +136,7 @@ impl Media {
         let ports = Ports::new(config.ports).ok_or(MediaError::Range { first, last })?;
         let counters = Arc::new(Counters::default());
         let (commands, inbox): (_, Receiver<Command>) = sync_channel(COMMANDS);
-        let arrivals = Arc::new(Arrivals::new().map_err(MediaError::Thread)?);
-        let pacer = Pacer::new(Arc::clone(&arrivals), Arc::clone(&counters));
+        let pacer = Pacer::new(Arc::clone(&counters));
         let thread = std::thread::Builder::new()
             .name("pacer".to_owned())
             .spawn(move || pacer.run(&inbox))
@@ -148,7 +144,6 @@ impl Media {
         Ok(Media(Arc::new(Inner {
             commands,
             ports: Arc::new(ports),
-            arrivals,
             counters,
             silence_timeout: config.silence_timeout,
             keys: AtomicU64::new(0),
@@ -172,10 +167,6 @@ impl Media {
         let (lease, sockets) = taken.ok_or(MediaError::Exhausted { calls: self.0.ports.pairs() })?;
         let port = lease.rtp();
         let key = self.0.keys.fetch_add(1, Ordering::Relaxed);
-        let watch = |socket, channel| self.0.arrivals.watch(socket, key, channel);
-        watch(&sockets.rtp, Channel::Audio)
-            .and_then(|()| watch(&sockets.rtcp, Channel::Control))
-            .map_err(|error| MediaError::Bind { address: local, error })?;
         let (announce, events) = mpsc::channel(EVENTS);
         let numbering = Numbering::new(random_u32(), random_u32() as u16, random_u32());
         let cname = format!("{:08x}{:08x}", random_u32(), random_u32());

@@ -1,9 +1,8 @@
 //! The one thread that sends and receives for all calls.
 //!
 //! It sleeps until the next point of the [grid](super::schedule). There it first sends for every call, then reads what
-//! has come for those for whom something has: one wake-up for all, no allocation, lock or log line per packet. Commands
-//! are obeyed between two points, all that wait at once, so that they never hold up a packet. Without calls it sleeps
-//! until there is one.
+//! has come for every call: one wake-up for all, no allocation, lock or log line per packet. Commands are obeyed between
+//! two points, all that wait at once, so that they never hold up a packet. Without calls it sleeps until there is one.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -14,7 +13,6 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::arrivals::{Answers, Arrivals, Channel};
 use super::counters::Counters;
 use super::player::PlayId;
 use super::priority;
@@ -59,13 +57,11 @@ pub(super) struct Pacer {
     clock: Clock,
     grid: Grid,
     streams: BTreeMap<Key, Box<Stream>>,
-    arrivals: Arc<Arrivals>,
-    answers: Answers,
     desk: Desk,
 }
 
 impl Pacer {
-    pub fn new(arrivals: Arc<Arrivals>, counters: Arc<Counters>) -> Pacer {
+    pub fn new(counters: Arc<Counters>) -> Pacer {
         let clock = Clock::system();
         let grid = Grid::new(clock.now().mono);
         let desk = Desk {
@@ -74,7 +70,7 @@ impl Pacer {
             samples: vec![0; SAMPLE_ROOM],
             counters,
         };
-        Pacer { clock, grid, streams: BTreeMap::new(), arrivals, answers: Answers::new(), desk }
+        Pacer { clock, grid, streams: BTreeMap::new(), desk }
     }
 
     /// Serves until it is told to stop or nobody is left who could tell.
@@ -100,19 +96,8 @@ impl Pacer {
         });
         self.grid.set_fine(fine);
         let now = self.clock.now();
-        self.receive(now);
+        self.each(|stream, desk| stream.receive(tick.point, now, desk));
         self.each_at(tick.point, |stream, desk| stream.attend(now, desk));
-    }
-
-    fn receive(&mut self, now: Now) {
-        let Pacer { streams, arrivals, answers, desk, .. } = self;
-        arrivals.each(answers, 2 * streams.len(), |key, channel| {
-            let receive = |stream: &mut Stream, desk: &mut Desk| match channel {
-                Channel::Audio => stream.receive(now, desk),
-                Channel::Control => stream.receive_control(now, desk),
-            };
-            one(streams, desk, key, receive);
-        });
     }
 
     /// Obeys all commands that wait; without calls it waits for one.

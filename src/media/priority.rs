@@ -4,7 +4,7 @@ use thread_priority::{
     Error, RealtimeThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy, set_thread_priority_and_policy,
     thread_native_id,
 };
-use tracing::debug;
+use tracing::{debug, info};
 
 /// Asks for real-time scheduling of the calling thread. Where that is not allowed (`RLIMIT_RTPRIO`, `LimitRTPRIO` of
 /// systemd) it takes its turn like any other, which is good enough while a processor is free.
@@ -19,5 +19,5 @@ pub fn raise() {
 }
 
 fn refused(error: &dyn std::fmt::Display) {
-    debug!(%error, "the pacer has no real-time priority; on a busy box packets may leave late");
+    info!(%error, "the pacer has no real-time priority; on a busy box packets may leave late");
 }
