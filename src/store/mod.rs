@@ -9,6 +9,7 @@
 //!   connection. [`outbox`]: what waits to be sent. [`sandbox`]: what the embedded gateway was given.
 //! - [`staff`], [`sessions`]: the clinic's people, and who of them is signed in. [`credentials`], [`passkeys`],
 //!   [`sign_in_links`]: by what they prove who they are.
+//! - [`file_versions`]: what the clinic's files said before.
 //! - [`audit`]: the append-only chain. [`export`]: rows as the command line prints them.
 //!
 //! Reading functions take a [`Connection`]; writing ones take a [`Tx`], which only [`Store`] hands out.
@@ -19,6 +20,7 @@ mod column;
 pub mod consents;
 pub mod credentials;
 pub mod export;
+pub mod file_versions;
 pub mod inbound;
 mod lock;
 pub mod messages;

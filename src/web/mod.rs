@@ -8,12 +8,14 @@
 //!   account; everybody's. [`client`]: where a request comes from. [`door`]: what is remembered of those who ask.
 //! - [`page`]: what stands around every page. [`problem`]: what a page says when it cannot. [`words`]: all sentences, in
 //!   English and Spanish. [`assets`]: style, scripts.
+//! - [`admin`]: the clinic's files.
 //! - [`hooks`]: what gateways report. [`health`]: `/healthz`. [`metrics`]: `/metrics`.
 //!
 //! The rules of a thread are in [`crate::conversation`], not here. What pages show of calls is handed in as plain
 //! closures ([`Web`]): nothing here knows SIP or media.
 
 pub mod account;
+pub mod admin;
 pub mod assets;
 pub mod client;
 pub mod door;
@@ -51,6 +53,7 @@ use crate::sms::inbound::Inbound;
 use crate::store::Store;
 use crate::tree::Tree;
 
+pub use admin::workshop::Workshop;
 pub use health::Health;
 pub use hooks::HookCounters;
 pub use metrics::{Family, Kind};
@@ -85,6 +88,8 @@ pub struct Web {
     pub events: Events,
     /// The clinic's files; asked at each page, because they are reloaded while we run.
     pub files: Arc<dyn Fn() -> Files + Send + Sync>,
+    /// What may be done with the files on disk.
+    pub workshop: Arc<dyn Workshop>,
     /// The calls in progress.
     pub registry: Registry,
     /// The gateway whose webhooks are heard; another's name is 404.
@@ -118,7 +123,7 @@ pub fn routes() -> Vec<Route> {
         Route::get("/healthz", Access::Anybody, health::healthz),
         Route::get("/metrics", Access::Anybody, metrics::metrics),
     ];
-    [machines, sign_in::routes(), account::routes(), people::routes()].into_iter().flatten().collect()
+    [machines, sign_in::routes(), account::routes(), people::routes(), admin::routes()].into_iter().flatten().collect()
 }
 
 /// The routes, each behind its gate and all behind the shield.

@@ -9,6 +9,7 @@ mod desk;
 mod disk;
 mod dtmf;
 mod gateway;
+mod inbox_admin;
 mod ipv6;
 mod inbox_people;
 mod layers;

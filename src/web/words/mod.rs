@@ -5,6 +5,9 @@
 #![allow(missing_docs)] // A sentence's documentation is its English, which stands in the same file.
 
 pub mod account;
+pub mod admin;
+pub mod admin_files;
+pub mod admin_why;
 pub mod people;
 pub mod problem;
 pub mod shell;
