@@ -6,6 +6,7 @@
 //! - `unrecorded`: the note that survives when the database could not be written.
 //! - [`calls`], [`threads`], [`messages`], [`consents`], [`inbound`]: one file an aggregate, plain functions over a
 //!   connection. [`outbox`]: what waits to be sent. [`sandbox`]: what the embedded gateway was given.
+//! - [`search`]: threads by words, names and numbers. [`past`]: a history written at once, for the filled demo.
 //! - [`staff`], [`sessions`]: the clinic's people, and who of them is signed in.
 //! - [`audit`]: the append-only chain. [`export`]: rows as the command line prints them.
 //!
@@ -20,8 +21,10 @@ pub mod inbound;
 pub mod messages;
 mod migrations;
 pub mod outbox;
+pub mod past;
 mod readers;
 pub mod sandbox;
+pub mod search;
 pub mod sessions;
 pub mod staff;
 pub mod threads;

@@ -6,6 +6,7 @@
 //!   may they; the handler then sees a [`person`].
 //! - [`page`]: what stands around every page. [`problem`]: what a page says when it cannot. [`words`]: all sentences, in
 //!   English and Spanish. [`assets`]: style, scripts.
+//! - [`search`]: threads by words, names and numbers.
 //! - [`hooks`]: what gateways report. [`health`]: `/healthz`. [`metrics`]: `/metrics`.
 //!
 //! The rules of a thread are in [`crate::conversation`], not here. What pages show of calls is handed in as plain
@@ -20,6 +21,7 @@ pub mod page;
 pub mod person;
 pub mod problem;
 pub mod route;
+pub mod search;
 mod serve;
 pub mod session;
 pub mod shield;
@@ -106,7 +108,7 @@ pub fn routes() -> Vec<Route> {
         Route::get("/healthz", Access::Anybody, health::healthz),
         Route::get("/metrics", Access::Anybody, metrics::metrics),
     ];
-    [machines].into_iter().flatten().collect()
+    [machines, search::routes()].into_iter().flatten().collect()
 }
 
 /// The routes, each behind its gate and all behind the shield.

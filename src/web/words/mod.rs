@@ -5,6 +5,7 @@
 #![allow(missing_docs)] // A sentence's documentation is its English, which stands in the same file.
 
 pub mod problem;
+pub mod search;
 pub mod shell;
 
 use crate::model::Language;
