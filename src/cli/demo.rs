@@ -105,7 +105,10 @@ async fn tell_all(args: &DemoArgs, clock: &Clock, folder: &Path) -> Result<()> {
     };
     if outcome.is_ok() && !args.once {
         let web = daemon.web_address();
-        println!("\nThe daemon goes on until you press Ctrl-C. Try:");
+        println!("\nThe daemon goes on until you press Ctrl-C. In a browser:");
+        println!("  http://{web}/       the front desk");
+        println!("  http://{web}/phone  a patient's phone");
+        println!("Or try:");
         println!("  threadline call sip:{CLINIC}@{sip} --press ,,,,,,,,1");
         println!("  curl http://{web}/hooks/sandbox/inbound -d From={PATIENT} -d To={CLINIC} -d Body=STOP");
         println!("  curl http://{web}/metrics");

@@ -7,18 +7,24 @@
 //! - [`page`]: what stands around every page. [`problem`]: what a page says when it cannot. [`words`]: all sentences, in
 //!   English and Spanish. [`assets`]: style, scripts.
 //! - [`search`]: threads by words, names and numbers.
+//! - [`palette`]: find a thread or do something, from any page.
+//! - [`audit`]: the audit chain, to be read, checked and exported.
+//! - [`phone`]: a patient's phone, where the embedded gateway is in use.
 //! - [`hooks`]: what gateways report. [`health`]: `/healthz`. [`metrics`]: `/metrics`.
 //!
 //! The rules of a thread are in [`crate::conversation`], not here. What pages show of calls is handed in as plain
 //! closures ([`Web`]): nothing here knows SIP or media.
 
 pub mod assets;
+pub mod audit;
 pub mod gate;
 pub mod health;
 pub mod hooks;
 pub mod metrics;
 pub mod page;
+pub mod palette;
 pub mod person;
+pub mod phone;
 pub mod problem;
 pub mod route;
 pub mod search;
@@ -108,7 +114,7 @@ pub fn routes() -> Vec<Route> {
         Route::get("/healthz", Access::Anybody, health::healthz),
         Route::get("/metrics", Access::Anybody, metrics::metrics),
     ];
-    [machines, search::routes()].into_iter().flatten().collect()
+    [machines, search::routes(), phone::routes(), audit::routes(), palette::routes()].into_iter().flatten().collect()
 }
 
 /// The routes, each behind its gate and all behind the shield.

@@ -138,3 +138,6 @@ CREATE INDEX audit_actor ON audit (actor, seq);
 CREATE INDEX audit_action ON audit (action, seq);
 CREATE INDEX audit_subject ON audit (subject, seq);
 CREATE INDEX audit_at ON audit (at, seq);
+
+-- What one phone got from the embedded gateway.
+CREATE INDEX sandbox_recipient ON sandbox (recipient, seq);

@@ -4,6 +4,9 @@
 
 #![allow(missing_docs)] // A sentence's documentation is its English, which stands in the same file.
 
+pub mod audit;
+pub mod palette;
+pub mod phone;
 pub mod problem;
 pub mod search;
 pub mod shell;
