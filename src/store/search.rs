@@ -361,8 +361,8 @@ fn numbers(conn: &Connection, digits: &str) -> Result<Vec<PhoneNumber>, StoreErr
     Ok(found)
 }
 
-/// Who is behind a number.
-fn contact(conn: &Connection, number: &PhoneNumber) -> Result<Contact, StoreError> {
+/// Who is behind a number, and its newest thread.
+pub fn contact(conn: &Connection, number: &PhoneNumber) -> Result<Contact, StoreError> {
     let person: Option<(String, Option<String>)> = conn
         .prepare_cached("SELECT name, on_behalf_of FROM people WHERE number = ? ORDER BY created_at LIMIT 1")?
         .query_row([number], |row| Ok((row.get(0)?, row.get(1)?)))

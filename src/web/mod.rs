@@ -8,6 +8,8 @@
 //!   English and Spanish. [`assets`]: style, scripts.
 //! - [`search`]: threads by words, names and numbers.
 //! - [`palette`]: find a thread or do something, from any page.
+//! - [`compose`]: a text to somebody who has not written.
+//! - [`help`]: how things work.
 //! - [`audit`]: the audit chain, to be read, checked and exported.
 //! - [`phone`]: a patient's phone, where the embedded gateway is in use.
 //! - [`hooks`]: what gateways report. [`health`]: `/healthz`. [`metrics`]: `/metrics`.
@@ -17,8 +19,10 @@
 
 pub mod assets;
 pub mod audit;
+pub mod compose;
 pub mod gate;
 pub mod health;
+pub mod help;
 pub mod hooks;
 pub mod metrics;
 pub mod page;
@@ -114,7 +118,10 @@ pub fn routes() -> Vec<Route> {
         Route::get("/healthz", Access::Anybody, health::healthz),
         Route::get("/metrics", Access::Anybody, metrics::metrics),
     ];
-    [machines, search::routes(), phone::routes(), audit::routes(), palette::routes()].into_iter().flatten().collect()
+    [machines, search::routes(), phone::routes(), audit::routes(), palette::routes(), compose::routes(), help::routes()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// The routes, each behind its gate and all behind the shield.

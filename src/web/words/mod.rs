@@ -5,6 +5,8 @@
 #![allow(missing_docs)] // A sentence's documentation is its English, which stands in the same file.
 
 pub mod audit;
+pub mod compose;
+pub mod help;
 pub mod palette;
 pub mod phone;
 pub mod problem;
