@@ -58,7 +58,7 @@ pub fn fill(store: &Store, messages: u64, clinic: &PhoneNumber, now: Timestamp) 
     let mut waiting: BinaryHeap<Reverse<Due>> = BinaryHeap::new();
     let mut rows = Vec::with_capacity(AT_ONCE);
     let mut order = 0;
-    let (mut written, mut shown) = (0u64, 0);
+    let mut shown = 0;
     for at in 0..threads {
         // The newest threads are the open ones, each with a number of its own.
         let span = YEARS.as_secs().unsigned_abs();
@@ -75,24 +75,23 @@ pub fn fill(store: &Store, messages: u64, clinic: &PhoneNumber, now: Timestamp) 
             waiting.push(Reverse(Due { at, order, row }));
         }
         if rows.len() >= AT_ONCE {
-            written += rows.len() as u64;
             write(store, std::mem::take(&mut rows))?;
         }
         let percent = (at + 1) * 100 / threads;
         if percent > shown {
             shown = percent;
-            progress(percent, past.messages, written);
+            progress(percent, past.messages);
         }
     }
     rows.extend(waiting.into_sorted_vec().into_iter().rev().map(|Reverse(due)| due.row));
     write(store, rows)
 }
 
-fn progress(percent: u64, messages: u64, rows: u64) {
+fn progress(percent: u64, messages: u64) {
     let mut err = std::io::stderr();
     let end = if err.is_terminal() && percent < 100 { '\r' } else { '\n' };
     if end == '\r' || percent.is_multiple_of(10) {
-        let _ = write!(err, "a clinic's past: {percent} %, {messages} messages, {rows} rows{end}");
+        let _ = write!(err, "a clinic’s past: {percent} %, {messages} messages{end}");
         let _ = err.flush();
     }
 }

@@ -259,7 +259,7 @@ fn whole(
                 div { label for="from" { (words.from) } input #from type="date" name="from" value=(asked.from); }
                 div { label for="to" { (words.to) } input #to type="date" name="to" value=(asked.to); }
             }
-            p.more-top { button type="submit" { (words.show) } }
+            p.go { button type="submit" { (words.show) } }
         }
         (tools(words, asked))
         @if found.rows.is_empty() && !found.unfinished {
@@ -335,7 +335,9 @@ fn line(words: &Words, person: &Person, zone: &TimeZone, row: &Row) -> Markup {
             td { (row.actor) }
             td {
                 (words.action_in_words(&row.action))
-                @if row.detail != "{}" { " " code.small.faint { (row.detail) } }
+                @for (name, value) in facts(&row.detail) {
+                    " " span.fact { span.faint { (name) ": " } (value) }
+                }
             }
             td.small {
                 @match thread {
@@ -347,9 +349,32 @@ fn line(words: &Words, person: &Person, zone: &TimeZone, row: &Row) -> Markup {
     }
 }
 
+/// What a detail says, as pairs for people: without what is empty, ids by their beginnings. The export has all of it.
+fn facts(detail: &str) -> Vec<(String, String)> {
+    let Ok(serde_json::Value::Object(fields)) = serde_json::from_str(detail) else { return Vec::new() };
+    let shown = |value: serde_json::Value| match value {
+        serde_json::Value::Null => None,
+        serde_json::Value::String(text) if text.parse::<ThreadId>().is_ok() => {
+            Some(format!("{}…", text.chars().take(8).collect::<String>()))
+        }
+        serde_json::Value::String(text) => Some(text),
+        serde_json::Value::Array(all) if all.is_empty() => None,
+        other => Some(other.to_string().replace('"', "")),
+    };
+    fields.into_iter().filter_map(|(name, value)| Some((name.replace('_', " "), shown(value)?))).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_detail_is_told_in_words() {
+        let detail = r#"{"opened_by":"call","call":"01a20fc7-c9ac-7f92-a113-fa9e6a5a3232","reason":null,"filters":[]}"#;
+        let told: Vec<String> = facts(detail).iter().map(|(name, value)| format!("{name}={value}")).collect();
+        assert_eq!(told, ["call=01a20fc7…", "opened by=call"]);
+        assert_eq!((facts("{}").len(), facts("broken").len()), (0, 0));
+    }
 
     #[test]
     fn a_spreadsheet_finds_no_formula() {
