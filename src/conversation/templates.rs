@@ -74,6 +74,19 @@ pub struct Values {
 }
 
 impl Values {
+    /// What is known whoever is written to: the clinic's name, the number that texts come from, what it promises.
+    pub fn of_clinic(name: &str, number: &str, response_target: Option<&str>) -> Values {
+        let clinic = [(Variable::Clinic, name), (Variable::Number, number)].into_iter();
+        let target = response_target.map(|target| (Variable::ResponseTarget, target));
+        clinic.chain(target).map(|(variable, value)| (variable, value.to_owned())).collect()
+    }
+
+    /// The same with one more value.
+    pub fn with(mut self, variable: Variable, value: String) -> Values {
+        self.words.insert(variable, value);
+        self
+    }
+
     /// The same with the opening hours, which each text says in its own language.
     pub fn with_hours(self, hours: Option<&Hours>) -> Values {
         Values { hours: hours.cloned(), ..self }

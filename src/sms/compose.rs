@@ -407,7 +407,7 @@ pub fn opted_out_at_gateway(
 }
 
 /// The open thread that the next text goes into: opened, reopened or continued.
-fn into_thread(tx: &Tx<'_>, opening: &NewThread) -> Result<ThreadId, StoreError> {
+pub(super) fn into_thread(tx: &Tx<'_>, opening: &NewThread) -> Result<ThreadId, StoreError> {
     let latest = threads::latest(tx, &opening.number)?;
     let thread = match threading::place(latest, REOPEN_WITHIN, opening.at) {
         Place::Continue(thread) => {
@@ -440,7 +440,7 @@ fn beside_thread(tx: &Tx<'_>, opening: &NewThread) -> Result<ThreadId, StoreErro
     Ok(opening.id)
 }
 
-fn after(at: Timestamp, span: Duration) -> Timestamp {
+pub(super) fn after(at: Timestamp, span: Duration) -> Timestamp {
     SignedDuration::try_from(span).ok().and_then(|span| at.checked_add(span).ok()).unwrap_or(Timestamp::MAX)
 }
 

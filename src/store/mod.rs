@@ -9,6 +9,7 @@
 //!   connection. [`outbox`]: what waits to be sent. [`sandbox`]: what the embedded gateway was given.
 //! - [`staff`], [`sessions`]: the clinic's people, and who of them is signed in. [`credentials`], [`passkeys`],
 //!   [`sign_in_links`]: by what they prove who they are.
+//! - [`search`]: threads by words, names and numbers. [`past`]: a history written at once, for the filled demo.
 //! - [`audit`]: the append-only chain. [`export`]: rows as the command line prints them.
 //!
 //! Reading functions take a [`Connection`]; writing ones take a [`Tx`], which only [`Store`] hands out.
@@ -25,8 +26,10 @@ pub mod messages;
 mod migrations;
 pub mod outbox;
 pub mod passkeys;
+pub mod past;
 mod readers;
 pub mod sandbox;
+pub mod search;
 pub mod sessions;
 pub mod sign_in_links;
 pub mod staff;

@@ -121,6 +121,17 @@ pub(super) fn heard(tx: &Tx<'_>, message: &NewMessage, direction: MessageDirecti
     Ok(())
 }
 
+/// Gives a thread that is nobody's to `owner`.
+pub fn adopt(tx: &Tx<'_>, thread: ThreadId, owner: &StaffName, at: Timestamp) -> Result<(), StoreError> {
+    let taken = tx
+        .prepare_cached("UPDATE threads SET owner = ?2 WHERE id = ?1 AND owner IS NULL")?
+        .execute(params![thread, owner])?;
+    if taken == 0 {
+        return Ok(());
+    }
+    record(tx, thread, "thread.assigned", owner.as_str(), json!({ "to": owner }), at)
+}
+
 /// Opens a closed thread again.
 pub fn reopen(tx: &Tx<'_>, thread: ThreadId, actor: &str, at: Timestamp) -> Result<(), StoreError> {
     tx.prepare_cached(

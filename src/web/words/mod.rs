@@ -5,8 +5,14 @@
 #![allow(missing_docs)] // A sentence's documentation is its English, which stands in the same file.
 
 pub mod account;
+pub mod audit;
+pub mod compose;
+pub mod help;
+pub mod palette;
 pub mod people;
+pub mod phone;
 pub mod problem;
+pub mod search;
 pub mod shell;
 pub mod sign_in;
 
