@@ -250,7 +250,7 @@ pub(super) fn rank(status: MessageStatus) -> u8 {
         MessageStatus::Sending => 1,
         MessageStatus::Unknown => 2,
         MessageStatus::Sent => 3,
-        MessageStatus::Failed | MessageStatus::Undelivered | MessageStatus::Expired => 4,
+        MessageStatus::Failed | MessageStatus::Undelivered | MessageStatus::Expired | MessageStatus::Cancelled => 4,
         MessageStatus::Delivered => 5,
         MessageStatus::Received => 6,
     }

@@ -126,3 +126,6 @@ CREATE TABLE drafts (
     at      INTEGER NOT NULL,
     PRIMARY KEY (thread, staff)
 ) STRICT, WITHOUT ROWID;
+
+-- Threads: what has become a part of what.
+CREATE INDEX threads_merged ON threads (merged_into) WHERE merged_into IS NOT NULL;
