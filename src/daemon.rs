@@ -212,6 +212,7 @@ fn replies(line: Arc<Line>) -> impl Fn() -> Replies + Send + Sync + 'static {
             clinic: settings.clinic.name.clone(),
             language: settings.clinic.language.clone(),
             expire_after: settings.sms.expire_after,
+            reopen_within: settings.desk.reopen_within,
         }
     }
 }

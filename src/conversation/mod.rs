@@ -3,13 +3,18 @@
 //! - [`keywords`]: STOP, START and HELP, and what answers them.
 //! - [`consent`]: who may be texted what.
 //! - [`threading`]: which thread a text belongs to.
+//! - [`closing`]: how a thread ends. [`later`]: times to come back at. [`red_flags`]: words that call for a person.
 //! - [`missed_call`]: who is owed a text after a call.
 //! - [`permission`]: what each role may see and do.
-//! - [`templates`]: what is said, with its variables filled in.
+//! - [`templates`]: what is said, with its variables filled in. [`snippets`]: those that people of the clinic use.
 
+pub mod closing;
 pub mod consent;
 pub mod keywords;
+pub mod later;
 pub mod missed_call;
 pub mod permission;
+pub mod red_flags;
+pub mod snippets;
 pub mod templates;
 pub mod threading;

@@ -6,6 +6,7 @@
 //! - `unrecorded`: the note that survives when the database could not be written.
 //! - [`calls`], [`threads`], [`messages`], [`consents`], [`inbound`]: one file an aggregate, plain functions over a
 //!   connection. [`outbox`]: what waits to be sent. [`sandbox`]: what the embedded gateway was given.
+//! - [`timeline`]: all that happened in a thread, newest first. [`notes`], [`drafts`], [`people`]: what staff write.
 //! - [`staff`], [`sessions`]: the clinic's people, and who of them is signed in.
 //! - [`audit`]: the append-only chain. [`export`]: rows as the command line prints them.
 //!
@@ -15,16 +16,20 @@ pub mod audit;
 pub mod calls;
 mod column;
 pub mod consents;
+pub mod drafts;
 pub mod export;
 pub mod inbound;
 pub mod messages;
 mod migrations;
+pub mod notes;
 pub mod outbox;
+pub mod people;
 mod readers;
 pub mod sandbox;
 pub mod sessions;
 pub mod staff;
 pub mod threads;
+pub mod timeline;
 mod unrecorded;
 mod writer;
 

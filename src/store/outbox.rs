@@ -184,8 +184,9 @@ pub fn take_back(
         return Ok(None);
     }
     messages::advance(tx, message, MessageStatus::Cancelled, None, now)?;
+    // The same form may be sent again.
     let (thread, body): (ThreadId, String) = tx
-        .prepare_cached("SELECT thread, body FROM messages WHERE id = ?")?
+        .prepare_cached("UPDATE messages SET once = NULL WHERE id = ? RETURNING thread, body")?
         .query_row([message], |row| Ok((row.get(0)?, row.get(1)?)))?;
     threads::recount(tx, thread)?;
     record(tx, message, "message.cancelled", actor, json!({ "thread": thread }), now)?;

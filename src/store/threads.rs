@@ -12,7 +12,8 @@ use super::messages::{MessageKind, NewMessage};
 use super::{StoreError, Tx};
 use crate::events::Event;
 use crate::model::{
-    CallId, Language, LatestThread, MessageDirection, OpenedBy, PhoneNumber, StaffName, ThreadId, ThreadState,
+    CallId, Language, LatestThread, MessageDirection, MessageId, MessageStatus, OpenedBy, PhoneNumber, Private,
+    StaffName, ThreadId, ThreadState,
 };
 
 pub use work::*;
@@ -215,6 +216,103 @@ pub(super) fn heard(tx: &Tx<'_>, message: &NewMessage, direction: MessageDirecti
         direction == MessageDirection::Inbound,
     ])?;
     Ok(())
+}
+
+/// Keeps in a thread's row whether its newest text to the patient arrived.
+pub(super) fn delivery(
+    tx: &Tx<'_>,
+    message: MessageId,
+    status: MessageStatus,
+    error: Option<&str>,
+) -> Result<(), StoreError> {
+    let problem = match status {
+        MessageStatus::Failed | MessageStatus::Undelivered | MessageStatus::Expired | MessageStatus::Unknown => {
+            Some(error.unwrap_or("the gateway gave no reason"))
+        }
+        MessageStatus::Sent | MessageStatus::Delivered => None,
+        _ => return Ok(()),
+    };
+    tx.prepare_cached(
+        "UPDATE threads SET undeliverable = ?2 WHERE undeliverable IS NOT ?2 AND state <> 'closed'
+             AND id = (SELECT thread FROM messages WHERE id = ?1)
+             AND last_at <= (SELECT created_at FROM messages WHERE id = ?1)",
+    )?
+    .execute(params![message, problem])?;
+    Ok(())
+}
+
+/// The tags of open threads, by name: what is suggested for a new one.
+pub fn tags_in_use(conn: &Connection) -> Result<Vec<String>, StoreError> {
+    let found = conn
+        .prepare_cached(
+            "SELECT DISTINCT tag.value FROM
+                 (SELECT tags FROM threads INDEXED BY threads_queue WHERE state <> 'closed' AND tags <> '[]' LIMIT 500) open,
+                 json_each(open.tags) tag ORDER BY tag.value LIMIT 50",
+        )?
+        .query_map([], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    Ok(found)
+}
+
+/// Puts on record that somebody opened a thread.
+pub fn viewed(tx: &Tx<'_>, thread: ThreadId, staff: &StaffName, at: Timestamp) -> Result<(), StoreError> {
+    if find(tx, thread)?.is_none() {
+        return Ok(());
+    }
+    let (actor, subject) = (staff.as_str(), format!("thread:{thread}"));
+    audit::append(tx, Entry { at, actor, action: "thread.viewed", subject: &subject, detail: json!({}) })?;
+    seen(tx, thread, staff, at)
+}
+
+/// Notes how far somebody has read a thread, and that the waiting patient's words were looked at.
+pub fn seen(tx: &Tx<'_>, thread: ThreadId, staff: &StaffName, at: Timestamp) -> Result<(), StoreError> {
+    tx.prepare_cached(
+        "INSERT INTO seen (staff, thread, at) SELECT ?1, id, ?3 FROM threads WHERE id = ?2
+         ON CONFLICT (thread, staff) DO UPDATE SET at = max(at, excluded.at)",
+    )?
+    .execute(params![staff, thread, At(at)])?;
+    let opened = tx
+        .prepare_cached(
+            "UPDATE threads SET opened_since = ?2
+             WHERE id = ?1 AND waiting_since IS NOT NULL AND opened_since IS NULL",
+        )?
+        .execute(params![thread, At(at)])?;
+    // Announced once a wait: else whoever reads would refresh for ever.
+    if opened > 0 {
+        tx.announce(Event::Thread(thread));
+    }
+    Ok(())
+}
+
+/// An answer that somebody gave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// Who.
+    pub by: String,
+    /// Their words.
+    pub body: Private<String>,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// The first answer after the deed `seen` that is not by `author` and was not taken back.
+pub fn answered_since(
+    conn: &Connection,
+    thread: ThreadId,
+    seen: i64,
+    author: &str,
+) -> Result<Option<Answer>, StoreError> {
+    Ok(conn
+        .prepare_cached(
+            "SELECT e.actor, m.body, m.created_at FROM thread_events e
+                 JOIN messages m ON m.id = json_extract(e.detail, '$.message')
+             WHERE e.thread = ? AND e.seq > ? AND e.what = 'answered' AND e.actor <> ? AND m.status <> 'cancelled'
+             ORDER BY e.seq LIMIT 1",
+        )?
+        .query_row(params![thread, seen, author], |row| {
+            Ok(Answer { by: row.get(0)?, body: Private::new(row.get(1)?), at: row.get::<_, At>(2)?.0 })
+        })
+        .optional()?)
 }
 
 /// Brings what the queue shows back in step with the messages: after one was taken back.

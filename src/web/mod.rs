@@ -6,6 +6,7 @@
 //!   may they; the handler then sees a [`person`].
 //! - [`page`]: what stands around every page. [`problem`]: what a page says when it cannot. [`words`]: all sentences, in
 //!   English and Spanish. [`assets`]: style, scripts.
+//! - [`thread`]: a thread's page and what is done on it.
 //! - [`hooks`]: what gateways report. [`health`]: `/healthz`. [`metrics`]: `/metrics`.
 //!
 //! The rules of a thread are in [`crate::conversation`], not here. What pages show of calls is handed in as plain
@@ -23,6 +24,7 @@ pub mod route;
 mod serve;
 pub mod session;
 pub mod shield;
+pub mod thread;
 pub mod words;
 
 use std::fmt;
@@ -106,7 +108,7 @@ pub fn routes() -> Vec<Route> {
         Route::get("/healthz", Access::Anybody, health::healthz),
         Route::get("/metrics", Access::Anybody, metrics::metrics),
     ];
-    [machines].into_iter().flatten().collect()
+    [machines, thread::routes()].into_iter().flatten().collect()
 }
 
 /// The routes, each behind its gate and all behind the shield.

@@ -48,6 +48,7 @@ impl Desk {
             clinic: "Riverside Therapy".into(),
             language: Language::default(),
             expire_after: Duration::from_secs(4 * 3600),
+            reopen_within: Duration::from_secs(72 * 3600),
         };
         let web = Web { events, ..site(&store, &clock, gateway, Inbound::new(store.clone(), replies)) };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

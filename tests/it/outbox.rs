@@ -68,6 +68,7 @@ impl House {
             clinic: "Riverside Therapy".into(),
             language: Language::default(),
             expire_after: Duration::from_secs(3600),
+            reopen_within: Duration::from_secs(72 * 3600),
         })
     }
 

@@ -117,6 +117,7 @@ fn text(id: &str, body: &str, minute: u64) -> TextIn {
         clinic: "Riverside Therapy".into(),
         language: Language::default(),
         expire_after: EXPIRE,
+        reopen_within: Duration::from_secs(72 * 3600),
         now: now(minute),
     }
 }

@@ -129,3 +129,4 @@ CREATE TABLE drafts (
 
 -- Threads: what has become a part of what.
 CREATE INDEX threads_merged ON threads (merged_into) WHERE merged_into IS NOT NULL;
+CREATE INDEX thread_events_time ON thread_events (thread, at);

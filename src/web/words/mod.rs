@@ -6,6 +6,8 @@
 
 pub mod problem;
 pub mod shell;
+pub mod thread;
+pub mod thread_work;
 
 use crate::model::Language;
 
