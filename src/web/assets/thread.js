@@ -17,9 +17,7 @@ function start(id) {
 
   // What happens elsewhere.
   const look = () => {
-    const near = window.innerHeight + window.scrollY > document.body.scrollHeight - 200;
-    const shown = document.querySelector("#timeline .timeline")?.dataset.older ? null : refresh(part("timeline"), `${base}/timeline`);
-    shown?.then(() => { if (near) part("timeline").lastElementChild?.lastElementChild?.scrollIntoView({ block: "nearest" }); });
+    update();
     refresh(part("head"), `${base}/head`);
     // A form that somebody is filling in is left alone.
     const busy = part("side").contains(document.activeElement) && document.activeElement.matches("input, textarea, select");
@@ -27,6 +25,28 @@ function start(id) {
   };
   document.addEventListener("live:thread", (event) => { if (event.detail?.id === id) look(); });
   document.addEventListener("live:again", look);
+
+  // Rows that are known are replaced, new ones put in their place: what was loaded of earlier times stays.
+  async function update() {
+    const response = await fetchPart(`${base}/timeline`).catch(() => null);
+    if (!response?.ok) return;
+    const near = window.innerHeight + window.scrollY > document.body.scrollHeight - 200;
+    const fresh = new DOMParser().parseFromString(await response.text(), "text/html").querySelector("ol.timeline");
+    const list = [...part("timeline").querySelectorAll("ol.timeline")].at(-1);
+    let before = null;
+    for (const row of [...fresh.children]) {
+      const known = part("timeline").querySelector(`#${CSS.escape(row.id)}`);
+      if (known?.outerHTML === row.outerHTML) { before = known; continue; }
+      if (known) known.replaceWith(row);
+      else if (before) before.after(row);
+      else list.append(row);
+      before = row;
+    }
+    if (near) list.lastElementChild?.scrollIntoView({ block: "nearest" });
+    // Somebody else's answer counts as seen unless one is being written: then "send" says who was first.
+    const seen = document.querySelector("#answer [name=version]");
+    if (seen && !box().value.trim()) seen.value = fresh.dataset.version;
+  }
 
   async function keepOpen(element, url) {
     const open = [...element.querySelectorAll("details")].map((details) => details.open);
@@ -226,12 +246,9 @@ function start(id) {
     const response = await fetchPart(link.href).catch(() => null);
     if (!response?.ok) return;
     const old = link.closest("p");
-    const list = old.nextElementSibling;
     const height = document.body.scrollHeight;
     old.insertAdjacentHTML("beforebegin", await response.text());
     old.remove();
-    if (list) list.dataset.older = "";
-    document.querySelectorAll("#timeline .timeline").forEach((each) => { each.dataset.older = ""; });
     window.scrollBy(0, document.body.scrollHeight - height);
   });
   page.addEventListener("toggle", async (event) => {

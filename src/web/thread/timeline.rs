@@ -53,7 +53,7 @@ pub fn timeline(around: &Around<'_>, timeline: &Timeline, path: &str) -> Markup 
         ol.timeline data-version=(timeline.version) {
             @for (index, entry) in entries.iter().enumerate() {
                 @if index == 0 || !around.times.same_day(entries[index - 1].at, entry.at) {
-                    li.day { h3 { (around.times.day(entry.at, around.words)) } }
+                    li.day id={ "d" (entry.thread) "-" (around.times.field(entry.at).get(..10).unwrap_or_default()) } { h3 { (around.times.day(entry.at, around.words)) } }
                 }
                 (entry_row(around, entry))
             }
@@ -65,11 +65,24 @@ fn entry_row(around: &Around<'_>, entry: &Entry) -> Markup {
     let time = around.times.mark(entry.at, &around.times.clock(entry.at));
     let other = around.others.get(&entry.thread).filter(|_| entry.thread != around.thread);
     let other = html! { @if let Some(other) = other { (GAP) bdi { ((around.words.from_number)(other)) } } };
+    // By its name a script knows which row it has already.
+    let id = match &entry.what {
+        What::Call(row) => format!("c{}", row.id),
+        What::Text(row) => format!("m{}", row.id),
+        What::Note(row) => format!("n{}", row.id),
+        What::Deed(row) => format!("e{}", row.seq),
+    };
     match &entry.what {
-        What::Call(row) => call(around, row, &time),
-        What::Text(row) => text(around, row, &time, &other),
-        What::Note(row) => note(around, row, &time),
-        What::Deed(row) => deed(around, row, &time),
+        What::Call(row) => html! { li.event.call id=(id) { (call(around, row, &time)) } },
+        What::Text(row) => {
+            let inbound = row.direction == MessageDirection::Inbound;
+            let cancelled = row.status == MessageStatus::Cancelled;
+            html! {
+                li.message.in[inbound].out[!inbound].cancelled[cancelled] id=(id) { (text(around, row, &time, &other)) }
+            }
+        }
+        What::Note(row) => html! { li.message.note id=(id) { (note(around, row, &time)) } },
+        What::Deed(row) => html! { li.event id=(id) { (deed(around, row, &time)) } },
     }
 }
 
@@ -81,7 +94,6 @@ fn call(around: &Around<'_>, call: &Call, time: &Markup) -> Markup {
         _ => None,
     };
     html! {
-        li.event.call {
             p {
                 (time) " " strong { (words.call) } ": " (outcome)
                 @if let Some(lasted) = lasted { (GAP) ((words.call_length)(&length(lasted))) }
@@ -97,7 +109,6 @@ fn call(around: &Around<'_>, call: &Call, time: &Markup) -> Markup {
                     @if let Some(language) = &call.language { (GAP) ((words.call_language)(language.as_str())) }
                 }
             }
-        }
     }
 }
 
@@ -126,7 +137,6 @@ fn text(around: &Around<'_>, text: &Text, time: &Markup, other: &Markup) -> Mark
     };
     let cancelled = text.status == MessageStatus::Cancelled;
     html! {
-        li.message.in[inbound].out[!inbound].cancelled[cancelled] id={ "m" (text.id) } {
             p.meta { strong { bdi { (around.name(&text.author)) } } " " (time) (other) @if let Some(kind) = kind { (GAP) (kind) } }
             @if cancelled { del { p.words dir="auto" { (safe(text.body.expose(), words)) } } }
             @else { p.words dir="auto" { (safe(text.body.expose(), words)) } }
@@ -138,7 +148,6 @@ fn text(around: &Around<'_>, text: &Text, time: &Markup, other: &Markup) -> Mark
                 }
             }
             @if !inbound { (delivery(around, text)) }
-        }
     }
 }
 
@@ -216,13 +225,11 @@ fn cure(status: MessageStatus, error: &str, words: &Words) -> &'static str {
 fn note(around: &Around<'_>, note: &Note, time: &Markup) -> Markup {
     let words = around.words;
     html! {
-        li.message.note {
             p.meta { strong { bdi { (around.name(&note.author)) } } " " (time) (GAP) (words.note) }
             p.words dir="auto" { (safe(note.body.expose(), words)) @if !note.whole { " …" } }
             @if !note.whole {
                 p { a href={ "/threads/" (around.thread) "/notes/" (note.id) } { (words.whole_note) } }
             }
-        }
     }
 }
 
@@ -236,7 +243,7 @@ fn deed(around: &Around<'_>, deed: &Deed, time: &Markup) -> Markup {
         |name| around.name(name),
         at,
     );
-    html! { li.event { p { (time) " " (sentence) } } }
+    html! { p { (time) " " (sentence) } }
 }
 
 fn outcome_index(outcome: Outcome) -> usize {
