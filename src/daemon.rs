@@ -1,5 +1,6 @@
 //! Wiring and orderly shutdown: the only place that knows everybody.
 
+mod chores;
 mod observe;
 
 use std::net::SocketAddr;
@@ -99,6 +100,7 @@ impl Daemon {
         };
         tasks.spawn(web::serve(listener, pages, stop.clone()));
         tasks.spawn(outbox::run(worker, stop.clone()));
+        tasks.spawn(chores::run(line.clone(), stop.clone()));
         tasks.spawn({
             let stop = stop.clone();
             async move { gateway.run(&inbound, &stop).await }

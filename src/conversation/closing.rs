@@ -63,71 +63,33 @@ impl FromStr for Resolution {
     }
 }
 
-/// What is known of an open thread that may close by itself.
+/// What an open thread closes by when nobody waits in it and nothing holds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Silence {
-    /// Since when the patient waits for a person.
-    pub waiting_since: Option<Timestamp>,
-    /// When the newest message was written.
-    pub last_at: Option<Timestamp>,
-    /// When "anything else?" was asked and not answered.
-    pub close_offered_at: Option<Timestamp>,
-    /// Something keeps it open: a red flag, a follow-up, a text that did not arrive or is still to be sent.
-    pub held: bool,
+pub struct Cutoffs {
+    /// "Anything else?" was asked before this, and not answered.
+    pub offered: Timestamp,
+    /// The newest message was written before this, and the patient owes an answer.
+    pub silent: Timestamp,
 }
 
-/// When an open thread closes by itself: never while the patient waits or something holds it; after an unanswered
-/// "anything else?" soon; else when the patient has owed an answer for `silent_after`.
-pub fn closes_at(silence: &Silence, silent_after: Duration) -> Option<Timestamp> {
-    if silence.waiting_since.is_some() || silence.held {
-        return None;
-    }
-    let after = |at: Timestamp, span: Duration| {
-        SignedDuration::try_from(span).ok().and_then(|span| at.checked_add(span).ok()).unwrap_or(Timestamp::MAX)
+/// What closes by itself at `now`.
+pub fn cutoffs(now: Timestamp, silent_after: Duration) -> Cutoffs {
+    let before = |span: Duration| {
+        SignedDuration::try_from(span).ok().and_then(|span| now.checked_sub(span).ok()).unwrap_or(Timestamp::MIN)
     };
-    let offered = silence.close_offered_at.map(|at| after(at, OFFER_STANDS));
-    let silent = silence.last_at.map(|at| after(at, silent_after));
-    offered.into_iter().chain(silent).min()
-}
-
-/// Whether it has come to that.
-pub fn is_silent(silence: &Silence, silent_after: Duration, now: Timestamp) -> bool {
-    closes_at(silence, silent_after).is_some_and(|at| at <= now)
+    Cutoffs { offered: before(OFFER_STANDS), silent: before(silent_after) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn at(text: &str) -> Timestamp {
-        text.parse().unwrap()
-    }
-
-    const THREE_DAYS: Duration = Duration::from_secs(72 * 3600);
-
     #[test]
-    fn a_thread_closes_when_the_patient_owes_an_answer_for_too_long() {
-        let last_at = Some(at("2026-03-01T09:00:00Z"));
-        let silence = Silence { waiting_since: None, last_at, close_offered_at: None, held: false };
-        assert_eq!(closes_at(&silence, THREE_DAYS), Some(at("2026-03-04T09:00:00Z")));
-        assert!(!is_silent(&silence, THREE_DAYS, at("2026-03-04T08:59:59Z")));
-        assert!(is_silent(&silence, THREE_DAYS, at("2026-03-04T09:00:00Z")));
-    }
-
-    #[test]
-    fn an_unanswered_offer_closes_it_sooner() {
-        let (asked, last_at) = (Some(at("2026-03-01T09:00:00Z")), Some(at("2026-03-01T09:00:00Z")));
-        let silence = Silence { waiting_since: None, last_at, close_offered_at: asked, held: false };
-        assert_eq!(closes_at(&silence, THREE_DAYS), Some(at("2026-03-01T13:00:00Z")));
-    }
-
-    #[test]
-    fn who_waits_is_never_closed_upon_nor_what_is_held() {
-        let time = Some(at("2026-03-01T09:00:00Z"));
-        let silence = Silence { waiting_since: None, last_at: time, close_offered_at: time, held: false };
-        assert_eq!(closes_at(&Silence { waiting_since: time, ..silence }, THREE_DAYS), None);
-        assert_eq!(closes_at(&Silence { held: true, ..silence }, THREE_DAYS), None);
-        assert_eq!(closes_at(&Silence { last_at: None, close_offered_at: None, ..silence }, THREE_DAYS), None);
+    fn an_offer_stands_for_hours_and_silence_for_days() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let cutoffs = cutoffs(at("2026-03-04T09:00:00Z"), Duration::from_secs(72 * 3600));
+        assert_eq!(cutoffs.offered, at("2026-03-04T05:00:00Z"));
+        assert_eq!(cutoffs.silent, at("2026-03-01T09:00:00Z"));
     }
 
     #[test]

@@ -41,10 +41,12 @@ pub fn values(mut values: Values, known: &Known, tree: &Tree, language: &Languag
 
 /// The clinic's opening hours: of the node where calls start, or else the first that asks for them.
 fn opening_hours(tree: &Tree) -> Option<&Hours> {
-    let hours = |kind| match kind {
-        &Kind::Hours(ref node) if !node.hours.open.is_empty() => Some(&node.hours),
-        _ => None,
-    };
+    fn hours(kind: &Kind) -> Option<&Hours> {
+        match kind {
+            Kind::Hours(node) if !node.hours.open.is_empty() => Some(&node.hours),
+            _ => None,
+        }
+    }
     hours(&tree.node(tree.start()).kind).or_else(|| tree.nodes().find_map(|(_, node)| hours(&node.kind)))
 }
 

@@ -1,5 +1,6 @@
-//! Text threads: at most one open for each number. What people do with one is in `work`.
+//! Text threads: at most one open for each number. What people do with one is in `work`; what time finds due, in `due`.
 
+mod due;
 mod work;
 
 use jiff::Timestamp;
@@ -16,6 +17,7 @@ use crate::model::{
     StaffName, ThreadId, ThreadState,
 };
 
+pub use due::*;
 pub use work::*;
 
 /// A thread as it stands.

@@ -212,7 +212,8 @@ fn an_answer_opens_a_closed_thread_again_but_not_beside_an_open_one() {
     threads::close(&tx(&desk.conn), desk.thread, "answered", "bo", at(3)).unwrap();
     let other = ThreadId::new(at(4));
     let opened_by = OpenedBy::Call;
-    let opening = NewThread { id: other, number: patient(), reason: None, language: None, opened_by, call: None, at: at(4) };
+    let opening =
+        NewThread { id: other, number: patient(), reason: None, language: None, opened_by, call: None, at: at(4) };
     threads::open(&tx(&desk.conn), &opening).unwrap();
     assert_eq!(desk.send(&desk.by("ana", "f2", 5)), Err(NotSent::Elsewhere(other)));
     merge(&tx(&desk.conn), desk.thread, other, "ana", at(6)).unwrap().unwrap();

@@ -56,7 +56,7 @@ pub fn compose(compose: &Compose<'_>) -> Markup {
                 label { input type="radio" name="kind" value="note" checked[note]; " " (words.to_staff) }
             }
             label.hidden for="words" { (words.box_label) }
-            textarea #words name="body" rows="4" dir="auto" aria-describedby="count slash" data-most=(MOST_CHARACTERS)
+            textarea #words name="body" rows="3" dir="auto" aria-describedby="count slash" data-most=(MOST_CHARACTERS)
                 autocomplete="off" data-key="r" data-does=(words.answer) { "\n" (compose.draft) }
             ul #messages role="listbox" aria-label=(words.template) hidden {}
             p #count .small.faint role="status" aria-live="off" data-count=((words.count)(0, 2, false))
@@ -65,7 +65,7 @@ pub fn compose(compose: &Compose<'_>) -> Markup {
             }
             div.bar {
                 button type="submit" name="do" value="send" { (words.send) }
-                button.second type="submit" formaction={ "/threads/" (thread) "/draft" } { (words.save) }
+                button #save .second type="submit" formaction={ "/threads/" (thread) "/draft" } { (words.save) }
                 details.later {
                     summary.button.quiet { (words.send_later) }
                     div.inline {

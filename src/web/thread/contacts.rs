@@ -107,7 +107,8 @@ pub async fn change(
     Form(sent): Form<Sent>,
 ) -> Answer {
     let (actor, now, words) = (person.name.clone(), web.clock.now().wall, words(person.ui));
-    let (written, thread) = (sent.written(words).map_err(told(&person))?, back(&sent, &person)?);
+    let written = sent.written(words).map_err(told(&person))?;
+    let thread = back(&sent).map_err(told(&person))?;
     write(&web, &person, &headers, thread, move |tx| {
         let Some(before) = people::find(tx, id)? else { return Ok(Err(Problem::refused(words.no_such_person))) };
         let Written { name, on_behalf_of, language, note } = written;
@@ -126,7 +127,7 @@ pub async fn remove(
     Form(sent): Form<Sent>,
 ) -> Answer {
     let (actor, now, words) = (person.name.clone(), web.clock.now().wall, words(person.ui));
-    let thread = back(&sent, &person)?;
+    let thread = back(&sent).map_err(told(&person))?;
     write(&web, &person, &headers, thread, move |tx| {
         let Some(contact) = people::find(tx, id)? else { return Ok(Err(Problem::refused(words.no_such_person))) };
         people::remove(tx, &contact, actor.as_str(), now)?;
@@ -136,8 +137,8 @@ pub async fn remove(
 }
 
 /// The thread whose page the form was on: where it leads back to.
-fn back(sent: &Sent, person: &Person) -> Result<ThreadId, axum::response::Response> {
-    sent.thread.parse().map_err(|_| told(person)(Problem::NotFound))
+fn back(sent: &Sent) -> Result<ThreadId, Problem> {
+    sent.thread.parse().map_err(|_| Problem::NotFound)
 }
 
 /// `POST /threads/{id}/opt-out`: the patient told the clinic that they want no texts.
