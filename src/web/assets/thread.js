@@ -78,9 +78,10 @@ function start(id) {
     event.preventDefault();
     const submitter = event.submitter;
     if (answer) clearTimeout(saving);
-    submitter?.setAttribute("disabled", "");
+    if (form.dataset.busy) return;
+    form.dataset.busy = "1";
     const response = await send(form, submitter).catch(() => null);
-    submitter?.removeAttribute("disabled");
+    delete form.dataset.busy;
     if (!response || response.status === 401) return;
     if (answer) return answered(response, submitter);
     if (!response.ok) return said(response);
@@ -94,12 +95,14 @@ function start(id) {
     const to = submitter?.formAction ?? "";
     if (to.endsWith("/draft")) return;
     if (to.endsWith("/template") && response.ok) return put(await response.text());
-    part("compose").innerHTML = await response.text();
+    const fresh = await response.text();
+    if (!fresh.includes('id="answer"')) return said({ statusText: response.statusText, text: async () => fresh });
+    part("compose").innerHTML = fresh;
     count();
     box()?.focus();
     if (!response.ok) { document.getElementById("announce").textContent = document.querySelector("#compose [role=alert]")?.textContent ?? ""; return; }
     const undo = response.headers.get("x-undo");
-    const say = page.lang === "es" || document.documentElement.lang === "es";
+    const say = document.documentElement.lang === "es";
     if (undo) toast(say ? "Enviado." : "Sent.", { text: say ? "Deshacer" : "Undo", run: () => takeBack(undo) });
     look();
   }
@@ -162,6 +165,8 @@ function start(id) {
     }
   });
   page.addEventListener("click", (event) => {
+    // Its key clicks it.
+    if (event.target.id === "words") event.target.focus();
     const row = event.target.closest("#messages li");
     if (row) insert(row.dataset.name);
   });
