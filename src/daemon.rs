@@ -1,5 +1,6 @@
 //! Wiring and orderly shutdown: the only place that knows everybody.
 
+mod chores;
 mod observe;
 
 use std::net::SocketAddr;
@@ -100,6 +101,7 @@ impl Daemon {
         };
         tasks.spawn(web::serve(listener, pages, stop.clone()));
         tasks.spawn(outbox::run(worker, stop.clone()));
+        tasks.spawn(chores::run(line.clone(), stop.clone()));
         tasks.spawn({
             let stop = stop.clone();
             async move { gateway.run(&inbound, &stop).await }
@@ -214,6 +216,7 @@ fn replies(line: Arc<Line>) -> impl Fn() -> Replies + Send + Sync + 'static {
             values: book.values(&[]),
             language: book.settings.clinic.language.clone(),
             expire_after: book.settings.sms.expire_after,
+            reopen_within: book.settings.desk.reopen_within,
         }
     }
 }

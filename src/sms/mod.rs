@@ -4,7 +4,8 @@
 //! - [`twilio`], [`sandbox`]: the adapters. [`signature`]: how Twilio and its kin sign their webhooks.
 //! - [`policy`]: what becomes of a message after an answer, as plain functions. [`pace`]: how fast we may send.
 //! - [`outbox`]: the worker that leases, sends and records. [`consent`]: whether a text may still go.
-//! - [`compose`], [`new_text`]: a text and all that belongs to it, in one transaction. [`inbound`]: what a verified webhook does.
+//! - [`compose`], [`new_text`], [`reply`]: a text and all that belongs to it, in one transaction. [`inbound`]: what a
+//!   verified webhook does.
 
 pub mod compose;
 pub mod consent;
@@ -14,6 +15,7 @@ pub mod new_text;
 pub mod outbox;
 pub mod pace;
 pub mod policy;
+pub mod reply;
 pub mod sandbox;
 pub mod signature;
 pub mod twilio;

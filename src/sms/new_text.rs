@@ -31,6 +31,8 @@ pub struct NewText {
     pub form: String,
     /// After so long the text is of no use: `settings.sms.expire_after`.
     pub expire_after: Duration,
+    /// A thread that was closed less than so long ago opens again: `settings.desk.reopen_within`.
+    pub reopen_within: Duration,
     /// When "send" was pressed.
     pub now: Timestamp,
 }
@@ -81,8 +83,10 @@ pub fn send(tx: &Tx<'_>, text: &NewText) -> Result<Result<Composed, NotSent>, St
         call: None,
         at: text.now,
     };
-    let thread = into_thread(tx, &opening)?;
-    threads::adopt(tx, thread, &text.author, text.now)?;
+    let thread = into_thread(tx, &opening, text.reopen_within)?;
+    if threads::find(tx, thread)?.is_some_and(|found| found.owner.is_none()) {
+        threads::assign(tx, thread, Some(&text.author), text.author.as_str(), text.now)?;
+    }
     let message = NewMessage {
         id: MessageId::new(text.now),
         thread,

@@ -10,6 +10,7 @@
 //! - [`staff`], [`sessions`]: the clinic's people, and who of them is signed in. [`credentials`], [`passkeys`],
 //!   [`sign_in_links`]: by what they prove who they are.
 //! - [`search`]: threads by words, names and numbers. [`past`]: a history written at once, for the filled demo.
+//! - [`timeline`]: all that happened in a thread, newest first. [`notes`], [`drafts`], [`people`]: what staff write.
 //! - [`audit`]: the append-only chain. [`export`]: rows as the command line prints them.
 //!
 //! Reading functions take a [`Connection`]; writing ones take a [`Tx`], which only [`Store`] hands out.
@@ -19,14 +20,17 @@ pub mod calls;
 mod column;
 pub mod consents;
 pub mod credentials;
+pub mod drafts;
 pub mod export;
 pub mod inbound;
 mod lock;
 pub mod messages;
 mod migrations;
+pub mod notes;
 pub mod outbox;
 pub mod passkeys;
 pub mod past;
+pub mod people;
 mod readers;
 pub mod sandbox;
 pub mod search;
@@ -34,6 +38,7 @@ pub mod sessions;
 pub mod sign_in_links;
 pub mod staff;
 pub mod threads;
+pub mod timeline;
 mod unrecorded;
 mod writer;
 
@@ -302,4 +307,4 @@ fn make_folder(dir: &Path) -> Result<(), StoreError> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -106,6 +106,7 @@ async fn send(State(web): State<Web>, person: Person, Form(asked): Form<Asked>) 
         body: asked.body.trim().to_owned().into(),
         form: asked.form.chars().take(64).collect(),
         expire_after: files.settings.sms.expire_after,
+        reopen_within: files.settings.desk.reopen_within,
         now: web.clock.now().wall,
     };
     match web.store.write(move |tx| new_text::send(tx, &text)).await? {

@@ -14,6 +14,7 @@
 //! - [`help`]: how things work.
 //! - [`audit`]: the audit chain, to be read, checked and exported.
 //! - [`phone`]: a patient's phone, where the embedded gateway is in use.
+//! - [`thread`]: a thread's page and what is done on it.
 //! - [`hooks`]: what gateways report. [`health`]: `/healthz`. [`metrics`]: `/metrics`.
 //!
 //! The rules of a thread are in [`crate::conversation`], not here. What pages show of calls is handed in as plain
@@ -43,6 +44,7 @@ mod serve;
 pub mod session;
 pub mod shield;
 pub mod sign_in;
+pub mod thread;
 mod tls;
 pub mod words;
 
@@ -137,6 +139,7 @@ pub fn routes() -> Vec<Route> {
         sign_in::routes,
         account::routes,
         people::routes,
+        thread::routes,
         search::routes,
         compose::routes,
         palette::routes,

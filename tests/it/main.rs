@@ -11,6 +11,7 @@ mod dtmf;
 mod gateway;
 mod inbox_people;
 mod inbox_search;
+mod inbox_thread;
 mod ipv6;
 mod layers;
 mod media;

@@ -15,6 +15,8 @@ pub mod problem;
 pub mod search;
 pub mod shell;
 pub mod sign_in;
+pub mod thread;
+pub mod thread_work;
 
 use axum::http::{HeaderMap, header};
 
