@@ -31,14 +31,10 @@ pub struct Book {
 }
 
 impl Book {
-    /// What the variables of a message say for a caller whose name nobody knows.
-    pub fn values(settings: &Settings) -> Values {
-        let mut values = Values::from([
-            (Variable::Clinic, settings.clinic.name.clone()),
-            (Variable::Number, settings.sms.from.as_str().to_owned()),
-        ]);
-        values.extend(settings.clinic.response_target.clone().map(|target| (Variable::ResponseTarget, target)));
-        values
+    /// What the variables of a message say for somebody whose name nobody knows, and whose call went through the nodes
+    /// of `path`.
+    pub fn values(&self, path: &[String]) -> Values {
+        values(&self.settings).with_hours(self.tree.hours(path))
     }
 
     /// Every number of the clinic: none of them is ever texted.
@@ -46,6 +42,14 @@ impl Book {
         let trunks = self.settings.trunks.iter().flat_map(|trunk| trunk.numbers.iter());
         trunks.chain([&self.settings.sms.from]).cloned().collect()
     }
+}
+
+/// What the variables of a message say whatever the call.
+pub fn values(settings: &Settings) -> Values {
+    let clinic =
+        [(Variable::Clinic, settings.clinic.name.clone()), (Variable::Number, settings.sms.from.as_str().to_owned())];
+    let target = settings.clinic.response_target.clone().map(|target| (Variable::ResponseTarget, target));
+    clinic.into_iter().chain(target).collect()
 }
 
 /// The clinic's phone line.

@@ -16,11 +16,13 @@ use crate::daemon::Daemon;
 use crate::events::Event;
 use crate::model::{Digit, Language};
 use crate::store::export::{self, What};
+use crate::store::staff::Staff;
 use crate::store::{Store, StoreError};
 
 use super::files;
 use super::phone::Phone;
 use super::story::{Story, tell};
+use super::user;
 
 /// What the demo's clinic says and writes: the same files that a new clinic starts from.
 static CONFIG: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/config");
@@ -91,6 +93,10 @@ async fn tell_all(args: &DemoArgs, clock: &Clock, folder: &Path) -> Result<()> {
     };
     if outcome.is_ok() && !args.once {
         let web = daemon.web_address();
+        println!("\nThe inbox, for two browsers; each link sets a password, once:");
+        for (who, secret) in people(&daemon).await? {
+            println!("  {who:<34} http://localhost:{}/welcome/{secret}", web.port());
+        }
         println!("\nThe daemon goes on until you press Ctrl-C. Try:");
         println!("  threadline call sip:{CLINIC}@{sip} --press ,,,,,,,,1");
         println!("  curl http://{web}/hooks/sandbox/inbound -d From={PATIENT} -d To={CLINIC} -d Body=STOP");
@@ -99,6 +105,32 @@ async fn tell_all(args: &DemoArgs, clock: &Clock, folder: &Path) -> Result<()> {
     }
     daemon.drain(Duration::from_secs(1)).await;
     outcome
+}
+
+/// Two colleagues, and the secrets of their links.
+async fn people(daemon: &Daemon) -> Result<Vec<(&'static str, String)>> {
+    let store = daemon.store().clone();
+    let now = Clock::system().now().wall;
+    tokio::task::spawn_blocking(move || {
+        let colleagues = [
+            ("Ana López, front desk", "ana", "Ana López", "front_desk"),
+            ("Ben Carter, manager and admin", "ben", "Ben Carter", "front_desk,manager,admin"),
+        ];
+        let made = colleagues.into_iter().map(|(who, name, shown_as, roles)| {
+            let staff = Staff {
+                name: name.parse()?,
+                shown_as: shown_as.to_owned(),
+                roles: roles.parse()?,
+                team: Some("front_desk".to_owned()),
+                language: Language::default(),
+                away_until: None,
+                disabled_at: None,
+            };
+            Ok((who, user::add(&store, staff, now)?))
+        });
+        made.collect()
+    })
+    .await?
 }
 
 async fn call_once(clock: &Clock, daemon: &Daemon, sip: std::net::SocketAddr, emergency: Duration) -> Result<()> {

@@ -11,6 +11,7 @@ pub mod prompts;
 pub mod serve;
 pub mod simulate;
 mod story;
+pub mod user;
 
 use std::process::ExitCode;
 
@@ -40,6 +41,7 @@ enum Command {
     Call(call::CallArgs),
     Export(export::ExportArgs),
     Prompts(prompts::PromptsArgs),
+    User(user::UserArgs),
 }
 
 /// Runs the command line; 0 done, 1 what was asked found a problem, 2 wrong usage.
@@ -52,6 +54,7 @@ pub fn run() -> ExitCode {
         Command::Call(args) => call::run(&args),
         Command::Export(args) => files::export(&args),
         Command::Prompts(args) => files::prompts(&args),
+        Command::User(args) => files::user(&args),
     };
     done.unwrap_or_else(|error| {
         eprintln!("threadline: {error:#}");

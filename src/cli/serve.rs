@@ -8,9 +8,11 @@ use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
 
+use crate::clock::Clock;
 use crate::daemon::{DRAIN_LIMIT, Daemon};
+use crate::settings::Settings;
 
-use super::{files, logs};
+use super::{files, logs, user};
 
 /// Takes calls until SIGTERM.
 ///
@@ -52,7 +54,9 @@ pub fn run(args: &ServeArgs) -> Result<ExitCode> {
 async fn serve(config: PathBuf, loaded: files::Loaded) -> Result<()> {
     let (mut hangup, mut terminate, mut interrupt) =
         (signal(SignalKind::hangup())?, signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let settings = loaded.book.settings.clone();
     let daemon = Daemon::start(loaded.book).await?;
+    welcome(&daemon, &settings).await?;
     info!(web = %daemon.web_address(), sip = ?daemon.sip_addresses(), "ready for calls");
     notify(&[NotifyState::Ready, NotifyState::Status("ready for calls")]);
     // Half the watchdog's time, as its manual advises.
@@ -71,6 +75,16 @@ async fn serve(config: PathBuf, loaded: files::Loaded) -> Result<()> {
         () = daemon.drain(DRAIN_LIMIT) => info!("stopped"),
         // A second word from the keyboard means now.
         _ = interrupt.recv() => warn!("stopped at once, calls in progress were cut"),
+    }
+    Ok(())
+}
+
+/// Prints the link for the first person while there is nobody. To the standard output, for it is no log's business.
+async fn welcome(daemon: &Daemon, settings: &Settings) -> Result<()> {
+    let now = Clock::system().now().wall;
+    if let Some(secret) = daemon.store().write(move |tx| user::first_link(tx, now)).await? {
+        println!("nobody can sign in yet; this link makes the first admin, once, within 24 hours:");
+        println!("  {}/welcome/{secret}", user::base(settings));
     }
     Ok(())
 }

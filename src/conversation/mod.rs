@@ -6,15 +6,22 @@
 //! - [`closing`]: how a thread ends. [`later`]: times to come back at. [`red_flags`]: words that call for a person.
 //! - [`missed_call`]: who is owed a text after a call.
 //! - [`permission`]: what each role may see and do.
-//! - [`templates`]: what is said, with its variables filled in. [`snippets`]: those that people of the clinic use.
+//! - [`templates`]: the admin's texts, with their variables filled in. [`snippets`]: those that people of the clinic
+//!   use. [`hours`]: the opening hours in plain words.
+//! - [`sign_in`]: who may try to sign in, and what a password must be. [`totp`]: the second factor.
+//! - [`attendance`]: who is at work.
 
+pub mod attendance;
 pub mod closing;
 pub mod consent;
+pub mod hours;
 pub mod keywords;
 pub mod later;
 pub mod missed_call;
 pub mod permission;
 pub mod red_flags;
+pub mod sign_in;
 pub mod snippets;
 pub mod templates;
 pub mod threading;
+pub mod totp;

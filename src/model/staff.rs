@@ -1,9 +1,10 @@
-//! The clinic's people, as records name them.
+//! The clinic's people, as records name them; what they do; when they work.
 
 use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// What a person of the clinic signs in with, and how records name them for ever: 2 to 32 of `a-z`, `0-9`, `.`, `_`
@@ -185,6 +186,28 @@ impl fmt::Display for Roles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.iter().map(Role::as_str).collect::<Vec<_>>().join(","))
     }
+}
+
+/// When somebody works, as they write it: `{ days = "mon-thu", from = "08:00", to = "12:00" }`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shift {
+    /// `mon-thu`, `fri`, `mon,wed`
+    pub days: String,
+    /// `08:00`
+    pub from: String,
+    /// `12:00`, later than `from`
+    pub to: String,
+}
+
+/// What is known of somebody's presence at work.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Attendance {
+    /// On leave until then.
+    pub away_until: Option<Timestamp>,
+    /// Their hours; none: whenever the clinic is open.
+    pub shifts: Vec<Shift>,
+    /// They may not sign in any more.
+    pub disabled: bool,
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 use super::secret::Places;
 use super::{
     Clinic, Desk, Gateway, Listen, Log, LogFormat, Register, Rtp, Settings, Sip, Sms, Store, Strangers, Team,
@@ -44,7 +46,7 @@ pub(super) fn parse(file: &Path, text: &str, secrets: &Places) -> Result<Setting
     let rtp = optional(&root, "rtp").map_or_else(rtp_defaults, |table| rtp(&table));
     let sms = section(&root, "sms", "write [sms] with gateway = \"sandbox\" and from = \"+1…\"");
     let sms = sms.and_then(|table| self::sms(&table, &around));
-    let web = optional(&root, "web").map_or_else(web_defaults, |table| web(&table));
+    let web = optional(&root, "web").map_or_else(web_defaults, |table| web(&table, &around));
     let desk = optional(&root, "desk").map_or_else(Desk::default, |table| desk(&table));
     let teams = teams(&root);
     let store = optional(&root, "store").map_or_else(store_defaults, |table| store(&table, &around));
@@ -143,6 +145,11 @@ fn clinic(table: &Table<'_>, around: &Around<'_>) -> Option<Clinic> {
         prompts,
         response_target,
     })
+}
+
+fn network(text: &str) -> Result<IpNet, String> {
+    let net = text.parse().or_else(|_| text.parse::<std::net::IpAddr>().map(Into::into));
+    net.map_err(|_| format!("\"{text}\" is no address range"))
 }
 
 fn path_or(table: &Table<'_>, key: &'static str, default: &str, around: &Around<'_>) -> PathBuf {
@@ -250,13 +257,9 @@ fn trunk(table: &Table<'_>, around: &Around<'_>) -> Option<Trunk> {
     let address = address.and_then(|value| {
         value.parse_with(trunk_address, "write \"sip.carrier.example:5060\", with ;transport=tcp or tls if need be")
     });
-    let accept_from = table.get("accept_from").map(|value| {
-        let net = |text: &str| {
-            let net = text.parse().or_else(|_| text.parse::<std::net::IpAddr>().map(Into::into));
-            net.map_err(|_| format!("\"{text}\" is no address range"))
-        };
-        value.one_or_more().iter().filter_map(|value| value.parse_with(net, NET)).collect()
-    });
+    let accept_from = table
+        .get("accept_from")
+        .map(|value| value.one_or_more().iter().filter_map(|value| value.parse_with(network, NET)).collect());
     let numbers = table
         .get("numbers")
         .map(|value| value.one_or_more().iter().filter_map(|value| number(value, around)).collect());
@@ -407,6 +410,7 @@ fn twilio(table: &Table<'_>, around: &Around<'_>) -> Option<Twilio> {
     if let (Some(api_key), None) = (&api_key, &api_secret) {
         api_key.error("an API key needs its secret", "write api_secret = { file = \"twilio.secret\" }");
     }
+    let webhook_key = table.get("webhook_key").map(|value| around.secrets.read(&value));
     let url = |text: &str| {
         let fine = ["http://", "https://"].iter().any(|scheme| text.len() > scheme.len() && text.starts_with(scheme));
         if fine { Ok(text.trim_end_matches('/').to_owned()) } else { Err(format!("\"{text}\" is no URL")) }
@@ -419,16 +423,23 @@ fn twilio(table: &Table<'_>, around: &Around<'_>) -> Option<Twilio> {
         api_key: api_key.and_then(|value| value.words().map(str::to_owned)),
         api_secret: api_secret.flatten(),
         auth_token: auth_token?,
+        webhook_key: webhook_key.flatten(),
         base_url: base_url.unwrap_or_else(|| Some("https://api.twilio.com".to_owned()))?,
         messaging_service,
     })
 }
 
 fn web_defaults() -> Web {
-    Web { listen: SocketAddr::from(([127, 0, 0, 1], 8080)), public_url: None }
+    Web {
+        listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+        public_url: None,
+        certificate: None,
+        key: None,
+        trusted_proxies: Vec::new(),
+    }
 }
 
-fn web(table: &Table<'_>) -> Web {
+fn web(table: &Table<'_>, around: &Around<'_>) -> Web {
     let listen = table.get("listen").and_then(|value| value.parse("write \"127.0.0.1:8080\""));
     let url = |text: &str| {
         let fine = text.starts_with("https://") || text.starts_with("http://");
@@ -436,8 +447,31 @@ fn web(table: &Table<'_>) -> Web {
     };
     let public_url =
         table.get("public_url").and_then(|value| value.parse_with(url, "write \"https://clinic.example\""));
+    let proxies = table.get("trusted_proxies");
+    let trusted_proxies: Vec<IpNet> = proxies
+        .as_ref()
+        .map(|value| value.one_or_more())
+        .unwrap_or_default()
+        .iter()
+        .filter_map(|value| value.parse_with(network, "write the proxy's address, such as \"127.0.0.1/32\""))
+        .collect();
+    if let Some(value) = proxies.filter(|_| trusted_proxies.iter().any(|net| net.prefix_len() == 0)) {
+        value
+            .error("everybody would be a proxy", "name the proxy's own address: whoever it is can claim to be anybody");
+    }
+    let (certificate, key) = (table.get("certificate"), table.get("key"));
+    match (&certificate, &key) {
+        (Some(alone), None) => alone.error("a certificate needs its key", "write key = \"/etc/threadline/web.key\""),
+        (None, Some(alone)) => {
+            alone.error("a key needs its certificate", "write certificate = \"/etc/threadline/web.pem\"")
+        }
+        _ => {}
+    }
+    let certificate = certificate.and_then(|_| path(table, "certificate", around));
+    let key = key.and_then(|_| path(table, "key", around));
     table.finish();
-    Web { listen: listen.unwrap_or_else(|| web_defaults().listen), public_url }
+    let listen = listen.unwrap_or_else(|| web_defaults().listen);
+    Web { listen, public_url, certificate, key, trusted_proxies }
 }
 
 fn store_defaults() -> Store {

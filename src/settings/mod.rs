@@ -218,6 +218,8 @@ pub struct Twilio {
     pub api_secret: Option<Private<String>>,
     /// Signs webhooks, and requests unless there is an API key.
     pub auth_token: Private<String>,
+    /// The secret of the shared key that a webhook rule signs with, where there is one.
+    pub webhook_key: Option<Private<String>>,
     /// `https://api.twilio.com`, or a compatible server.
     pub base_url: String,
     /// `MG…`: send by a Messaging Service instead of `from`.
@@ -231,6 +233,12 @@ pub struct Web {
     pub listen: SocketAddr,
     /// What webhooks and links use.
     pub public_url: Option<String>,
+    /// PEM certificate chain: the pages are served by TLS.
+    pub certificate: Option<PathBuf>,
+    /// PEM private key of the certificate.
+    pub key: Option<PathBuf>,
+    /// Proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.
+    pub trusted_proxies: Vec<IpNet>,
 }
 
 /// How the front desk works.

@@ -1,13 +1,16 @@
 //! The clinic's people.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::audit::{self, Entry};
-use super::column::{At, Word};
+use super::column::{At, Json, Word};
 use super::{StoreError, Tx};
-use crate::model::{Language, Roles, StaffName};
+use crate::model::{Attendance, Language, Role, Roles, Shift, StaffName};
 
 /// Somebody of the clinic.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,10 +41,7 @@ pub fn add(tx: &Tx<'_>, staff: &Staff, actor: &str, at: Timestamp) -> Result<(),
         "INSERT INTO staff (name, shown_as, roles, team, language, created_at) VALUES (?, ?, ?, ?, ?, ?)",
     )?
     .execute(params![staff.name, staff.shown_as, Word(&staff.roles), staff.team, staff.language, At(at)])?;
-    let subject = format!("staff:{}", staff.name);
-    let detail = json!({ "roles": staff.roles, "team": staff.team });
-    audit::append(tx, Entry { at, actor, action: "staff.added", subject: &subject, detail })?;
-    Ok(())
+    record(tx, &staff.name, "staff.added", json!({ "roles": staff.roles, "team": staff.team }), actor, at)
 }
 
 /// Somebody, also if they may not sign in any more.
@@ -55,6 +55,140 @@ pub fn list(conn: &Connection) -> Result<Vec<Staff>, StoreError> {
     let sql = format!("SELECT {COLUMNS} FROM staff ORDER BY name");
     let all = conn.prepare_cached(&sql)?.query_map([], read)?.collect::<Result<_, _>>()?;
     Ok(all)
+}
+
+/// How many there are or were: none, and the first is still to come.
+pub fn count(conn: &Connection) -> Result<u32, StoreError> {
+    Ok(conn.prepare_cached("SELECT count(*) FROM staff")?.query_row([], |row| row.get(0))?)
+}
+
+/// What came of a change to somebody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Done.
+    Made,
+    /// There is nobody of that name.
+    Nobody,
+    /// Not done: nobody would be left who may add people.
+    LastAdmin,
+}
+
+/// Changes how somebody is shown, their roles, team and language. Who else is signed in sees it at their next page.
+pub fn change(tx: &Tx<'_>, staff: &Staff, actor: &str, at: Timestamp) -> Result<Change, StoreError> {
+    let Some(before) = find(tx, &staff.name)? else { return Ok(Change::Nobody) };
+    if !staff.roles.contains(Role::Admin) && is_last_admin(tx, &before)? {
+        return Ok(Change::LastAdmin);
+    }
+    tx.prepare_cached("UPDATE staff SET shown_as = ?2, roles = ?3, team = ?4, language = ?5 WHERE name = ?1")?
+        .execute(params![staff.name, staff.shown_as, Word(&staff.roles), staff.team, staff.language])?;
+    let of = |staff: &Staff| json!({ "roles": staff.roles, "team": staff.team });
+    let detail = json!({ "before": of(&before), "after": of(staff) });
+    record(tx, &staff.name, "staff.changed", detail, actor, at)?;
+    Ok(Change::Made)
+}
+
+/// Forbids somebody to sign in, which ends their sessions, or lets them in again.
+pub fn set_disabled(
+    tx: &Tx<'_>,
+    name: &StaffName,
+    disabled: bool,
+    actor: &str,
+    at: Timestamp,
+) -> Result<Change, StoreError> {
+    let Some(before) = find(tx, name)? else { return Ok(Change::Nobody) };
+    if before.disabled_at.is_some() == disabled {
+        return Ok(Change::Made);
+    }
+    if disabled && is_last_admin(tx, &before)? {
+        return Ok(Change::LastAdmin);
+    }
+    tx.prepare_cached("UPDATE staff SET disabled_at = ? WHERE name = ?")?
+        .execute(params![disabled.then_some(At(at)), name])?;
+    if disabled {
+        tx.prepare_cached("DELETE FROM sessions WHERE staff = ?")?.execute([name])?;
+        tx.prepare_cached("DELETE FROM sign_in_links WHERE staff = ?")?.execute([name])?;
+    }
+    record(tx, name, if disabled { "staff.disabled" } else { "staff.enabled" }, json!({}), actor, at)?;
+    Ok(Change::Made)
+}
+
+/// On leave until then, or back. False if there is nobody of that name.
+pub fn set_away(
+    tx: &Tx<'_>,
+    name: &StaffName,
+    until: Option<Timestamp>,
+    actor: &str,
+    at: Timestamp,
+) -> Result<bool, StoreError> {
+    let done =
+        tx.prepare_cached("UPDATE staff SET away_until = ? WHERE name = ?")?.execute(params![until.map(At), name])?;
+    if done > 0 {
+        record(tx, name, "staff.away", json!({ "until": until.map(|until| until.to_string()) }), actor, at)?;
+    }
+    Ok(done > 0)
+}
+
+/// When they work.
+pub fn set_hours(
+    tx: &Tx<'_>,
+    name: &StaffName,
+    shifts: &[Shift],
+    actor: &str,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    tx.prepare_cached("UPDATE staff SET hours = ? WHERE name = ?")?.execute(params![Json(shifts), name])?;
+    record(tx, name, "staff.hours_set", json!({ "hours": shifts }), actor, at)
+}
+
+/// How they want to be told of what is new.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Wishes {
+    /// A sound when a patient writes.
+    pub sound: bool,
+    /// The browser's notifications, which never show who or what.
+    pub notifications: bool,
+}
+
+/// Keeps their wishes.
+pub fn set_wishes(tx: &Tx<'_>, name: &StaffName, wishes: Wishes) -> Result<(), StoreError> {
+    tx.prepare_cached("UPDATE staff SET settings = ? WHERE name = ?")?.execute(params![Json(wishes), name])?;
+    Ok(())
+}
+
+/// Their wishes.
+pub fn wishes(conn: &Connection, name: &StaffName) -> Result<Wishes, StoreError> {
+    let mut query = conn.prepare_cached("SELECT settings FROM staff WHERE name = ?")?;
+    let wishes = query.query_row([name], |row| row.get::<_, Json<Wishes>>(0)).optional()?;
+    Ok(wishes.map(|Json(wishes)| wishes).unwrap_or_default())
+}
+
+/// Everybody's leave and hours, for [`crate::conversation::attendance::is_here`].
+pub fn attendance(conn: &Connection) -> Result<BTreeMap<StaffName, Attendance>, StoreError> {
+    let mut query = conn.prepare_cached("SELECT name, away_until, hours, disabled_at IS NOT NULL FROM staff")?;
+    let rows = query.query_map([], |row| {
+        let away_until = row.get::<_, Option<At>>(1)?.map(|at| at.0);
+        let Json(shifts) = row.get::<_, Json<Vec<Shift>>>(2)?;
+        Ok((row.get(0)?, Attendance { away_until, shifts, disabled: row.get(3)? }))
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn is_last_admin(conn: &Connection, staff: &Staff) -> Result<bool, StoreError> {
+    let admin = |staff: &Staff| staff.disabled_at.is_none() && staff.roles.contains(Role::Admin);
+    Ok(admin(staff) && list(conn)?.iter().filter(|other| admin(other)).count() == 1)
+}
+
+fn record(
+    tx: &Tx<'_>,
+    name: &StaffName,
+    action: &str,
+    detail: serde_json::Value,
+    actor: &str,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    audit::append(tx, Entry { at, actor, action, subject: &format!("staff:{name}"), detail })?;
+    Ok(())
 }
 
 /// Reads [`COLUMNS`], which come first in their row.

@@ -160,6 +160,19 @@ pub fn latest(conn: &Connection, number: &PhoneNumber) -> Result<Option<LatestTh
     Ok(found)
 }
 
+/// The language that a thread is held in, where it is known.
+pub fn language(conn: &Connection, thread: ThreadId) -> Result<Option<Language>, StoreError> {
+    let language =
+        conn.prepare_cached("SELECT language FROM threads WHERE id = ?")?.query_row([thread], |row| row.get(0));
+    Ok(language.optional()?.flatten())
+}
+
+/// Notes the language that a thread is held in from now on.
+pub fn set_language(tx: &Tx<'_>, thread: ThreadId, language: &Language) -> Result<(), StoreError> {
+    tx.prepare_cached("UPDATE threads SET language = ? WHERE id = ?")?.execute(params![language, thread])?;
+    Ok(())
+}
+
 /// Opens a thread. Fails if the number has an open one.
 pub fn open(tx: &Tx<'_>, thread: &NewThread) -> Result<(), StoreError> {
     tx.prepare_cached(

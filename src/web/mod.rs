@@ -4,6 +4,8 @@
 //!   limits on slow and many clients.
 //! - [`shield`]: what every answer carries and every form must prove. [`gate`]: who is asking, by their [`session`], and
 //!   may they; the handler then sees a [`person`].
+//! - [`sign_in`]: by password, second factor, passkey, or a link that works once. [`account`], [`people`]: one's own
+//!   account; everybody's. [`client`]: where a request comes from. [`door`]: what is remembered of those who ask.
 //! - [`page`]: what stands around every page. [`problem`]: what a page says when it cannot. [`words`]: all sentences, in
 //!   English and Spanish. [`assets`]: style, scripts.
 //! - [`thread`]: a thread's page and what is done on it.
@@ -12,26 +14,33 @@
 //! The rules of a thread are in [`crate::conversation`], not here. What pages show of calls is handed in as plain
 //! closures ([`Web`]): nothing here knows SIP or media.
 
+pub mod account;
 pub mod assets;
+pub mod client;
+pub mod door;
 pub mod gate;
 pub mod health;
 pub mod hooks;
 pub mod metrics;
 pub mod page;
+pub mod password;
+pub mod people;
 pub mod person;
 pub mod problem;
 pub mod route;
 mod serve;
 pub mod session;
 pub mod shield;
+pub mod sign_in;
 pub mod thread;
+mod tls;
 pub mod words;
 
 use std::fmt;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::middleware::from_fn;
+use axum::middleware::{from_fn, from_fn_with_state};
 
 use crate::call::registry::Registry;
 use crate::clock::Clock;
@@ -49,6 +58,7 @@ pub use hooks::HookCounters;
 pub use metrics::{Family, Kind};
 use route::{Access, Route};
 pub use serve::serve;
+pub use tls::{TlsError, acceptor};
 
 /// The header by which a script asks for a part of a page.
 pub const FRAGMENT: &str = "x-fragment";
@@ -91,6 +101,8 @@ pub struct Web {
     pub metrics: Arc<dyn Fn() -> Vec<Family> + Send + Sync>,
     /// What webhooks came to.
     pub hooks: Arc<HookCounters>,
+    /// What is remembered of those who ask.
+    pub door: Arc<door::Door>,
 }
 
 impl fmt::Debug for Web {
@@ -108,12 +120,16 @@ pub fn routes() -> Vec<Route> {
         Route::get("/healthz", Access::Anybody, health::healthz),
         Route::get("/metrics", Access::Anybody, metrics::metrics),
     ];
-    [machines, thread::routes()].into_iter().flatten().collect()
+    [machines, sign_in::routes(), account::routes(), people::routes(), thread::routes()].into_iter().flatten().collect()
 }
 
 /// The routes, each behind its gate and all behind the shield.
 pub fn router(web: Web) -> Router {
     let table = routes().into_iter().fold(Router::new(), |router, route| route.onto(router, &web));
     let nothing = || async { problem::Problem::NotFound };
-    table.fallback(nothing).layer(from_fn(shield::shield)).with_state(web)
+    table
+        .fallback(nothing)
+        .layer(from_fn_with_state(web.clone(), client::learn))
+        .layer(from_fn(shield::shield))
+        .with_state(web)
 }

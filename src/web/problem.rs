@@ -1,6 +1,8 @@
 //! What a page says when it cannot do what was asked: what is wrong, and the cure.
 
-use axum::http::StatusCode;
+use std::time::Duration;
+
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use maud::html;
 
@@ -22,8 +24,10 @@ pub enum Problem {
     SignedOut,
     /// 400, 409, 422: what was asked for cannot be; the sentence says why and what to do.
     Refused(StatusCode, String),
-    /// 429: too often.
-    TooOften,
+    /// 429: too often; again after so long.
+    TooOften(Duration),
+    /// 500: what cannot happen; for the log.
+    Broken(&'static str),
     /// 503 or 500: the store.
     Store(StoreError),
 }
@@ -57,7 +61,16 @@ impl Problem {
             Problem::Forbidden => (StatusCode::FORBIDDEN, words.forbidden.to_owned()),
             Problem::ForeignForm => (StatusCode::FORBIDDEN, words.foreign_form.to_owned()),
             Problem::SignedOut => (StatusCode::UNAUTHORIZED, words.signed_out.to_owned()),
-            Problem::TooOften => (StatusCode::TOO_MANY_REQUESTS, words.too_often.to_owned()),
+            Problem::TooOften(wait) => {
+                let mut response =
+                    Problem::Refused(StatusCode::TOO_MANY_REQUESTS, words.too_often.to_owned()).respond(ui);
+                response.headers_mut().insert(header::RETRY_AFTER, seconds(wait).into());
+                return response;
+            }
+            Problem::Broken(what) => {
+                tracing::error!(what, "a page could not be served");
+                (StatusCode::INTERNAL_SERVER_ERROR, words.broken.to_owned())
+            }
             Problem::Refused(status, why) => (status, why),
             Problem::Store(StoreError::Unavailable(why)) => {
                 tracing::error!(?why, "a page could not be served");
@@ -79,8 +92,13 @@ impl Problem {
     }
 }
 
+/// A wait in whole seconds, rounded up: who waits so long has waited long enough.
+pub fn seconds(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        self.respond(Ui::En)
+        self.respond(Ui::here())
     }
 }

@@ -9,11 +9,14 @@ use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::client::ByTls;
+use super::tls::Tls;
 use super::{Web, router};
 
 /// Connections at once; further ones wait in the kernel's queue.
@@ -33,11 +36,22 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves until `shutdown`, then lets running requests finish, for three seconds at most.
 pub async fn serve(listener: TcpListener, web: Web, shutdown: CancellationToken) {
-    let router = router(web);
+    let router = router(web.clone());
+    let mut tls = Tls::of(&web);
     let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
     let connections = TaskTracker::new();
     while let Some((stream, peer, place)) = next(&listener, &places, &shutdown).await {
-        connections.spawn(connection(stream, peer, router.clone(), shutdown.clone(), place));
+        let acceptor = tls.current(&web);
+        let (router, shutdown) = (router.clone(), shutdown.clone());
+        connections.spawn(async move {
+            let Some(acceptor) = acceptor else { return connection(stream, peer, router, shutdown, place).await };
+            // Who does not finish the handshake holds a place no longer than who sends no request.
+            match tokio::time::timeout(HEAD_TIMEOUT, acceptor.accept(stream)).await {
+                Ok(Ok(stream)) => connection(stream, peer, router.layer(Extension(ByTls)), shutdown, place).await,
+                Ok(Err(error)) => tracing::debug!(%error, "a web connection's TLS failed"),
+                Err(_) => tracing::debug!("a web connection's TLS took too long"),
+            }
+        });
     }
     connections.close();
     connections.wait().await;
@@ -68,7 +82,7 @@ async fn next(
 }
 
 async fn connection(
-    stream: TcpStream,
+    stream: impl AsyncRead + AsyncWrite + Unpin,
     peer: SocketAddr,
     router: Router,
     shutdown: CancellationToken,

@@ -5,16 +5,17 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+use threadline::call::perform::GOODBYE;
 use threadline::conversation::closing;
 use threadline::conversation::snippets::{self, Known, for_people};
-use threadline::conversation::templates::{Encoding, Templates, Values, Variable, segments};
+use threadline::conversation::templates::{Encoding, Templates, Variable, segments};
 use threadline::media::PromptLibrary;
 use threadline::model::{Language, PromptCatalog};
 use threadline::settings::Settings;
-use threadline::tree::{Context, Kind, Tree};
+use threadline::tree::{Context, Kind, SYSTEM_TROUBLE, Tree};
 
 /// Prompts that are said outside of the tree: when the daemon stops, and when something of ours is broken.
-const OUTSIDE: [&str; 2] = ["closing", "system_trouble"];
+const OUTSIDE: [&str; 2] = [GOODBYE, SYSTEM_TROUBLE];
 /// The level of every prompt, in dB RMS of full scale, and how far one may be from it.
 const LEVEL: (f64, f64) = (-22.0, 1.5);
 
@@ -83,12 +84,12 @@ fn every_message_is_one_plain_sms_that_names_the_clinic_and_what_comes_unasked_t
     for (name, languages) in templates.names() {
         for language in languages {
             let target = if language == Language::default() { "15 minutes" } else { "15 minutos" };
-            let values = Values::from([
+            let values = [
                 (Variable::Clinic, settings.clinic.name.clone()),
                 (Variable::ResponseTarget, target.to_owned()),
                 (Variable::Number, "+1 212 555 0100".to_owned()),
-            ]);
-            let values = snippets::values(values, &known, &tree, &language);
+            ];
+            let values = snippets::values(values, &known, &tree);
             let text = templates.render(&name, &language, &values).unwrap();
             let cost = segments(&text);
             assert_eq!((cost.encoding, cost.segments), (Encoding::Gsm7, 1), "{name}: {text}");

@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use jiff::Timestamp;
 use reqwest::{Client, StatusCode, header, redirect};
@@ -14,8 +13,9 @@ use threadline::clock::Clock;
 use threadline::events::Events;
 use threadline::media::PromptLibrary;
 use threadline::model::{Language, Roles, StaffName};
+use threadline::settings::Settings;
 use threadline::sms::Gateway;
-use threadline::sms::inbound::{Inbound, Replies};
+use threadline::sms::inbound::Inbound;
 use threadline::sms::sandbox::Sandbox;
 use threadline::sms::twilio::install_tls_provider;
 use threadline::store::sessions::{self, NewSession};
@@ -24,6 +24,8 @@ use threadline::store::{Store, Tx};
 use threadline::web::{self, Files, Health, Web, session};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+
+use super::outbox::replies;
 
 /// A Monday, 11:00 in the clinic's zone: it is open.
 pub const MONDAY: &str = "2026-11-02T16:00:00Z";
@@ -39,18 +41,22 @@ pub struct Desk {
 
 impl Desk {
     pub async fn open() -> Desk {
+        Desk::open_with(|_| {}).await
+    }
+
+    /// As the box's file is once `change` was made to it.
+    pub async fn open_with(change: impl FnOnce(&mut Settings)) -> Desk {
         install_tls_provider();
         let folder = tempfile::tempdir().unwrap();
         let (clock, events) = (Clock::manual(MONDAY.parse().unwrap()), Events::default());
         let store = Store::open(folder.path(), events.clone()).unwrap();
         let gateway = Gateway::Sandbox(Sandbox::new(store.clone(), clock.clone()));
-        let replies = || Replies {
-            clinic: "Riverside Therapy".into(),
-            language: Language::default(),
-            expire_after: Duration::from_secs(4 * 3600),
-            reopen_within: Duration::from_secs(72 * 3600),
-        };
-        let web = Web { events, ..site(&store, &clock, gateway, Inbound::new(store.clone(), replies)) };
+        let mut files = files();
+        let mut settings = (*files.settings).clone();
+        change(&mut settings);
+        files.settings = Arc::new(settings);
+        let files = Arc::new(move || files.clone());
+        let web = Web { events, files, ..site(&store, &clock, gateway, Inbound::new(store.clone(), replies)) };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
@@ -125,6 +131,7 @@ pub fn site(store: &Store, clock: &Clock, gateway: Gateway, inbound: Inbound) ->
         health: Arc::new(|| Health::Ok { calls: 0 }),
         metrics: Arc::new(Vec::new),
         hooks: Arc::default(),
+        door: Arc::default(),
     }
 }
 
@@ -150,8 +157,8 @@ pub fn files() -> Files {
 /// A browser, as far as a page without scripts needs one.
 #[derive(Clone)]
 pub struct Visitor {
-    client: Client,
-    base: String,
+    pub client: Client,
+    pub base: String,
     pub cookie: Option<String>,
 }
 

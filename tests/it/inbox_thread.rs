@@ -22,6 +22,7 @@ static TEXTS: AtomicI64 = AtomicI64::new(0);
 
 /// A text of a patient; gives its thread.
 async fn texts(desk: &Desk, from: &str, body: &str) -> ThreadId {
+    let replies = super::outbox::replies();
     let text = TextIn {
         gateway: "sandbox".into(),
         gateway_id: format!("SM{}", TEXTS.fetch_add(1, Ordering::Relaxed)),
@@ -30,7 +31,8 @@ async fn texts(desk: &Desk, from: &str, body: &str) -> ThreadId {
         body: body.to_owned().into(),
         media: Vec::new(),
         answered: None,
-        clinic: "Riverside Therapy".into(),
+        templates: replies.templates,
+        values: replies.values,
         language: Language::default(),
         expire_after: Duration::from_secs(3600),
         reopen_within: Duration::from_secs(72 * 3600),

@@ -127,6 +127,23 @@ CREATE TABLE drafts (
     PRIMARY KEY (thread, staff)
 ) STRICT, WITHOUT ROWID;
 
+-- Signing in: what a person has besides the password, and the browsers that they have used.
+CREATE TABLE recovery_codes (
+    staff   TEXT NOT NULL REFERENCES staff (name),
+    hash    TEXT NOT NULL,                    -- SHA-256; the row goes when the code is used
+    PRIMARY KEY (staff, hash)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE devices (
+    staff   TEXT NOT NULL REFERENCES staff (name),
+    hash    TEXT NOT NULL,                    -- SHA-256 of the device cookie
+    seen_at INTEGER NOT NULL,
+    PRIMARY KEY (staff, hash)
+) STRICT, WITHOUT ROWID;
+-- The link that makes the first person, who has no row yet.
+CREATE TABLE welcome_links (
+    id          TEXT PRIMARY KEY,             -- SHA-256 of the link's secret
+    expires_at  INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 -- Threads: what has become a part of what.
 CREATE INDEX threads_merged ON threads (merged_into) WHERE merged_into IS NOT NULL;
 CREATE INDEX thread_events_time ON thread_events (thread, at);

@@ -10,7 +10,7 @@ use super::show::{self, Shown};
 use super::{Answer, compose, done, told};
 use crate::conversation::later::{Later, NotLater};
 use crate::conversation::snippets::{self, Known};
-use crate::conversation::templates::{TemplateError, Values, Variable};
+use crate::conversation::templates::{TemplateError, Variable};
 use crate::model::{Language, MessageId, NoteId, Private, ThreadId};
 use crate::sms::reply::{self, NotSent, Reply};
 use crate::store::{Connection, StoreError, drafts, notes, people, threads};
@@ -258,12 +258,10 @@ pub fn fill(files: &Files, template: &str, language: Option<Language>, known: &K
     }
     let clinic = &files.settings.clinic;
     let language = language.unwrap_or_else(|| clinic.language.clone());
-    let mut own = Values::from([
-        (Variable::Clinic, clinic.name.clone()),
-        (Variable::Number, super::text::number(&files.settings.sms.from)),
-    ]);
-    own.extend(clinic.response_target.clone().map(|target| (Variable::ResponseTarget, target)));
-    files.templates.render(template, &language, &snippets::values(own, known, &files.tree, &language))
+    let number = super::text::number(&files.settings.sms.from);
+    let own = [(Variable::Clinic, clinic.name.clone()), (Variable::Number, number)];
+    let own = own.into_iter().chain(clinic.response_target.clone().map(|target| (Variable::ResponseTarget, target)));
+    files.templates.render(template, &language, &snippets::values(own, known, &files.tree))
 }
 
 /// What a message lacks, asked for in words.

@@ -4,12 +4,21 @@
 
 #![allow(missing_docs)] // A sentence's documentation is its English, which stands in the same file.
 
+pub mod account;
+pub mod people;
 pub mod problem;
 pub mod shell;
+pub mod sign_in;
 pub mod thread;
 pub mod thread_work;
 
+use axum::http::{HeaderMap, header};
+
 use crate::model::Language;
+
+tokio::task_local! {
+    static HERE: Ui;
+}
 
 /// A language of the pages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,6 +35,28 @@ impl Ui {
     pub fn of(language: &Language) -> Ui {
         let spanish = language.as_str().split('-').next().is_some_and(|tag| tag.eq_ignore_ascii_case("es"));
         if spanish { Ui::Es } else { Ui::En }
+    }
+
+    /// The language that a browser asks for (`Accept-Language`): Spanish if it names it before English.
+    pub fn asked_by(headers: &HeaderMap) -> Ui {
+        let asked = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let tags = asked.split(',').map(|tag| tag.trim().to_ascii_lowercase());
+        let known = tags.filter_map(|tag| match tag.get(..2) {
+            Some("es") => Some(Ui::Es),
+            Some("en") => Some(Ui::En),
+            _ => None,
+        });
+        known.into_iter().next().unwrap_or_default()
+    }
+
+    /// The language of whoever is being answered, for what is said far from where they are known.
+    pub fn here() -> Ui {
+        HERE.try_with(|ui| *ui).unwrap_or_default()
+    }
+
+    /// Answers in this language.
+    pub async fn scope<T>(self, answer: impl Future<Output = T>) -> T {
+        HERE.scope(self, answer).await
     }
 
     /// The tag for `lang`.

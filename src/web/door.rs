@@ -1,0 +1,196 @@
+//! What is remembered of those who ask, in memory and bounded: tries to sign in, how often pages are asked for, who is
+//! between two steps. A restart forgets it, which costs somebody half-way through a sign-in their first step.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::net::IpAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+
+use super::session;
+use crate::conversation::sign_in::Throttle;
+use crate::model::{Private, StaffName};
+
+/// Passwords computed at once: each takes 19 MiB and a core.
+const HASHES: usize = 2;
+/// Between two steps at once; a further one takes the oldest one's place.
+const MOST_TICKETS: usize = 2_000;
+/// How long a step may take.
+const TICKET_VALID: Duration = Duration::from_secs(5 * 60);
+/// A session's use is written at most so often.
+const TOUCH_EVERY: Duration = Duration::from_secs(60);
+/// Keys that are counted; when there are more, all are forgotten, which is kind to everybody.
+const MOST_COUNTED: usize = 20_000;
+
+/// Who is between two steps.
+#[derive(Clone, Debug)]
+pub enum Step {
+    /// The password was right; the second factor is owed.
+    Factor(StaffName),
+    /// A secret for an authenticator app was shown.
+    Enrol(StaffName, Private<String>),
+    /// A challenge was given to sign in with a passkey, whose ever it is.
+    Passkey,
+    /// A challenge was given to add a passkey.
+    NewPasskey(StaffName),
+}
+
+/// Whose requests are counted.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Asker {
+    /// A session.
+    Session(String),
+    /// Who is not signed in.
+    Address(IpAddr),
+}
+
+impl Asker {
+    /// Requests that may come at once, and requests a second after that.
+    fn allowance(&self) -> (f64, f64) {
+        match self {
+            Asker::Session(_) => (600.0, 30.0),
+            Asker::Address(_) => (300.0, 10.0),
+        }
+    }
+}
+
+/// The memory of the door.
+#[derive(Debug)]
+pub struct Door {
+    /// Tries to sign in.
+    throttle: Mutex<Throttle>,
+    /// Permits to compute a password.
+    pub hashing: Semaphore,
+    tickets: Mutex<HashMap<String, (Duration, Step)>>,
+    buckets: Mutex<HashMap<Asker, (f64, Duration)>>,
+    touched: Mutex<HashMap<String, Duration>>,
+}
+
+impl Default for Door {
+    fn default() -> Self {
+        Door {
+            throttle: Mutex::default(),
+            hashing: Semaphore::new(HASHES),
+            tickets: Mutex::default(),
+            buckets: Mutex::default(),
+            touched: Mutex::default(),
+        }
+    }
+}
+
+impl Door {
+    /// The tries to sign in.
+    pub fn throttle(&self) -> MutexGuard<'_, Throttle> {
+        lock(&self.throttle)
+    }
+
+    /// Remembers a step; its secret takes it up again, once, within five minutes. `now` is a monotonic reading.
+    pub fn ticket(&self, step: Step, now: Duration) -> String {
+        let secret = session::fresh();
+        let mut tickets = lock(&self.tickets);
+        if tickets.len() >= MOST_TICKETS {
+            tickets.retain(|_, (until, _)| *until > now);
+            if let Some(oldest) = tickets.iter().min_by_key(|(_, (until, _))| *until).map(|(id, _)| id.clone())
+                && tickets.len() >= MOST_TICKETS
+            {
+                tickets.remove(&oldest);
+            }
+        }
+        tickets.insert(session::id_of(&secret), (now + TICKET_VALID, step));
+        secret
+    }
+
+    /// Takes up a step.
+    pub fn redeem(&self, secret: &str, now: Duration) -> Option<Step> {
+        let (until, step) = lock(&self.tickets).remove(&session::id_of(secret))?;
+        (now < until).then_some(step)
+    }
+
+    /// Whether one more request may come; else how long to wait.
+    pub fn admit(&self, asker: Asker, now: Duration) -> Result<(), Duration> {
+        let (burst, rate) = asker.allowance();
+        let mut buckets = lock(&self.buckets);
+        make_room(&mut buckets, &asker);
+        let (left, since) = buckets.entry(asker).or_insert((burst, now));
+        *left = (*left + now.saturating_sub(*since).as_secs_f64() * rate).min(burst);
+        *since = now;
+        if *left < 1.0 {
+            return Err(Duration::from_secs_f64((1.0 - *left) / rate));
+        }
+        *left -= 1.0;
+        Ok(())
+    }
+
+    /// Whether a session's use is to be written again.
+    pub fn is_due(&self, session: &str, idle: Duration, now: Duration) -> bool {
+        let mut touched = lock(&self.touched);
+        let every = TOUCH_EVERY.min(idle / 4);
+        if touched.get(session).is_some_and(|last| now.saturating_sub(*last) < every) {
+            return false;
+        }
+        make_room(&mut touched, &session.to_owned());
+        touched.insert(session.to_owned(), now);
+        true
+    }
+}
+
+fn make_room<K: Hash + Eq, V>(map: &mut HashMap<K, V>, for_whom: &K) {
+    if map.len() >= MOST_COUNTED && !map.contains_key(for_whom) {
+        map.clear();
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seconds(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn a_ticket_is_good_once_and_not_for_long() {
+        let door = Door::default();
+        let ana: StaffName = "ana".parse().unwrap();
+        let ticket = door.ticket(Step::Factor(ana.clone()), seconds(0));
+        assert!(door.redeem("another", seconds(1)).is_none());
+        assert!(matches!(door.redeem(&ticket, seconds(1)), Some(Step::Factor(name)) if name == ana));
+        assert!(door.redeem(&ticket, seconds(1)).is_none());
+        let late = door.ticket(Step::Factor(ana), seconds(0));
+        assert!(door.redeem(&late, TICKET_VALID).is_none());
+    }
+
+    #[test]
+    fn tickets_are_bounded_and_the_oldest_goes_first() {
+        let door = Door::default();
+        let all: Vec<String> =
+            (0..MOST_TICKETS as u64 + 1).map(|n| door.ticket(Step::Passkey, Duration::from_millis(n))).collect();
+        assert!(door.redeem(&all[0], seconds(3)).is_none());
+        assert!(door.redeem(&all[1], seconds(3)).is_some() && door.redeem(&all[MOST_TICKETS], seconds(3)).is_some());
+    }
+
+    #[test]
+    fn who_asks_too_often_waits() {
+        let (door, asker) = (Door::default(), Asker::Address([192, 0, 2, 1].into()));
+        for _ in 0..300 {
+            assert_eq!(door.admit(asker.clone(), seconds(0)), Ok(()));
+        }
+        assert_eq!(door.admit(asker.clone(), seconds(0)), Err(Duration::from_millis(100)));
+        assert_eq!(door.admit(Asker::Address([192, 0, 2, 2].into()), seconds(0)), Ok(()));
+        assert_eq!(door.admit(asker, seconds(1)), Ok(()));
+    }
+
+    #[test]
+    fn use_is_written_once_a_minute() {
+        let door = Door::default();
+        assert!(door.is_due("a", seconds(900), seconds(0)) && !door.is_due("a", seconds(900), seconds(59)));
+        assert!(door.is_due("b", seconds(900), seconds(59)) && door.is_due("a", seconds(900), seconds(60)));
+        assert!(door.is_due("c", seconds(60), seconds(0)) && door.is_due("c", seconds(60), seconds(15)));
+    }
+}
