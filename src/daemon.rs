@@ -1,5 +1,6 @@
 //! Wiring and orderly shutdown: the only place that knows everybody.
 
+mod chores;
 mod observe;
 pub mod workshop;
 
@@ -90,6 +91,7 @@ impl Daemon {
         let files: Arc<dyn Fn() -> Files + Send + Sync> = Arc::new(files(line.clone()));
         let (clinic, ours, theirs) = (line.clone(), endpoint.clone(), trunks.clone());
         let bench = Bench::new(clock.clone(), files.clone(), move |book| take(&clinic, &ours, &theirs, book));
+        let system = observe::system(&settings, clock.now().wall, trunks.clone(), worker.counters.clone());
         workshop::note(&store, &settings, clock.now().wall);
         let pages = Web {
             store,
@@ -97,6 +99,7 @@ impl Daemon {
             events: events.clone(),
             files,
             workshop: Arc::new(bench),
+            system: Arc::new(system),
             registry: line.registry.clone(),
             gateway: gateway.clone(),
             inbound: inbound.clone(),
@@ -108,6 +111,7 @@ impl Daemon {
         };
         tasks.spawn(web::serve(listener, pages, stop.clone()));
         tasks.spawn(outbox::run(worker, stop.clone()));
+        tasks.spawn(chores::run(line.clone(), stop.clone()));
         tasks.spawn({
             let stop = stop.clone();
             async move { gateway.run(&inbound, &stop).await }
@@ -227,6 +231,7 @@ fn replies(line: Arc<Line>) -> impl Fn() -> Replies + Send + Sync + 'static {
             values: book.values(&[]),
             language: book.settings.clinic.language.clone(),
             expire_after: book.settings.sms.expire_after,
+            reopen_within: book.settings.desk.reopen_within,
         }
     }
 }

@@ -6,7 +6,7 @@ use arc_swap::ArcSwap;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::conversation::templates::{Templates, Values, Variable};
+use crate::conversation::templates::{Templates, Values};
 use crate::media::{Media, PromptLibrary};
 use crate::model::{PhoneNumber, PromptCatalog};
 use crate::settings::Settings;
@@ -46,10 +46,8 @@ impl Book {
 
 /// What the variables of a message say whatever the call.
 pub fn values(settings: &Settings) -> Values {
-    let clinic =
-        [(Variable::Clinic, settings.clinic.name.clone()), (Variable::Number, settings.sms.from.as_str().to_owned())];
-    let target = settings.clinic.response_target.clone().map(|target| (Variable::ResponseTarget, target));
-    clinic.into_iter().chain(target).collect()
+    let clinic = &settings.clinic;
+    Values::of_clinic(&clinic.name, settings.sms.from.as_str(), clinic.response_target.as_deref())
 }
 
 /// The clinic's phone line.

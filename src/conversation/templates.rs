@@ -23,7 +23,7 @@ use crate::tree::Hours;
 const MOST_SEGMENTS: usize = 3;
 
 /// The longest text that Twilio and its like take.
-const MOST_CHARACTERS: usize = 1_600;
+pub const MOST_CHARACTERS: usize = 1_600;
 
 /// How long a variable's value is taken to be when a template's length is judged.
 const TYPICAL_VALUE: usize = 16;
@@ -74,6 +74,19 @@ pub struct Values {
 }
 
 impl Values {
+    /// What is known whoever is written to: the clinic's name, the number that texts come from, what it promises.
+    pub fn of_clinic(name: &str, number: &str, response_target: Option<&str>) -> Values {
+        let clinic = [(Variable::Clinic, name), (Variable::Number, number)].into_iter();
+        let target = response_target.map(|target| (Variable::ResponseTarget, target));
+        clinic.chain(target).map(|(variable, value)| (variable, value.to_owned())).collect()
+    }
+
+    /// The same with one more value.
+    pub fn with(mut self, variable: Variable, value: String) -> Values {
+        self.words.insert(variable, value);
+        self
+    }
+
     /// The same with the opening hours, which each text says in its own language.
     pub fn with_hours(self, hours: Option<&Hours>) -> Values {
         Values { hours: hours.cloned(), ..self }
@@ -349,11 +362,20 @@ pub fn segments(text: &str) -> Segments {
     Segments { encoding, units, segments }
 }
 
+/// The GSM 7-bit alphabet: a septet each.
+pub const BASIC: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?\
+                         ¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà";
+
+/// Its extension table: two septets each.
+pub const EXTENDED: &str = "\u{c}^{}\\[~]|€";
+
+/// The first character that has no place in the GSM 7-bit alphabet and so makes the whole text more expensive.
+pub fn unusual(text: &str) -> Option<char> {
+    text.chars().find(|c| septets(*c).is_none())
+}
+
 /// How many septets a character takes in the GSM 7-bit alphabet; none if it has no place there.
 fn septets(c: char) -> Option<usize> {
-    const BASIC: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?\
-                         ¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà";
-    const EXTENDED: &str = "\u{c}^{}\\[~]|€";
     if BASIC.contains(c) {
         Some(1)
     } else if EXTENDED.contains(c) {

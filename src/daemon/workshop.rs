@@ -1,10 +1,12 @@
 //! What the pages may do with the clinic's files: the command line's own checks and trials, and publishing.
 
+mod recordings;
+
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, chown};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 
@@ -12,12 +14,12 @@ use crate::call::{Book, line};
 use crate::cli::check::{Checked, Draft, check_draft};
 use crate::cli::{files, simulate};
 use crate::clock::Clock;
-use crate::model::{ClinicFile, Problem};
+use crate::model::{ClinicFile, Problem, PromptKey};
 use crate::settings::Settings;
 use crate::store::Store;
 use crate::store::file_versions::{self, NewVersion, fingerprint};
 use crate::web::Files;
-use crate::web::admin::workshop::{PublishError, Published, Trial, TrialError, Workshop};
+use crate::web::admin::workshop::{OldRecording, PublishError, Published, RecordingError, Trial, TrialError, Workshop};
 
 /// A longer trial is of no use to anybody.
 const LONGEST_TRIAL: usize = 64 * 1024;
@@ -53,6 +55,28 @@ impl Bench {
 
     fn config(&self) -> PathBuf {
         (self.files)().settings.file.clone()
+    }
+
+    fn prompts(&self) -> PathBuf {
+        (self.files)().settings.clinic.prompts.clone()
+    }
+
+    fn alone(&self) -> MutexGuard<'_, ()> {
+        self.one_at_a_time.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes what was just written to `file`, or writes again what it said.
+    fn take_or_put_back(&self, file: &Path, old: &[u8]) -> Result<(), RecordingError> {
+        match files::load(&self.config()) {
+            Ok(loaded) => {
+                (self.take)(loaded.book);
+                Ok(())
+            }
+            Err(problems) => {
+                replace(file, old).map_err(cannot_write)?;
+                Err(RecordingError::NotTaken(problems.0))
+            }
+        }
     }
 
     fn checked(&self, file: ClinicFile, text: &str) -> Checked {
@@ -108,7 +132,7 @@ impl Workshop for Bench {
     }
 
     fn publish(&self, file: ClinicFile, text: &str, base: &str) -> Result<Published, PublishError> {
-        let _alone = self.one_at_a_time.lock().unwrap_or_else(PoisonError::into_inner);
+        let _alone = self.alone();
         let before = self.read(file).map_err(PublishError::Unwritable)?;
         if fingerprint(&before) != base {
             return Err(PublishError::Changed);
@@ -131,6 +155,37 @@ impl Workshop for Bench {
             }
         }
     }
+
+    fn replace_recording(&self, key: &PromptKey, wav: &[u8]) -> Result<(), RecordingError> {
+        if let Some(fault) = recordings::fault(wav) {
+            return Err(RecordingError::Fault(fault));
+        }
+        let _alone = self.alone();
+        let folder = self.prompts();
+        let old = recordings::exchange(&folder, key, wav, self.clock.now().wall).map_err(cannot_write)?;
+        self.take_or_put_back(&recordings::path(&folder, key), &old)
+    }
+
+    fn set_words(&self, key: &PromptKey, words: &str) -> Result<String, RecordingError> {
+        let _alone = self.alone();
+        let file = recordings::path(&self.prompts(), key).with_extension("txt");
+        let old = fs::read_to_string(&file).map_err(cannot_write)?;
+        replace(&file, format!("{}\n", words.trim()).as_bytes()).map_err(cannot_write)?;
+        self.take_or_put_back(&file, old.as_bytes())?;
+        Ok(old.trim().to_owned())
+    }
+
+    fn old_recordings(&self, key: &PromptKey) -> Vec<OldRecording> {
+        recordings::versions(&self.prompts(), key)
+    }
+
+    fn old_recording(&self, key: &PromptKey, id: i64) -> Option<Vec<u8>> {
+        recordings::old(&self.prompts(), key, id)
+    }
+}
+
+fn cannot_write(error: io::Error) -> RecordingError {
+    RecordingError::Unwritable(error.to_string())
 }
 
 /// Where a file is.

@@ -12,8 +12,9 @@ use jiff::{SignedDuration, Timestamp};
 use crate::conversation::consent::{Purpose, Refusal, may_text};
 use crate::conversation::keywords::{self, Keyword};
 use crate::conversation::missed_call::{self, Facts, NotOwed};
+use crate::conversation::red_flags;
 use crate::conversation::templates::{Templates, Values};
-use crate::conversation::threading::{self, Place, REOPEN_WITHIN};
+use crate::conversation::threading::{self, Place};
 use crate::model::{
     CallId, Caller, Consent, ConsentMethod, ConsentState, Digit, Language, MessageId, OpenedBy, Outcome, PhoneNumber,
     Private, ThreadId,
@@ -198,7 +199,8 @@ struct OfCall<'a> {
 
 /// Puts the text into the thread of its number, and the thread on the call's record.
 fn queue(tx: &Tx<'_>, opening: &NewThread, text: OfCall<'_>) -> Result<Composed, StoreError> {
-    let thread = into_thread(tx, opening)?;
+    // A call that brings a text is another matter than what was closed before it.
+    let thread = into_thread(tx, opening, Duration::ZERO)?;
     calls::set_thread(tx, text.call, thread)?;
     let message = NewMessage {
         id: MessageId::new(opening.at),
@@ -242,6 +244,8 @@ pub struct TextIn {
     pub language: Language,
     /// After so long an answer is of no use: `settings.sms.expire_after`.
     pub expire_after: Duration,
+    /// A thread that was closed less than so long ago opens again: `settings.desk.reopen_within`.
+    pub reopen_within: Duration,
     /// When it came.
     pub now: Timestamp,
 }
@@ -282,7 +286,7 @@ pub fn receive_text(tx: &Tx<'_>, text: &TextIn) -> Result<Received, StoreError> 
     };
     let thread = match keyword {
         Some(_) => beside_thread(tx, &opening)?,
-        None => into_thread(tx, &opening)?,
+        None => into_thread(tx, &opening, text.reopen_within)?,
     };
     let message = NewMessage {
         id: MessageId::new(text.now),
@@ -301,6 +305,9 @@ pub fn receive_text(tx: &Tx<'_>, text: &TextIn) -> Result<Received, StoreError> 
     let reply = match keyword {
         Some(keyword) => obey(tx, text, keyword, consent, &message)?,
         None => {
+            if let Some(words) = red_flags::find(text.body.expose()) {
+                threads::flag(tx, thread, words, text.now)?;
+            }
             // Whoever texts first may be answered. After STOP it takes a START.
             if may_text(consent, Purpose::Conversation) == Err(Refusal::NoConsent) {
                 agree(tx, text, ConsentState::Granted, message.id)?;
@@ -407,9 +414,9 @@ pub fn opted_out_at_gateway(
 }
 
 /// The open thread that the next text goes into: opened, reopened or continued.
-fn into_thread(tx: &Tx<'_>, opening: &NewThread) -> Result<ThreadId, StoreError> {
+pub(super) fn into_thread(tx: &Tx<'_>, opening: &NewThread, reopen_within: Duration) -> Result<ThreadId, StoreError> {
     let latest = threads::latest(tx, &opening.number)?;
-    let thread = match threading::place(latest, REOPEN_WITHIN, opening.at) {
+    let thread = match threading::place(latest, opening.opened_by, reopen_within, opening.at) {
         Place::Continue(thread) => {
             threads::touch(tx, thread, opening.at)?;
             thread
@@ -440,7 +447,7 @@ fn beside_thread(tx: &Tx<'_>, opening: &NewThread) -> Result<ThreadId, StoreErro
     Ok(opening.id)
 }
 
-fn after(at: Timestamp, span: Duration) -> Timestamp {
+pub(super) fn after(at: Timestamp, span: Duration) -> Timestamp {
     SignedDuration::try_from(span).ok().and_then(|span| at.checked_add(span).ok()).unwrap_or(Timestamp::MAX)
 }
 

@@ -25,6 +25,8 @@ pub struct Replies {
     pub language: Language,
     /// After so long an answer is of no use (`sms.expire_after`).
     pub expire_after: Duration,
+    /// A thread that was closed less than so long ago opens again (`desk.reopen_within`).
+    pub reopen_within: Duration,
 }
 
 /// Takes what gateways report. Cloning it gives another handle on the same.
@@ -70,6 +72,7 @@ fn text_in(gateway: &str, text: InboundText, replies: Replies, now: Timestamp) -
         values: replies.values,
         language: replies.language,
         expire_after: replies.expire_after,
+        reopen_within: replies.reopen_within,
         now,
     }
 }

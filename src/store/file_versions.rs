@@ -86,9 +86,8 @@ pub fn list(conn: &Connection, file: ClinicFile, limit: usize) -> Result<Vec<Ver
 
 /// A version with its text.
 pub fn find(conn: &Connection, file: ClinicFile, id: i64) -> Result<Option<(Version, String)>, StoreError> {
-    let mut query = conn.prepare_cached(
-        "SELECT id, sha256, at, actor, note, text FROM file_versions WHERE file = ? AND id = ?",
-    )?;
+    let mut query =
+        conn.prepare_cached("SELECT id, sha256, at, actor, note, text FROM file_versions WHERE file = ? AND id = ?")?;
     Ok(query.query_row(params![file.as_str(), id], |row| Ok((read(row)?, row.get(5)?))).optional()?)
 }
 

@@ -10,6 +10,7 @@ use super::StoreError;
 const STEPS: &[&str] = &[
     include_str!("migrations/001_first.sql"),
     include_str!("migrations/002_desk.sql"),
+    include_str!("migrations/003_search.sql"),
     include_str!("migrations/004_files.sql"),
 ];
 

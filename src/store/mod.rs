@@ -9,6 +9,8 @@
 //!   connection. [`outbox`]: what waits to be sent. [`sandbox`]: what the embedded gateway was given.
 //! - [`staff`], [`sessions`]: the clinic's people, and who of them is signed in. [`credentials`], [`passkeys`],
 //!   [`sign_in_links`]: by what they prove who they are.
+//! - [`search`]: threads by words, names and numbers. [`past`]: a history written at once, for the filled demo.
+//! - [`timeline`]: all that happened in a thread, newest first. [`notes`], [`drafts`], [`people`]: what staff write.
 //! - [`file_versions`]: what the clinic's files said before.
 //! - [`audit`]: the append-only chain. [`export`]: rows as the command line prints them.
 //!
@@ -19,20 +21,26 @@ pub mod calls;
 mod column;
 pub mod consents;
 pub mod credentials;
+pub mod drafts;
 pub mod export;
 pub mod file_versions;
 pub mod inbound;
 mod lock;
 pub mod messages;
 mod migrations;
+pub mod notes;
 pub mod outbox;
 pub mod passkeys;
+pub mod past;
+pub mod people;
 mod readers;
 pub mod sandbox;
+pub mod search;
 pub mod sessions;
 pub mod sign_in_links;
 pub mod staff;
 pub mod threads;
+pub mod timeline;
 mod unrecorded;
 mod writer;
 
@@ -301,4 +309,4 @@ fn make_folder(dir: &Path) -> Result<(), StoreError> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

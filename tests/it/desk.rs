@@ -25,7 +25,7 @@ use threadline::sms::twilio::install_tls_provider;
 use threadline::store::sessions::{self, NewSession};
 use threadline::store::staff::{self, Staff};
 use threadline::store::{Store, Tx};
-use threadline::web::{self, Files, Health, Web, session};
+use threadline::web::{self, Files, Health, Light, Machine, Web, session};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -151,6 +151,13 @@ pub fn site(store: &Store, clock: &Clock, gateway: Gateway, inbound: Inbound) ->
         clock: clock.clone(),
         events: Events::default(),
         files: Arc::new(files),
+        system: Arc::new(|| Machine {
+            started: MONDAY.parse().unwrap(),
+            trunks: vec![("carrier".to_owned(), Light::Up), ("spare".to_owned(), Light::Down)],
+            texts: vec![("accepted", 7)],
+            database: Some(3 << 20),
+            free: None,
+        }),
         workshop: Arc::new(Bench::new(clock.clone(), Arc::new(files), |_| ())),
         registry: Registry::default(),
         gateway: Arc::new(gateway),
@@ -219,6 +226,19 @@ impl Visitor {
     pub async fn post(&self, path: &str, form: &[(&str, &str)]) -> Page {
         let request = self.client.post(format!("{}{path}", self.base)).header("sec-fetch-site", "same-origin");
         self.send(request.form(form)).await
+    }
+
+    /// A file, as a form of the site's own pages sends it.
+    pub async fn upload(&self, path: &str, field: &str, bytes: Vec<u8>) -> Page {
+        const EDGE: &str = "----a-line-that-no-file-has";
+        let head = format!(
+            "--{EDGE}\r\nContent-Disposition: form-data; name=\"{field}\"; filename=\"a.wav\"\r\n\
+             Content-Type: application/octet-stream\r\n\r\n"
+        );
+        let body = [head.into_bytes(), bytes, format!("\r\n--{EDGE}--\r\n").into_bytes()].concat();
+        let request = self.client.post(format!("{}{path}", self.base)).header("sec-fetch-site", "same-origin");
+        let kind = format!("multipart/form-data; boundary={EDGE}");
+        self.send(request.header(header::CONTENT_TYPE, kind).body(body)).await
     }
 
     /// As another site's page would.

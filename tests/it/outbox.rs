@@ -33,6 +33,7 @@ pub fn replies() -> Replies {
         values: Values::from([(Variable::Clinic, "Riverside Therapy".to_owned())]),
         language: Language::default(),
         expire_after: Duration::from_secs(3600),
+        reopen_within: Duration::from_secs(72 * 3600),
     }
 }
 

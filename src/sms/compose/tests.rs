@@ -127,6 +127,7 @@ fn text(id: &str, body: &str, minute: u64) -> TextIn {
         values: Values::from([(Variable::Clinic, "Riverside Therapy".to_owned())]),
         language: Language::default(),
         expire_after: EXPIRE,
+        reopen_within: Duration::from_secs(72 * 3600),
         now: now(minute),
     }
 }

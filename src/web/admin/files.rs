@@ -10,7 +10,8 @@ use maud::{Markup, html};
 use serde::Deserialize;
 
 use super::diff::{Sign, diff};
-use super::workshop::{PublishError, Published, Trial, TrialError, Workshop};
+use super::work;
+use super::workshop::{PublishError, Published, Trial, TrialError};
 use crate::conversation::permission::Act;
 use crate::model::{self, ClinicFile, Severity};
 use crate::store::file_versions::{self, NewVersion, Version, fingerprint};
@@ -19,8 +20,8 @@ use crate::web::page::{self, Section};
 use crate::web::person::Person;
 use crate::web::problem::Problem;
 use crate::web::route::{Access, Route};
-use crate::web::words::admin_files::{self, Words};
 use crate::web::words::admin;
+use crate::web::words::admin_files::{self, Words};
 
 /// A larger file is refused: no clinic's is near it.
 const LARGEST: usize = 256 * 1024;
@@ -83,16 +84,6 @@ impl Typed {
 
 fn known(file: &str) -> Result<ClinicFile, Problem> {
     file.parse().map_err(|_| Problem::NotFound)
-}
-
-/// Lets the workshop do something, off the runtime's threads.
-async fn work<T: Send + 'static>(
-    web: &Web,
-    f: impl FnOnce(&dyn Workshop) -> T + Send + 'static,
-) -> Result<T, Problem> {
-    let workshop = web.workshop.clone();
-    let done = tokio::task::spawn_blocking(move || f(&*workshop)).await;
-    done.map_err(|_| Problem::Broken("work on the clinic's files panicked"))
 }
 
 async fn on_disk(web: &Web, person: &Person, file: ClinicFile) -> Result<String, Problem> {

@@ -81,7 +81,8 @@ pub fn lay_out(count: usize, edges: &[(usize, usize)]) -> Layout {
         })
         .collect();
     let (mut up, mut down): (Vec<Vec<usize>>, Vec<Vec<usize>>) = (vec![vec![]; spots.len()], vec![vec![]; spots.len()]);
-    for (a, b) in chains.iter().flat_map(|chain| chain.windows(2).map(|pair| (pair[0], pair[1]))).filter(|(a, b)| a != b)
+    for (a, b) in
+        chains.iter().flat_map(|chain| chain.windows(2).map(|pair| (pair[0], pair[1]))).filter(|(a, b)| a != b)
     {
         down[a].push(b);
         up[b].push(a);
@@ -158,7 +159,8 @@ fn order(table: &mut [Vec<usize>], up: &[Vec<usize>], down: &[Vec<usize>]) {
             if downward { (1..table.len()).collect() } else { (0..table.len().saturating_sub(1)).rev().collect() };
         for row in rows {
             let beside = if downward { row - 1 } else { row + 1 };
-            let place: BTreeMap<usize, usize> = table[beside].iter().enumerate().map(|(at, spot)| (*spot, at)).collect();
+            let place: BTreeMap<usize, usize> =
+                table[beside].iter().enumerate().map(|(at, spot)| (*spot, at)).collect();
             let keyed = |(at, spot): (usize, &usize)| {
                 let near: Vec<usize> = neighbours[*spot].iter().filter_map(|other| place.get(other).copied()).collect();
                 // In thousandths, since whole numbers sort the same everywhere; who has no neighbour stays.
@@ -180,8 +182,7 @@ fn places(table: &[Vec<usize>], spots: &[Spot], up: &[Vec<usize>], down: &[Vec<u
     }
     for sweep in 0..SWEEPS {
         let neighbours = if sweep % 2 == 0 { up } else { down };
-        let rows: Vec<&Vec<usize>> =
-            if sweep % 2 == 0 { table.iter().collect() } else { table.iter().rev().collect() };
+        let rows: Vec<&Vec<usize>> = if sweep % 2 == 0 { table.iter().collect() } else { table.iter().rev().collect() };
         for row in rows {
             let wished: Vec<i32> = row
                 .iter()

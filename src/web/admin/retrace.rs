@@ -76,14 +76,7 @@ pub fn retrace(tree: &Tree, path: &[String], digits: &str, at: Timestamp) -> Vec
     steps
 }
 
-fn why(
-    tree: &Tree,
-    kind: &Kind,
-    to: NodeId,
-    keys: &mut VecDeque<char>,
-    wrong: &mut Vec<char>,
-    at: Timestamp,
-) -> Why {
+fn why(tree: &Tree, kind: &Kind, to: NodeId, keys: &mut VecDeque<char>, wrong: &mut Vec<char>, at: Timestamp) -> Why {
     match kind {
         Kind::Menu(menu) => {
             let offered = |key: &char| Digit::from_char(*key).filter(|key| menu.keys.contains_key(key));
@@ -172,7 +165,7 @@ mod tests {
         // Without recordings the checker would refuse it: every prompt is taken out of the text above.
         let context = Context {
             zone: TimeZone::UTC,
-            country: Country::parse("US").unwrap(),
+            country: "US".parse::<Country>().unwrap(),
             language: language.clone(),
             prompts: &PromptCatalog::default(),
             messages: &BTreeMap::from([("greeting".to_owned(), [language].into())]),

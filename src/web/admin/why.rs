@@ -52,8 +52,7 @@ async fn show(State(web): State<Web>, person: Person, Path(id): Path<String>) ->
     let (actor, at) = (person.name.clone(), web.clock.now().wall);
     web.store.try_write_detached("a call's viewing", move |tx| {
         let subject = format!("call:{id}");
-        let entry =
-            Entry { at, actor: actor.as_str(), action: "call.viewed", subject: &subject, detail: json!({}) };
+        let entry = Entry { at, actor: actor.as_str(), action: "call.viewed", subject: &subject, detail: json!({}) };
         audit::append(tx, entry).map(drop)
     });
 

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use crate::model::{ClinicFile, Problem};
+use jiff::Timestamp;
+
+use crate::model::{ClinicFile, Problem, PromptKey};
 
 /// The clinic's files on disk. Everything here waits for the disk: never on a runtime's thread.
 pub trait Workshop: Send + Sync {
@@ -30,6 +32,45 @@ pub trait Workshop: Send + Sync {
     /// # Errors
     /// Why it was not published.
     fn publish(&self, file: ClinicFile, text: &str, base: &str) -> Result<Published, PublishError>;
+
+    /// Exchanges a recording that is there, keeps the old one, and takes the new one for the calls to come. Nothing has
+    /// changed when this fails.
+    ///
+    /// # Errors
+    /// Why it was not exchanged.
+    fn replace_recording(&self, key: &PromptKey, wav: &[u8]) -> Result<(), RecordingError>;
+
+    /// Writes what a recording says. Gives what was written before.
+    ///
+    /// # Errors
+    /// Why it was not written.
+    fn set_words(&self, key: &PromptKey, words: &str) -> Result<String, RecordingError>;
+
+    /// The old recordings of a prompt, newest first.
+    fn old_recordings(&self, key: &PromptKey) -> Vec<OldRecording>;
+
+    /// One of them.
+    fn old_recording(&self, key: &PromptKey, id: i64) -> Option<Vec<u8>>;
+}
+
+/// A recording that was replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OldRecording {
+    /// Its number.
+    pub id: i64,
+    /// Until when it was in force.
+    pub until: Timestamp,
+}
+
+/// Why a recording was not exchanged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RecordingError {
+    /// It cannot be played: the loader's own words.
+    Fault(String),
+    /// The folder or file cannot be written: what the system says.
+    Unwritable(String),
+    /// It was written, could not be taken, and the old one was put back.
+    NotTaken(Vec<Problem>),
 }
 
 /// A call to be tried.

@@ -124,7 +124,9 @@ pub fn status(ui: Ui, status: Status) -> &'static str {
     match status {
         Status::Open => ui.pick("The clinic was open.", "La clínica estaba abierta."),
         Status::Closed => ui.pick("The clinic was closed.", "La clínica estaba cerrada."),
-        Status::Holiday => ui.pick("It was a day on which the clinic is closed.", "Era un día de cierre de la clínica."),
+        Status::Holiday => {
+            ui.pick("It was a day on which the clinic is closed.", "Era un día de cierre de la clínica.")
+        }
     }
 }
 

@@ -7,11 +7,21 @@
 pub mod account;
 pub mod admin;
 pub mod admin_files;
+pub mod admin_prompts;
+pub mod admin_system;
 pub mod admin_why;
+pub mod audit;
+pub mod compose;
+pub mod help;
+pub mod palette;
 pub mod people;
+pub mod phone;
 pub mod problem;
+pub mod search;
 pub mod shell;
 pub mod sign_in;
+pub mod thread;
+pub mod thread_work;
 
 use axum::http::{HeaderMap, header};
 
