@@ -7,17 +7,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A box's width, in the picture's units.
-pub const WIDTH: i32 = 184;
+pub const WIDTH: i32 = 212;
 /// A box's height.
 pub const HEIGHT: i32 = 66;
 /// Between boxes of a row.
 const GAP: i32 = 24;
 /// Between rows: room for the words on lines.
-const ROOM: i32 = 64;
+const ROOM: i32 = 84;
 /// Around everything.
 const EDGE: i32 = 16;
 /// The width that a passing line keeps free.
 const LANE: i32 = 28;
+/// A line of words.
+const LABEL_HEIGHT: i32 = 15;
 /// How often orders and places are refined.
 const SWEEPS: usize = 12;
 
@@ -260,6 +262,26 @@ fn draw(edges: &[(usize, usize)], chains: &[Vec<usize>], spots: &[Spot], middles
     Layout { lines: lines.collect(), boxes, width: right + EDGE, height: bottom + EDGE }
 }
 
+/// Where the words on lines go, each with its width: the middle of each, on its line's first piece, and where possible
+/// apart from the others.
+pub fn label(layout: &Layout, widths: &[i32]) -> Vec<Point> {
+    let mut placed: Vec<(Point, i32)> = vec![];
+    for (line, width) in layout.lines.iter().zip(widths) {
+        let (a, b) = (line.points[0], line.points[1]);
+        let on = |part: i32| Point { x: a.x + (b.x - a.x) * part / 100, y: a.y + (b.y - a.y) * part / 100 };
+        let free = |point: &Point| {
+            let apart = |(other, theirs): &(Point, i32)| {
+                (point.x - other.x).abs() > (width + theirs) / 2 + 4 || (point.y - other.y).abs() >= LABEL_HEIGHT
+            };
+            placed.iter().all(|other| *width == 0 || other.1 == 0 || apart(other))
+        };
+        let tried = [35, 50, 65, 22, 78].map(on);
+        let point = tried.into_iter().find(free).unwrap_or(tried[0]);
+        placed.push((point, *width));
+    }
+    placed.into_iter().map(|(point, _)| point).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -317,6 +339,18 @@ mod tests {
         let back = &layout.lines[2].points;
         assert!(back[0].y > back[back.len() - 1].y, "{back:?}");
         assert!(layout.lines[3].points.iter().all(|point| point.x >= layout.boxes[1].x + WIDTH));
+    }
+
+    #[test]
+    fn words_on_lines_keep_apart() {
+        let layout = good(5, &[(0, 1), (0, 2), (0, 3), (0, 4)]);
+        let points = label(&layout, &[90, 90, 90, 0]);
+        for (at, one) in points[..3].iter().enumerate() {
+            for other in &points[at + 1..3] {
+                assert!((one.x - other.x).abs() > 90 || (one.y - other.y).abs() >= LABEL_HEIGHT, "{points:?}");
+            }
+        }
+        assert_eq!(points.len(), 4);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use axum::extract::State;
 use maud::{Markup, html};
 
-use super::layout::{HEIGHT, Layout, WIDTH, lay_out};
+use super::layout::{HEIGHT, Layout, Point, WIDTH, label, lay_out};
 use super::prompts::player;
 use crate::conversation::hours;
 use crate::conversation::permission::Act;
@@ -18,8 +18,10 @@ use crate::web::route::{Access, Route};
 use crate::web::words::{Ui, admin};
 use crate::web::{Files, Web};
 
-/// Characters of a box's last line.
-const SHORT: usize = 25;
+/// Characters of a box's lines.
+const SHORT: usize = 26;
+/// A letter's width on a line, more or less.
+const LETTER: i32 = 7;
 
 /// The routes of the picture.
 pub fn routes() -> Vec<Route> {
@@ -157,7 +159,8 @@ fn picture(ui: Ui, tree: &Tree, catalog: &PromptCatalog, nodes: &[NodeId]) -> Ma
     for (from, id) in nodes.iter().enumerate() {
         for (word, to) in ways(ui, &tree.node(*id).kind) {
             let Some(to) = place.get(&to).copied() else { continue };
-            let plain = if matches!(tree.node(*id).kind, Kind::Play(_)) { None } else { Some(word) };
+            // What happens in any case needs no words.
+            let plain = Some(word).filter(|word| *word != admin::words(ui).then);
             match edges.iter().position(|edge| *edge == (from, to)) {
                 Some(at) => labels[at].extend(plain),
                 None => {
@@ -184,29 +187,18 @@ fn picture(ui: Ui, tree: &Tree, catalog: &PromptCatalog, nodes: &[NodeId]) -> Ma
 }
 
 fn lines(layout: &Layout, labels: &[Vec<String>]) -> Markup {
-    let mut free: BTreeMap<i32, i32> = BTreeMap::new();
-    let drawn: Vec<_> = layout
-        .lines
-        .iter()
-        .zip(labels)
-        .map(|(line, words)| {
-            let mut path = String::new();
-            for (at, point) in line.points.iter().enumerate() {
-                let _ = write!(path, "{}{} {}", if at == 0 { "M" } else { "L" }, point.x, point.y);
-            }
-            let (first, second) = (line.points[0], line.points[1]);
-            // A third of the way to the first bend, and lower where the line before has its words in the same place.
-            let (x, y) = (first.x + (second.x - first.x) / 3, first.y + (second.y - first.y) / 3);
-            let slot = free.entry(x / 40 * 1_000 + y / 100).or_default();
-            let y = y + *slot * 14;
-            *slot += 1;
-            (path, x, y + 4, words.join(", "))
+    let words: Vec<String> = labels.iter().map(|words| words.join(", ")).collect();
+    let widths: Vec<i32> = words.iter().map(|words| words.chars().count() as i32 * LETTER).collect();
+    let path = |points: &[Point]| {
+        points.iter().enumerate().fold(String::new(), |mut path, (at, point)| {
+            let _ = write!(path, "{}{} {}", if at == 0 { "M" } else { "L" }, point.x, point.y);
+            path
         })
-        .collect();
+    };
     html! {
-        @for (path, ..) in &drawn { path.way d=(path) marker-end="url(#arrow)" {} }
-        @for (_, x, y, words) in &drawn {
-            @if !words.is_empty() { text.label x=(x) y=(y) text-anchor="middle" { (words) } }
+        @for line in &layout.lines { path.way d=(path(&line.points)) marker-end="url(#arrow)" {} }
+        @for (point, words) in label(layout, &widths).iter().zip(&words) {
+            @if !words.is_empty() { text.label x=(point.x) y=(point.y + 4) text-anchor="middle" { (words) } }
         }
     }
 }
@@ -270,7 +262,7 @@ mod tests {
     #[test]
     fn names_become_places_and_long_words_short() {
         assert_eq!(anchor("menu:after_hours"), "node-menu-after_hours");
-        assert_eq!(shortened("If this is an emergency, hang up"), "If this is an emergency,…");
+        assert_eq!(shortened("If this is an emergency, hang up"), "If this is an emergency, h…");
         assert_eq!(shortened("ñandú"), "ñandú");
     }
 }
