@@ -226,7 +226,7 @@ pub(super) fn take_early(
     Ok(found)
 }
 
-/// Moves a message to `status`, whatever it was.
+/// Moves a message to `status`, whatever it was. Its thread says whether the newest text to the patient arrived.
 pub(super) fn advance(
     tx: &Tx<'_>,
     message: MessageId,
@@ -235,10 +235,30 @@ pub(super) fn advance(
     at: Timestamp,
 ) -> Result<(), StoreError> {
     let delivered = (status == MessageStatus::Delivered).then_some(At(at));
-    tx.prepare_cached(
-        "UPDATE messages SET status = ?2, error = ?3, delivered_at = coalesce(?4, delivered_at) WHERE id = ?1",
-    )?
-    .execute(params![message, Word(status), error, delivered])?;
+    let moved: Option<(ThreadId, At)> = tx
+        .prepare_cached(
+            "UPDATE messages SET status = ?2, error = ?3, delivered_at = coalesce(?4, delivered_at) WHERE id = ?1
+             RETURNING thread, created_at",
+        )?
+        .query_row(params![message, Word(status), error, delivered], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    if let Some((thread, written)) = moved {
+        let undeliverable = match status {
+            MessageStatus::Failed | MessageStatus::Undelivered => Some(Some(error.unwrap_or("not delivered"))),
+            MessageStatus::Expired => Some(Some("expired")),
+            MessageStatus::Delivered => Some(None),
+            _ => None,
+        };
+        if let Some(why) = undeliverable {
+            // A report on an older text says nothing of the newest.
+            tx.prepare_cached(
+                "UPDATE threads SET undeliverable = ?2 WHERE id = ?1 AND undeliverable IS NOT ?2 AND NOT EXISTS
+                     (SELECT 1 FROM messages WHERE thread = ?1 AND created_at > ?3 AND direction = 'outbound')",
+            )?
+            .execute(params![thread, why, written])?;
+        }
+        tx.announce(Event::Thread(thread));
+    }
     tx.announce(Event::Message(message));
     Ok(())
 }

@@ -6,6 +6,7 @@
 //! - `unrecorded`: the note that survives when the database could not be written.
 //! - [`calls`], [`threads`], [`messages`], [`consents`], [`inbound`]: one file an aggregate, plain functions over a
 //!   connection. [`outbox`]: what waits to be sent. [`sandbox`]: what the embedded gateway was given.
+//! - [`queue`]: lists of threads, as the front desk works them. [`today`]: the rows of a day, for its numbers.
 //! - [`staff`], [`sessions`]: the clinic's people, and who of them is signed in.
 //! - [`audit`]: the append-only chain. [`export`]: rows as the command line prints them.
 //!
@@ -20,11 +21,13 @@ pub mod inbound;
 pub mod messages;
 mod migrations;
 pub mod outbox;
+pub mod queue;
 mod readers;
 pub mod sandbox;
 pub mod sessions;
 pub mod staff;
 pub mod threads;
+pub mod today;
 mod unrecorded;
 mod writer;
 

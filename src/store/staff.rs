@@ -2,10 +2,11 @@
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::audit::{self, Entry};
-use super::column::{At, Word};
+use super::column::{At, Json, Word};
 use super::{StoreError, Tx};
 use crate::model::{Language, Roles, StaffName};
 
@@ -55,6 +56,29 @@ pub fn list(conn: &Connection) -> Result<Vec<Staff>, StoreError> {
     let sql = format!("SELECT {COLUMNS} FROM staff ORDER BY name");
     let all = conn.prepare_cached(&sql)?.query_map([], read)?.collect::<Result<_, _>>()?;
     Ok(all)
+}
+
+/// How they want to be told of what is new.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Wishes {
+    /// A sound when a patient writes.
+    pub sound: bool,
+    /// The browser's notifications, which never show who or what.
+    pub notifications: bool,
+}
+
+/// Keeps their wishes.
+pub fn set_wishes(tx: &Tx<'_>, name: &StaffName, wishes: Wishes) -> Result<(), StoreError> {
+    tx.prepare_cached("UPDATE staff SET settings = ? WHERE name = ?")?.execute(params![Json(wishes), name])?;
+    Ok(())
+}
+
+/// Their wishes.
+pub fn wishes(conn: &Connection, name: &StaffName) -> Result<Wishes, StoreError> {
+    let mut query = conn.prepare_cached("SELECT settings FROM staff WHERE name = ?")?;
+    let wishes = query.query_row([name], |row| row.get::<_, Json<Wishes>>(0)).optional()?;
+    Ok(wishes.map(|Json(wishes)| wishes).unwrap_or_default())
 }
 
 /// Reads [`COLUMNS`], which come first in their row.
