@@ -6,19 +6,25 @@
 //!   may they; the handler then sees a [`person`].
 //! - [`page`]: what stands around every page. [`problem`]: what a page says when it cannot. [`words`]: all sentences, in
 //!   English and Spanish. [`assets`]: style, scripts.
+//! - [`queue`]: the inbox's list. [`day`]: presence, what waits, calls and today's numbers. [`live`]: what changes, told
+//!   to browsers. [`presence`]: who looks at what.
 //! - [`hooks`]: what gateways report. [`health`]: `/healthz`. [`metrics`]: `/metrics`.
 //!
 //! The rules of a thread are in [`crate::conversation`], not here. What pages show of calls is handed in as plain
 //! closures ([`Web`]): nothing here knows SIP or media.
 
 pub mod assets;
+pub mod day;
 pub mod gate;
 pub mod health;
 pub mod hooks;
+pub mod live;
 pub mod metrics;
 pub mod page;
 pub mod person;
+pub mod presence;
 pub mod problem;
+pub mod queue;
 pub mod route;
 mod serve;
 pub mod session;
@@ -44,7 +50,9 @@ use crate::tree::Tree;
 
 pub use health::Health;
 pub use hooks::HookCounters;
+pub use live::Streams;
 pub use metrics::{Family, Kind};
+pub use presence::Presences;
 use route::{Access, Route};
 pub use serve::serve;
 
@@ -77,6 +85,10 @@ pub struct Web {
     pub files: Arc<dyn Fn() -> Files + Send + Sync>,
     /// The calls in progress.
     pub registry: Registry,
+    /// Who looks at which thread.
+    pub presences: Presences,
+    /// The live streams that are open.
+    pub streams: Streams,
     /// The gateway whose webhooks are heard; another's name is 404.
     pub gateway: Arc<Gateway>,
     /// What a verified webhook does.
@@ -106,7 +118,7 @@ pub fn routes() -> Vec<Route> {
         Route::get("/healthz", Access::Anybody, health::healthz),
         Route::get("/metrics", Access::Anybody, metrics::metrics),
     ];
-    [machines].into_iter().flatten().collect()
+    [machines, queue::routes(), live::routes(), presence::routes(), day::routes()].into_iter().flatten().collect()
 }
 
 /// The routes, each behind its gate and all behind the shield.

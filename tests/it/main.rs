@@ -8,6 +8,7 @@ mod crash;
 mod desk;
 mod dtmf;
 mod gateway;
+mod inbox_queue;
 mod layers;
 mod media;
 mod outbox;

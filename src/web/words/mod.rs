@@ -4,7 +4,9 @@
 
 #![allow(missing_docs)] // A sentence's documentation is its English, which stands in the same file.
 
+pub mod day;
 pub mod problem;
+pub mod queue;
 pub mod shell;
 
 use crate::model::Language;
