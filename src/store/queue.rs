@@ -104,6 +104,8 @@ pub struct Queued {
     pub last_at: Option<Timestamp>,
     /// `patient`, `system`, or a person's name.
     pub last_author: Option<String>,
+    /// As people read that person.
+    pub last_author_shown_as: Option<String>,
     /// Its first words.
     pub last_words: Option<Private<String>>,
     /// Which words ask for a person at once.
@@ -212,8 +214,9 @@ fn select(view: &View, filter: &Filter, reader: &StaffName, after: Option<Place>
              t.state, t.owner, staff.shown_as, t.team, t.tags, t.reason, t.opened_by, t.call, t.active_at,
              t.waiting_since, t.opened_since, t.last_at, t.last_author, t.last_words, t.red_flag, t.escalated_at,
              t.undeliverable, t.snoozed_until, t.follow_up_at, t.closed_at,
-             t.last_author IS 'patient' AND t.last_at > coalesce(seen.at, 0), {tier}, {key}
-         FROM threads t LEFT JOIN staff ON staff.name = t.owner LEFT JOIN seen ON seen.thread = t.id AND seen.staff = ?
+             t.last_author IS 'patient' AND t.last_at > coalesce(seen.at, 0), {tier}, {key}, author.shown_as
+         FROM threads t LEFT JOIN staff ON staff.name = t.owner LEFT JOIN staff author ON author.name = t.last_author
+             LEFT JOIN seen ON seen.thread = t.id AND seen.staff = ?
          WHERE {conditions} ORDER BY {sorted} LIMIT {}",
         PAGE + 1
     );
@@ -244,6 +247,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Queued> {
         opened_since: time(14)?,
         last_at: time(15)?,
         last_author: row.get(16)?,
+        last_author_shown_as: row.get(27)?,
         last_words: row.get::<_, Option<String>>(17)?.map(Private::new),
         red_flag: row.get::<_, Option<String>>(18)?.map(Private::new),
         escalated_at: time(19)?,

@@ -141,15 +141,15 @@ fn waits(person: &Person, words: &Words, files: &Files, waits: &[TeamWaits], now
             @if waits.is_empty() { p.faint { (words.nothing_waits) } } @else {
                 div.scroll { table {
                     thead { tr {
-                        th scope="col" { (words.team) } th scope="col" { (words.waiting) } th scope="col" { (words.unassigned) }
-                        th scope="col" { (words.late) } th scope="col" { (words.oldest) }
+                        th scope="col" { (words.team) } th scope="col" { (words.late) } th scope="col" { (words.oldest) }
+                        th scope="col" { (words.waiting) } th scope="col" { (words.unassigned) }
                     } }
                     tbody { @for team in waits { tr {
                         th scope="row" { (team_name(files, words, team.team.as_deref())) }
+                        td.number { @if team.late > 0 { span.badge.bad { (team.late) " " (words.of_them_late) } } @else { "0" } }
+                        td.number { (length(person.ui, since(team.oldest, now))) }
                         td.number { (team.waiting) }
                         td.number { (team.unassigned) }
-                        td.number { @if team.late > 0 { span.badge.bad { (team.late) " " (words.late) } } @else { "0" } }
-                        td.number { (length(person.ui, since(team.oldest, now))) }
                     } } }
                 } }
             }
@@ -190,7 +190,7 @@ fn answers(person: &Person, words: &Words, files: &Files, hours: &[HourOfWaits])
             @if hours.is_empty() { p.faint { (words.no_answers) } } @else {
                 p { (in_time_words) }
                 // Made by `report::chart`, which escapes its words.
-                (PreEscaped(chart.svg()))
+                div.scroll { (PreEscaped(chart.svg())) }
                 div.scroll { table.small {
                     thead { tr {
                         th scope="col" { (words.hour) } th scope="col" { (words.answered) } th scope="col" { (words.in_time) }

@@ -428,7 +428,7 @@ async fn the_day_shows_what_waits_who_calls_and_what_today_came_to() {
     desk.web.registry.moved(id, "menu:welcome", now);
     live.until("call").await;
     let day = ana.fragment("/day").await.body;
-    assert!(day.contains("(212) 555-0177") && day.contains("menu:welcome") && day.contains("1 Late"), "{day}");
+    assert!(day.contains("(212) 555-0177") && day.contains("menu:welcome") && day.contains("1 late"), "{day}");
     // The clinic is open at 10:00, so all 40 minutes count against the promise of 15.
     assert!(day.contains("In time: 1 / 2") && day.contains("<svg") && day.contains("1 / 1 threads"), "{day}");
     assert!(
@@ -438,4 +438,15 @@ async fn the_day_shows_what_waits_who_calls_and_what_today_came_to() {
     assert!(day.contains("<p class=\"big\">10 min</p>"), "the time to resolve: {day}");
     let masked = admin.get("/day").await.body;
     assert!(masked.contains("…77") && !masked.contains("555-0177"), "{masked}");
+}
+
+/// Takes as long as the stream's heartbeat: a session can end without anybody's doing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_ends_with_its_session_and_says_so() {
+    let desk = Desk::open().await;
+    let ana = desk.person("ana", "front_desk").await;
+    let mut live = Live::open(&ana).await;
+    desk.clock.advance(Duration::from_secs(16 * 60));
+    live.until("signed-out").await;
+    assert_eq!(live.next().await, None);
 }

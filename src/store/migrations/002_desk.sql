@@ -139,4 +139,4 @@ CREATE TABLE drafts (
 CREATE INDEX threads_merged ON threads (merged_into) WHERE merged_into IS NOT NULL;
 
 -- The day: what waits, by team.
-CREATE INDEX threads_waits ON threads (team, queue_key, owner) WHERE state = 'open';
+CREATE INDEX threads_waits ON threads (team, waiting_since, owner) WHERE state = 'open';

@@ -22,20 +22,23 @@ function tellAll(name, ids) {
 function receive({ name, ids }) {
   if (name === "offline") return showOffline(true);
   if (name === "online") return showOffline(false);
-  if (name === "who") { if (leads) tabs.postMessage({ name: offline ? "offline" : "online" }); return; }
+  if (name === "who") { if (leads) tabs.postMessage({ name: offline === undefined ? "online" : "offline" }); return; }
   if (name === "signed-out") return document.dispatchEvent(new CustomEvent("signed-out"));
   if (ids) for (const id of ids) tell(name, { id });
   else tell(name);
 }
 
 function showOffline(lost) {
-  clearTimeout(offline);
-  offline = undefined;
   const note = document.getElementById("offline");
   if (!note) return;
-  // A gap of a moment, such as a restart, is nobody's concern.
-  if (lost && note.hidden) offline = setTimeout(() => { note.hidden = false; }, SHOWN_AFTER);
-  if (!lost) note.hidden = true;
+  if (!lost) {
+    clearTimeout(offline);
+    offline = undefined;
+    note.hidden = true;
+  } else {
+    // A gap of a moment, such as a restart, is nobody's concern.
+    offline ??= setTimeout(() => { note.hidden = false; }, SHOWN_AFTER);
+  }
 }
 
 function open() {

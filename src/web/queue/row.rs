@@ -67,24 +67,33 @@ impl Look<'_> {
                     " " span.channel.faint.small { (self.channel(row.opened_by)) }
                     @if let Some(reason) = &row.reason { span.faint.small { " · " (reason) } }
                 }
-                p.marks {
+                p.said {
                     @if row.unread { span.badge.new { (words.unread) } " " }
                     @if row.red_flag.is_some() { span.badge.bad { (words.red_flag) } " " }
+                    (self.last_words(row))
+                }
+                p.marks {
                     @if row.escalated_at.is_some() { span.badge.warn { (words.escalated) } " " }
                     @if let Some(why) = &row.undeliverable { span.badge.bad { (words.undeliverable) ": " (why) } " " }
                     @if let Some(at) = row.follow_up_at {
                         @if at <= self.now { span.badge.warn { (words.follow_up_due) } " " }
                         @else { span.badge.plain { (words.follow_up) " " (self.moment(at)) } " " }
                     }
+                    @if row.waiting_since.is_some() && row.opened_since.is_some() {
+                        span.badge.plain { (words.opened_unanswered) } " "
+                    }
                     @for tag in &row.tags { span.badge { (tag) } " " }
+                    @if row.owner.is_some() || row.team.is_some() { span.badge.plain.whose aria-hidden="true" { (self.owner(row)) } " " }
                     @for other in others {
                         span.presence { (other.shown_as) " " (if other.typing { words.is_typing } else { words.is_looking }) } " "
                     }
                 }
-                p.said { (self.last_words(row)) }
-                p.side {
-                    (self.stands(row))
-                    span.owner.small { (self.owner(row)) }
+                p.wait { (self.stands(row)) }
+                p.owner.small {
+                    (self.owner(row))
+                    @if let Some(since) = row.waiting_since {
+                        span.faint.long { " · " (words::waiting(self.ui, self.since(since))) }
+                    }
                 }
             }
         }
@@ -121,7 +130,7 @@ impl Look<'_> {
             Some("patient") | None => None,
             Some(author) if author == self.person.name.as_str() => Some(self.words.you),
             Some("system") => Some(self.words.automatic),
-            Some(author) => Some(author),
+            Some(author) => Some(row.last_author_shown_as.as_deref().unwrap_or(author)),
         };
         html! { @if let Some(author) = author { span.faint { (author) ": " } } (last.expose()) }
     }
@@ -150,15 +159,15 @@ impl Look<'_> {
             Wait::Soon { .. } => "badge warn",
             Wait::Late { .. } => "badge bad",
         };
-        let waited = Duration::try_from(self.now.duration_since(since)).unwrap_or_default();
         let due = self.moment(self.promise.due(since));
+        let (whole, brief) = words::wait(self.ui, wait, &due, self.is_open);
         html! {
-            span class=(colour) { (words::wait(self.ui, wait, &due, self.is_open)) }
-            span.faint.small.long {
-                (words::waiting(self.ui, waited))
-                @if row.opened_since.is_some() { ", " (words.opened_unanswered) }
-            }
+            span class=(colour) { span.whole { (whole) } span.brief aria-hidden="true" { (brief) } }
         }
+    }
+
+    fn since(&self, at: Timestamp) -> Duration {
+        Duration::try_from(self.now.duration_since(at)).unwrap_or_default()
     }
 
     fn moment(&self, at: Timestamp) -> String {

@@ -218,20 +218,26 @@ pub fn length(ui: Ui, length: Duration) -> String {
     }
 }
 
-/// Where a wait stands: "answer within 6 min", or by a time of day where the clinic opens only then.
-pub fn wait(ui: Ui, wait: Wait, due: &str, is_open: bool) -> String {
+/// Where a wait stands: "answer within 6 min", or by a time of day where the clinic opens only then; and the same in
+/// brief, for where there is no room.
+pub fn wait(ui: Ui, wait: Wait, due: &str, is_open: bool) -> (String, String) {
     match wait {
         Wait::Late { by } => {
             let by = length(ui, by);
-            ui.pick(format!("{by} late"), format!("{by} tarde"))
+            let late = ui.pick(format!("{by} late"), format!("{by} tarde"));
+            (late.clone(), late)
         }
         Wait::Fresh { left } | Wait::Soon { left } if is_open && left < Duration::from_secs(3600) => {
             let left = length(ui, left);
-            ui.pick(format!("answer within {left}"), format!("conteste en {left}"))
+            (
+                ui.pick(format!("answer within {left}"), format!("conteste en {left}")),
+                ui.pick(format!("{left} left"), format!("quedan {left}")),
+            )
         }
-        Wait::Fresh { .. } | Wait::Soon { .. } => {
-            ui.pick(format!("answer by {due}"), format!("conteste antes de {due}"))
-        }
+        Wait::Fresh { .. } | Wait::Soon { .. } => (
+            ui.pick(format!("answer by {due}"), format!("conteste antes de {due}")),
+            ui.pick(format!("by {due}"), format!("hasta {due}")),
+        ),
     }
 }
 
