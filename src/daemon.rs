@@ -91,6 +91,8 @@ impl Daemon {
             events: events.clone(),
             files: Arc::new(files(line.clone())),
             registry: line.registry.clone(),
+            presences: Default::default(),
+            streams: Default::default(),
             gateway: gateway.clone(),
             inbound: inbound.clone(),
             public_url: settings.web.public_url.clone(),

@@ -11,6 +11,7 @@
 //!   [`sign_in_links`]: by what they prove who they are.
 //! - [`search`]: threads by words, names and numbers. [`past`]: a history written at once, for the filled demo.
 //! - [`timeline`]: all that happened in a thread, newest first. [`notes`], [`drafts`], [`people`]: what staff write.
+//! - [`queue`]: lists of threads, as the front desk works them. [`today`]: the rows of a day, for its numbers.
 //! - [`audit`]: the append-only chain. [`export`]: rows as the command line prints them.
 //!
 //! Reading functions take a [`Connection`]; writing ones take a [`Tx`], which only [`Store`] hands out.
@@ -31,6 +32,7 @@ pub mod outbox;
 pub mod passkeys;
 pub mod past;
 pub mod people;
+pub mod queue;
 mod readers;
 pub mod sandbox;
 pub mod search;
@@ -39,6 +41,7 @@ pub mod sign_in_links;
 pub mod staff;
 pub mod threads;
 pub mod timeline;
+pub mod today;
 mod unrecorded;
 mod writer;
 

@@ -10,6 +10,7 @@ mod disk;
 mod dtmf;
 mod gateway;
 mod inbox_people;
+mod inbox_queue;
 mod inbox_search;
 mod inbox_thread;
 mod ipv6;

@@ -7,11 +7,13 @@
 pub mod account;
 pub mod audit;
 pub mod compose;
+pub mod day;
 pub mod help;
 pub mod palette;
 pub mod people;
 pub mod phone;
 pub mod problem;
+pub mod queue;
 pub mod search;
 pub mod shell;
 pub mod sign_in;
