@@ -49,7 +49,7 @@ fn every_view_walks_an_index_in_order() {
         let sql = format!("SELECT count(*) FROM (SELECT 1 FROM threads t WHERE {conditions} LIMIT 1000)");
         let plan = plan(&conn, &sql, value.into_iter().collect());
         // Counting a team may walk another index that has the team first.
-        assert!(plan.contains("COVERING INDEX threads_"), "count of {view:?}: {plan}");
+        assert!(plan.contains(index) || plan.contains("COVERING INDEX threads_"), "count of {view:?}: {plan}");
     }
 }
 
