@@ -1,16 +1,20 @@
 //! Signing in, accounts, people: over real HTTP, with a clock that is moved by hand.
 
+use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use reqwest::{StatusCode, header};
+use threadline::cli::user::{self, UserCommand};
 use threadline::conversation::totp;
+use threadline::events::Events;
 use threadline::model::StaffName;
-use threadline::store::audit;
+use threadline::settings::{SecretPlaces, Settings};
 use threadline::store::credentials;
 use threadline::store::sessions;
 use threadline::store::sign_in_links;
 use threadline::store::staff;
+use threadline::store::{Store, audit};
 use threadline::web::{password, session};
 
 use super::desk::{Desk, Page, Visitor};
@@ -523,4 +527,71 @@ async fn the_listener_speaks_tls_with_a_certificate_of_its_own() {
     assert!(error.contains("web.key") && error.contains("PEM"), "{error}");
     web.key = None;
     assert!(threadline::web::acceptor(&web).unwrap().is_none());
+}
+
+#[test]
+fn the_command_line_adds_people_while_the_daemon_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut settings = (*super::desk::files().settings).clone();
+    settings.store.path = folder.path().to_owned();
+    settings.web.public_url = Some("https://clinic.example".into());
+    let daemon = Store::open(folder.path(), Events::default()).unwrap();
+    let now: Timestamp = super::desk::MONDAY.parse().unwrap();
+    let run = |command: UserCommand| {
+        let mut out = Vec::new();
+        let done = user::run(&settings, &command, now, &mut out);
+        done.map(|()| String::from_utf8(out).unwrap()).map_err(|error| error.to_string())
+    };
+    let name: StaffName = "ben".parse().unwrap();
+    let add = || UserCommand::Add {
+        name: name.clone(),
+        role: "admin,manager".parse().unwrap(),
+        shown_as: None,
+        team: None,
+        language: None,
+    };
+    let printed = run(add()).unwrap();
+    let secret = printed.trim_end().rsplit_once("https://clinic.example/welcome/").unwrap().1.to_owned();
+    let find = |secret: &str| {
+        let id = session::id_of(secret);
+        daemon.read_blocking(|conn| sign_in_links::find(conn, &id, now)).unwrap()
+    };
+    assert_eq!(find(&secret), Some(sign_in_links::Link::Person(name.clone())));
+    assert!(run(add()).unwrap_err().contains("user link ben"));
+    assert!(run(UserCommand::List).unwrap().starts_with("ben                  manager,admin"));
+    assert!(run(UserCommand::Disable { name: name.clone() }).unwrap_err().contains("last admin"));
+    assert!(run(UserCommand::Link { name: "eve".parse().unwrap() }).unwrap_err().contains("nobody called eve"));
+    run(UserCommand::Link { name: name.clone() }).unwrap();
+    assert_eq!(find(&secret), None, "the older link is void");
+    run(UserCommand::ResetFactor { name }).unwrap();
+    let by_cli: i64 = daemon
+        .read_blocking(|conn| {
+            audit::verify(conn).unwrap();
+            Ok(conn.query_row("SELECT count(*) FROM audit WHERE actor = 'cli'", [], |row| row.get(0))?)
+        })
+        .unwrap();
+    assert_eq!(by_cli, 5);
+}
+
+#[test]
+fn the_files_keys_of_the_web_are_checked_with_their_cure() {
+    let whole = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/config/threadline.toml")).unwrap();
+    let with = |keys: &str| {
+        let text = whole.replace("[web]\n", &format!("[web]\n{keys}\n"));
+        let file = Path::new("/etc/threadline/threadline.toml");
+        let read = Settings::parse(file, &text, &SecretPlaces::of_process(file.parent().unwrap()));
+        read.map(|settings| settings.web).map_err(|problems| problems.to_string())
+    };
+    let web = with("trusted_proxies = [\"10.0.0.1\"]\ncertificate = \"web.pem\"\nkey = \"web.key\"").unwrap();
+    assert_eq!(web.trusted_proxies, ["10.0.0.1/32".parse().unwrap()]);
+    assert_eq!(web.certificate.as_deref(), Some(Path::new("/etc/threadline/web.pem")));
+    for (keys, cure) in [
+        ("trusted_proxies = [\"0.0.0.0/0\"]", "name the proxy's own address"),
+        ("trusted_proxies = [\"proxy\"]", "127.0.0.1/32"),
+        ("certificate = \"web.pem\"", "write key ="),
+        ("key = \"web.key\"", "write certificate ="),
+    ] {
+        let problems = with(keys).unwrap_err();
+        assert!(problems.contains(cure), "{keys}: {problems}");
+    }
 }
