@@ -3,15 +3,16 @@
 //! Signature first, then the meaning, then the duplicate is dropped, then commit, and only then 2xx: a gateway that got
 //! anything else tries again.
 
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
-use axum::extract::{ConnectInfo, Path, State};
+use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 
+use super::client::Client;
 use super::{Family, Web};
 use crate::sms::{Hook, HookError, HookRequest};
 
@@ -57,12 +58,12 @@ impl HookCounters {
 pub(super) async fn inbound(
     State(web): State<Web>,
     Path(gateway): Path<String>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    client: Client,
     uri: Uri,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    let came = Came { gateway, peer, uri, headers };
+    let came = Came { gateway, peer: client.address, uri, headers };
     answer(&web, handle(&web, Hook::Inbound, came, body).await)
 }
 
@@ -70,19 +71,19 @@ pub(super) async fn inbound(
 pub(super) async fn status(
     State(web): State<Web>,
     Path(gateway): Path<String>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    client: Client,
     uri: Uri,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    let came = Came { gateway, peer, uri, headers };
+    let came = Came { gateway, peer: client.address, uri, headers };
     answer(&web, handle(&web, Hook::Status, came, body).await)
 }
 
 /// A webhook without its body.
 struct Came {
     gateway: String,
-    peer: SocketAddr,
+    peer: IpAddr,
     uri: Uri,
     headers: HeaderMap,
 }
@@ -109,7 +110,7 @@ async fn handle(web: &Web, hook: Hook, came: Came, body: Body) -> Result<(), Ref
     let body = body.map_err(|_| Refused::TooLarge)?;
     let path = came.uri.path_and_query().map_or("/", |path| path.as_str());
     let url = web.public_url.as_deref().map(|base| format!("{}{path}", base.trim_end_matches('/')));
-    let request = HookRequest { hook, url: url.as_deref(), headers: &came.headers, body: &body, peer: came.peer.ip() };
+    let request = HookRequest { hook, url: url.as_deref(), headers: &came.headers, body: &body, peer: came.peer };
     let event = web.gateway.hook(&request).map_err(Refused::Hook)?;
     web.inbound.apply(web.gateway.name(), event, web.clock.now().wall).await.map_err(Refused::Store)
 }

@@ -8,6 +8,7 @@ mod crash;
 mod desk;
 mod dtmf;
 mod gateway;
+mod inbox_door;
 mod inbox_people;
 mod layers;
 mod media;
