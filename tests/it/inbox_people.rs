@@ -181,6 +181,7 @@ async fn a_session_ends_when_nobody_uses_it_and_what_scripts_fetch_is_no_use() {
     }
     desk.clock.advance(10 * MINUTE);
     let warning = ana.fragment("/session").await;
+    written(&desk).await;
     assert!(
         warning.body.contains("data-left=\"300\"") && warning.body.contains("data-person=\"ana\""),
         "{}",
@@ -191,6 +192,7 @@ async fn a_session_ends_when_nobody_uses_it_and_what_scripts_fetch_is_no_use() {
     written(&desk).await;
     desk.clock.advance(14 * MINUTE);
     assert_eq!(ana.fragment("/session").await.status, StatusCode::OK);
+    written(&desk).await;
     desk.clock.advance(2 * MINUTE);
     assert_eq!(ana.fragment("/session").await.status, StatusCode::UNAUTHORIZED);
     assert_eq!(ana.get("/account").await.location(), "/sign-in?then=%2Faccount");
