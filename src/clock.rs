@@ -53,6 +53,13 @@ impl Clock {
         }
     }
 
+    /// Holds up the calling thread until `mono`, of the machine's clocks. For a thread of its own.
+    pub fn sleep_until(&self, mono: Duration) {
+        if let Source::System(start) = &self.0 {
+            std::thread::sleep(mono.saturating_sub(start.elapsed()));
+        }
+    }
+
     /// Moves a manual clock forward; the machine's clocks move by themselves and ignore this.
     pub fn advance(&self, by: Duration) {
         if let Source::Manual(now) = &self.0 {

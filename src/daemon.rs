@@ -1,5 +1,6 @@
 //! Wiring and orderly shutdown: the only place that knows everybody.
 
+mod chores;
 mod observe;
 
 use std::net::SocketAddr;
@@ -25,7 +26,7 @@ use crate::sms::inbound::{Inbound, Replies};
 use crate::sms::outbox::{self, Outbox};
 use crate::sms::{Gateway, twilio};
 use crate::store::Store;
-use crate::web::{self, Files, HookCounters, Web};
+use crate::web::{self, Files, Web};
 
 /// How long calls in progress may go on after SIGTERM before they are told goodbye.
 pub const DRAIN_LIMIT: Duration = Duration::from_secs(60);
@@ -84,7 +85,6 @@ impl Daemon {
             counters: Arc::default(),
         };
         let inbound = Inbound::new(store.clone(), replies(line.clone()));
-        let hooks = Arc::<HookCounters>::default();
         let pages = Web {
             store,
             clock,
@@ -95,12 +95,13 @@ impl Daemon {
             inbound: inbound.clone(),
             public_url: settings.web.public_url.clone(),
             health: Arc::new(observe::health(line.clone(), accepting.clone())),
-            metrics: Arc::new(observe::metrics(line.clone(), endpoint.clone(), worker.counters.clone(), hooks.clone())),
-            hooks,
+            metrics: Arc::new(observe::metrics(line.clone(), endpoint.clone(), worker.counters.clone())),
+            hooks: Arc::default(),
             door: Arc::default(),
         };
         tasks.spawn(web::serve(listener, pages, stop.clone()));
         tasks.spawn(outbox::run(worker, stop.clone()));
+        tasks.spawn(chores::run(line.clone(), stop.clone()));
         tasks.spawn({
             let stop = stop.clone();
             async move { gateway.run(&inbound, &stop).await }
@@ -209,11 +210,13 @@ fn files(line: Arc<Line>) -> impl Fn() -> Files + Send + Sync + 'static {
 
 fn replies(line: Arc<Line>) -> impl Fn() -> Replies + Send + Sync + 'static {
     move || {
-        let settings = line.book().settings.clone();
+        let book = line.book();
         Replies {
-            clinic: settings.clinic.name.clone(),
-            language: settings.clinic.language.clone(),
-            expire_after: settings.sms.expire_after,
+            templates: book.templates.clone(),
+            values: book.values(&[]),
+            language: book.settings.clinic.language.clone(),
+            expire_after: book.settings.sms.expire_after,
+            reopen_within: book.settings.desk.reopen_within,
         }
     }
 }

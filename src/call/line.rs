@@ -6,7 +6,7 @@ use arc_swap::ArcSwap;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::conversation::templates::{Templates, Values, Variable};
+use crate::conversation::templates::{Templates, Values};
 use crate::media::{Media, PromptLibrary};
 use crate::model::{PhoneNumber, PromptCatalog};
 use crate::settings::Settings;
@@ -31,14 +31,10 @@ pub struct Book {
 }
 
 impl Book {
-    /// What the variables of a message say for a caller whose name nobody knows.
-    pub fn values(settings: &Settings) -> Values {
-        let mut values = Values::from([
-            (Variable::Clinic, settings.clinic.name.clone()),
-            (Variable::Number, settings.sms.from.as_str().to_owned()),
-        ]);
-        values.extend(settings.clinic.response_target.clone().map(|target| (Variable::ResponseTarget, target)));
-        values
+    /// What the variables of a message say for somebody whose name nobody knows, and whose call went through the nodes
+    /// of `path`.
+    pub fn values(&self, path: &[String]) -> Values {
+        values(&self.settings).with_hours(self.tree.hours(path))
     }
 
     /// Every number of the clinic: none of them is ever texted.
@@ -46,6 +42,12 @@ impl Book {
         let trunks = self.settings.trunks.iter().flat_map(|trunk| trunk.numbers.iter());
         trunks.chain([&self.settings.sms.from]).cloned().collect()
     }
+}
+
+/// What the variables of a message say whatever the call.
+pub fn values(settings: &Settings) -> Values {
+    let clinic = &settings.clinic;
+    Values::of_clinic(&clinic.name, settings.sms.from.as_str(), clinic.response_target.as_deref())
 }
 
 /// The clinic's phone line.

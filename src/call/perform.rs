@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::ivr::{Action, HangupCause, TextRequest, TextResult};
 use crate::media::{PlayId, Session};
 use crate::model::{CallStart, PromptKey, ThreadId};
 
+use super::record::NoText;
 use super::{Book, Line, record};
 
 /// How long the end of a call waits for its text to reach the disk before it is recorded without.
@@ -18,7 +19,7 @@ const SETTLE_LIMIT: Duration = Duration::from_secs(10);
 pub const GOODBYE: &str = "closing";
 
 /// A task of its own: the text is written even if this call falls over.
-type Writing = JoinHandle<Result<ThreadId, String>>;
+type Writing = JoinHandle<Result<ThreadId, NoText>>;
 
 /// Does one call's actions and remembers what is under way.
 pub struct Performer<'a> {
@@ -61,7 +62,7 @@ impl<'a> Performer<'a> {
     pub async fn text_written(&mut self) -> TextResult {
         match &mut self.writing {
             Some(writing) => {
-                let result = writing.await.unwrap_or_else(|error| Err(error.to_string()));
+                let result = writing.await.unwrap_or_else(|error| Err(NoText::Failed(error.to_string())));
                 self.written(result)
             }
             None => std::future::pending().await,
@@ -107,16 +108,20 @@ impl<'a> Performer<'a> {
         self.writing = Some(tokio::spawn(record::text(self.line, &self.book, self.start, request)));
     }
 
-    fn written(&mut self, result: Result<ThreadId, String>) -> TextResult {
+    fn written(&mut self, result: Result<ThreadId, NoText>) -> TextResult {
         self.writing = None;
         match result {
             Ok(thread) => {
                 self.thread = Some(thread);
                 TextResult::Queued
             }
-            Err(reason) => {
-                warn!(reason, "no text was written");
+            Err(NoText::Refused(reason)) => {
+                info!(reason, "the caller may not be texted");
                 TextResult::Refused(reason)
+            }
+            Err(NoText::Failed(reason)) => {
+                error!(reason, "a text that the caller asked for could not be written");
+                TextResult::Failed(reason)
             }
         }
     }

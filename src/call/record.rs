@@ -27,7 +27,7 @@ pub fn started(store: &Store, start: &CallStart) {
 
 /// Writes the call's last row and, in the same transaction, the missed-call text if one is owed.
 pub fn ended(store: &Store, book: &Book, start: &CallStart, end: CallEnd) {
-    let missed = missed_call(book, start.id, &start.from, &end.language, end.outcome, end.at);
+    let missed = missed_call(book, start.id, &start.from, &end.language, &end.path, end.outcome, end.at);
     store.try_write_detached("call end", move |tx| {
         calls::end(tx, &end)?;
         if let Some(missed) = &missed {
@@ -51,42 +51,51 @@ pub async fn interrupted(store: &Store, book: &Book, at: Timestamp) {
     let language = &book.settings.clinic.language;
     for call in calls {
         let outcome = Outcome::Interrupted;
-        let missed = missed_call(book, call.call, &call.from, language, outcome, at);
+        let missed = missed_call(book, call.call, &call.from, language, &[], outcome, at);
         if let Some(missed) = missed {
             store.try_write_detached("missed-call text", move |tx| compose::missed_call_text(tx, &missed).map(drop));
         }
     }
 }
 
+/// Why the caller gets no text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NoText {
+    /// They may not get one.
+    Refused(String),
+    /// They should, but something of ours is broken.
+    Failed(String),
+}
+
 /// Writes consent, thread, message and outbox row for a text that the caller asked for; answers its thread.
 ///
 /// # Errors
-/// Why there will be no text, in a word for the phone tree: the words of [`crate::ivr::TextResult::Refused`].
+/// Why there will be no text.
 pub fn text(
     line: &Line,
     book: &Arc<Book>,
     start: &CallStart,
     request: TextRequest,
-) -> impl Future<Output = Result<ThreadId, String>> + Send + use<> {
+) -> impl Future<Output = Result<ThreadId, NoText>> + Send + use<> {
     let offer = offer(book, start, request, line.clock.now().wall);
     let store = line.store.clone();
     async move {
         let offer = offer?;
         match store.write(move |tx| compose::offer_text(tx, &offer)).await {
             Ok(Ok(composed)) => Ok(composed.thread),
-            Ok(Err(untextable)) => Err(untextable.to_string()),
-            Err(error) => Err(error.to_string()),
+            Ok(Err(untextable)) => Err(NoText::Refused(untextable.to_string())),
+            Err(error) => Err(NoText::Failed(error.to_string())),
         }
     }
 }
 
-fn offer(book: &Book, start: &CallStart, request: TextRequest, now: Timestamp) -> Result<OfferText, String> {
+fn offer(book: &Book, start: &CallStart, request: TextRequest, now: Timestamp) -> Result<OfferText, NoText> {
     // The tree led here by itself: without a key there is no consent to record, and so no text.
-    let digit = request.evidence.digit.ok_or("the caller pressed no key")?;
+    let digit = request.evidence.digit.ok_or_else(|| NoText::Refused("the caller pressed no key".to_owned()))?;
     let body = book
         .templates
-        .render(&request.template, &request.language, &Book::values(&book.settings))
-        .map_err(|error| error.to_string())?;
+        .render(&request.template, &request.language, &book.values(&request.path))
+        .map_err(|error| NoText::Failed(error.to_string()))?;
     let heard: Vec<_> = request.evidence.prompts.iter().filter_map(|key| book.catalog.0.get(key)).collect();
     Ok(OfferText {
         call: start.id,
@@ -109,6 +118,7 @@ fn missed_call(
     call: CallId,
     caller: &Caller,
     language: &Language,
+    path: &[String],
     outcome: Outcome,
     now: Timestamp,
 ) -> Option<MissedCallText> {
@@ -116,7 +126,7 @@ fn missed_call(
         return None;
     }
     let missed = book.tree.missed_call()?;
-    let body = match book.templates.render(&missed.message, language, &Book::values(&book.settings)) {
+    let body = match book.templates.render(&missed.message, language, &book.values(path)) {
         Ok(body) => body,
         Err(error) => {
             warn!(%error, "no missed-call text can be written");
@@ -135,4 +145,106 @@ fn missed_call(
         expire_after: book.settings.sms.expire_after,
         now,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use jiff::civil::date;
+
+    use super::*;
+    use crate::conversation::templates::Templates;
+    use crate::ivr::Evidence;
+    use crate::media::PromptLibrary;
+    use crate::model::{Digit, Direction, PhoneNumber, PromptCatalog};
+    use crate::settings::{SecretPlaces, Settings};
+    use crate::tree::{Context, Tree};
+
+    const NOW: &str = "2026-11-02T15:00:00Z";
+
+    fn book(messages: &str) -> Book {
+        let file = Path::new("test.toml");
+        let settings = "[clinic]\nname = \"Riverside\"\ntimezone = \"UTC\"\ncountry = \"US\"\n\
+                        [sms]\ngateway = \"sandbox\"\nfrom = \"+12125550100\"\n";
+        let settings = Settings::parse(file, settings, &SecretPlaces::of_process(Path::new("/"))).unwrap();
+        let (templates, _) = Templates::parse(file, messages, &Language::default()).unwrap();
+        let prompts = PromptCatalog::default();
+        let context = Context {
+            zone: settings.clinic.timezone.clone(),
+            country: settings.clinic.country,
+            language: Language::default(),
+            prompts: &prompts,
+            messages: &templates.names(),
+            today: date(2026, 11, 1),
+        };
+        let hours = |name: &str, days: &str| {
+            format!(
+                "[hours.{name}]\nopen = [ {{ days = \"{days}\", from = \"08:00\", to = \"17:00\" }} ]\n\
+                 when_open = \"text:t\"\nwhen_closed = \"hours:b\"\n"
+            )
+        };
+        let tree = format!(
+            "start = \"hours:a\"\n{}{}[text.t]\nmessage = \"greeting\"\n[missed_call]\nmessage = \"greeting\"\n",
+            hours("a", "mon"),
+            hours("b", "sat").replace("hours:b", "text:t"),
+        );
+        let (tree, _) = Tree::parse(file, &tree, &context).unwrap_or_else(|problems| panic!("{problems}"));
+        Book {
+            settings: Arc::new(settings),
+            tree,
+            templates: Arc::new(templates),
+            prompts: Arc::new(PromptLibrary::load(Path::new("/nowhere")).0),
+            catalog: Arc::new(prompts),
+        }
+    }
+
+    fn start() -> CallStart {
+        CallStart {
+            id: CallId::new(NOW.parse().unwrap()),
+            direction: Direction::Inbound,
+            trunk: "test".to_owned(),
+            from: Caller::Number(PhoneNumber::e164("+12125550142").unwrap()),
+            to: None,
+            diversion: vec![],
+            sip_call_id: "1".to_owned(),
+            at: NOW.parse().unwrap(),
+        }
+    }
+
+    fn request(path: &[&str]) -> TextRequest {
+        TextRequest {
+            node: "text:t".to_owned(),
+            to: PhoneNumber::e164("+12125550142").unwrap(),
+            template: "greeting".to_owned(),
+            reason: None,
+            language: Language::default(),
+            evidence: Evidence { digit: Digit::from_char('1'), prompts: vec![] },
+            path: path.iter().map(|node| (*node).to_owned()).collect(),
+        }
+    }
+
+    #[test]
+    fn a_text_says_the_hours_that_its_call_went_through() {
+        let book = book("[greeting]\nen = \"{clinic}: {hours}\"\n");
+        let said = |path: &[&str]| offer(&book, &start(), request(path), NOW.parse().unwrap()).unwrap().body;
+        assert_eq!(said(&["hours:a", "text:t"]).expose(), "Riverside: Mon 8 am-5 pm");
+        assert_eq!(said(&["hours:a", "hours:b", "text:t"]).expose(), "Riverside: Sat 8 am-5 pm");
+        let missed = |path: &[&str]| {
+            let path = request(path).path;
+            let (call, from) = (start().id, start().from);
+            missed_call(&book, call, &from, &Language::default(), &path, Outcome::Missed, NOW.parse().unwrap()).unwrap()
+        };
+        assert_eq!(missed(&["hours:a", "hours:b"]).body.expose(), "Riverside: Sat 8 am-5 pm");
+        assert_eq!(missed(&[]).body.expose(), "Riverside: Mon 8 am-5 pm", "every call begins with them");
+    }
+
+    #[test]
+    fn a_message_with_a_gap_is_our_fault_and_a_missing_key_is_not() {
+        let book = book("[greeting]\nen = \"{first_name}\"\n");
+        let refused = |request| offer(&book, &start(), request, NOW.parse().unwrap()).unwrap_err();
+        assert!(matches!(refused(request(&[])), NoText::Failed(why) if why.contains("{first_name}")));
+        let unasked = TextRequest { evidence: Evidence::default(), ..request(&[]) };
+        assert!(matches!(refused(unasked), NoText::Refused(_)));
+    }
 }

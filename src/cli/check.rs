@@ -1,13 +1,16 @@
 //! `threadline check`: everything that is wrong with the three files and the prompts, at once.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use crate::conversation::hours;
+use crate::conversation::keywords::Keyword;
 use crate::conversation::templates::{Templates, Variable};
-use crate::model::{Problem, PromptCatalog, Severity};
+use crate::model::{Language, Problem, PromptCatalog, Severity};
 use crate::settings::Settings;
 use crate::tree::{Context, Tree};
 use crate::web::{self, TlsError};
@@ -100,23 +103,55 @@ pub fn check(
     checked
 }
 
-/// Variables of the messages that calls send and that would have no value.
+/// Variables that would have no value in a message that is sent. A call's text would then not go out; what answers a
+/// keyword would be replaced by words of ours.
 fn unfilled(settings: &Settings, templates: &Templates, tree: &Tree) -> Vec<Problem> {
+    let by_calls = tree.messages_used().into_iter().map(|message| (message, Severity::Error));
+    let by_keywords = Keyword::ALL.map(|keyword| (keyword.template(), Severity::Warning));
     let mut problems = Vec::new();
-    for message in tree.messages_used() {
-        let variables = templates.variables(message);
-        if variables.contains(&Variable::ResponseTarget) && settings.clinic.response_target.is_none() {
-            let text = format!("message \"{message}\" needs {{response_target}}, which has no value");
-            let cure = format!("write response_target = \"15 minutes\" under [clinic] of {}", settings.file.display());
-            problems.push(Problem::of_file(&settings.clinic.messages, text, cure));
-        }
-        if variables.contains(&Variable::FirstName) {
-            let text = format!("message \"{message}\" needs {{first_name}}, and a new caller's name is not known");
-            let cure = "take {first_name} out of messages that calls send".to_owned();
-            problems.push(Problem::of_file(&settings.clinic.messages, text, cure));
+    for (message, severity) in by_calls.chain(by_keywords) {
+        for (variable, languages) in templates.variables(message) {
+            let Some((why, cure)) = gap(settings, tree, message, variable, &languages) else { continue };
+            let text = format!("message \"{message}\" needs {variable}, {why}");
+            problems.push(Problem { severity, ..Problem::of_file(&settings.clinic.messages, text, cure) });
         }
     }
     problems
+}
+
+/// Why `variable` has no value in `message`, and the cure.
+fn gap(
+    settings: &Settings,
+    tree: &Tree,
+    message: &str,
+    variable: Variable,
+    languages: &BTreeSet<&Language>,
+) -> Option<(String, String)> {
+    const NO_VALUE: &str = "which has no value";
+    match variable {
+        Variable::Clinic | Variable::Number => None,
+        Variable::ResponseTarget if settings.clinic.response_target.is_some() => None,
+        Variable::ResponseTarget => {
+            let file = settings.file.display();
+            Some((NO_VALUE.to_owned(), format!("write response_target = \"15 minutes\" under [clinic] of {file}")))
+        }
+        Variable::FirstName => Some((
+            "and a new caller's name is not known".to_owned(),
+            "take {first_name} out of messages that are sent by themselves".to_owned(),
+        )),
+        Variable::Hours if !tree.knows_hours_for(message) => Some((
+            "and it is sent where nobody can say which hours are meant".to_owned(),
+            "keep one [hours.…] in the phone tree, lead every call through one first, or write the hours out"
+                .to_owned(),
+        )),
+        Variable::Hours => {
+            let unsaid =
+                |language: &&&Language| tree.all_hours().any(|(_, hours)| hours::in_words(hours, language).is_none());
+            let language = languages.iter().find(unsaid)?;
+            let cure = format!("write the hours out in `{language}`, or say in the phone tree when the clinic is open");
+            Some((format!("which cannot be put into words in `{language}`"), cure))
+        }
+    }
 }
 
 /// Writes the report. Gives the exit code: 0 usable, 1 not.

@@ -1,11 +1,12 @@
 //! `threadline demo`: the real daemon on loopback with the sandbox gateway, called by a real phone, told as a story.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use include_dir::{Dir, include_dir};
+use jiff::Timestamp;
 use serde_json::Value;
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -13,16 +14,15 @@ use tracing_subscriber::prelude::*;
 
 use crate::clock::Clock;
 use crate::daemon::Daemon;
-use crate::events::Event;
-use crate::model::{Digit, Language};
+use crate::events::{Event, Events};
+use crate::model::{Digit, Language, PhoneNumber};
 use crate::store::export::{self, What};
 use crate::store::staff::Staff;
-use crate::store::{Store, StoreError};
+use crate::store::{self, Store, StoreError};
 
-use super::files;
 use super::phone::Phone;
 use super::story::{Story, tell};
-use super::user;
+use super::{files, fill, user};
 
 /// What the demo's clinic says and writes: the same files that a new clinic starts from.
 static CONFIG: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/config");
@@ -38,13 +38,19 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Places a real call to the real daemon, presses 1, and tells what happens.
 ///
 /// Everything is on this machine's loopback: SIP, RTP, and a text gateway that keeps its texts to itself. No file is
-/// needed and none is left behind.
+/// needed and none is left behind, unless you say `--keep`.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Example:\n  threadline demo --once")]
 pub struct DemoArgs {
     /// End after the call; else the daemon goes on, for calls of your own
     #[arg(long)]
     pub once: bool,
+    /// First make up a clinic's past of two years, with so many messages, to see how it is with a full store
+    #[arg(long, value_name = "MESSAGES", num_args = 0..=1, default_missing_value = "1000000")]
+    pub fill: Option<u64>,
+    /// Keep the demo's files and store in DIR; a store that is there already is not filled again
+    #[arg(long, value_name = "DIR")]
+    pub keep: Option<PathBuf>,
 }
 
 /// Runs the demo.
@@ -52,10 +58,17 @@ pub fn run(args: &DemoArgs) -> Result<ExitCode> {
     let clock = Clock::system();
     let ours = Targets::new().with_target("threadline", LevelFilter::DEBUG);
     let _ = tracing_subscriber::registry().with(Story::new(clock.clone()).with_filter(ours)).try_init();
-    let folder = tempfile::tempdir().context("a folder for the demo cannot be made")?;
-    furnish(folder.path())?;
+    let passing = tempfile::tempdir().context("a folder for the demo cannot be made")?;
+    let folder = args.keep.as_deref().unwrap_or(passing.path());
+    let furnished = folder.join("store").join(store::FILE).exists();
+    furnish(folder).with_context(|| format!("{} cannot be written; choose another folder", folder.display()))?;
+    if let (Some(messages), false) = (args.fill, furnished) {
+        let store = Store::open(&folder.join("store"), Events::default())?;
+        fill::fill(&store, messages, &PhoneNumber::e164(CLINIC)?, clock.now().wall)?;
+        store.close();
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(tell_all(args, &clock, folder.path()))?;
+    runtime.block_on(tell_all(args, &clock, folder))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -97,6 +110,7 @@ async fn tell_all(args: &DemoArgs, clock: &Clock, folder: &Path) -> Result<()> {
         for (who, secret) in people(&daemon).await? {
             println!("  {who:<34} http://localhost:{}/welcome/{secret}", web.port());
         }
+        println!("A patient's phone:\n  http://localhost:{}/phone", web.port());
         println!("\nThe daemon goes on until you press Ctrl-C. Try:");
         println!("  threadline call sip:{CLINIC}@{sip} --press ,,,,,,,,1");
         println!("  curl http://{web}/hooks/sandbox/inbound -d From={PATIENT} -d To={CLINIC} -d Body=STOP");
@@ -134,6 +148,8 @@ async fn people(daemon: &Daemon) -> Result<Vec<(&'static str, String)>> {
 }
 
 async fn call_once(clock: &Clock, daemon: &Daemon, sip: std::net::SocketAddr, emergency: Duration) -> Result<()> {
+    let since = clock.now().wall;
+    let last = async |store: &Store, what: What| last(store, what, since).await;
     let mut events = daemon.events().listen();
     let phone = Phone::start(sip).await?;
     tell(clock, "call", format!("{PATIENT} dials {CLINIC}"));
@@ -144,7 +160,7 @@ async fn call_once(clock: &Clock, daemon: &Daemon, sip: std::net::SocketAddr, em
         call.press(one);
     }
     let delivered = async {
-        while !is_delivered(daemon.store()).await? {
+        while !is_delivered(daemon.store(), since).await? {
             // A lagging listener reads the store anew like any other.
             let _: Result<Event, _> = events.recv().await;
         }
@@ -197,19 +213,19 @@ async fn call_once(clock: &Clock, daemon: &Daemon, sip: std::net::SocketAddr, em
     Ok(())
 }
 
-async fn is_delivered(store: &Store) -> Result<bool, StoreError> {
-    Ok(rows(store, What::Messages).await?.iter().any(|message| word(message, "status") == "delivered"))
+async fn is_delivered(store: &Store, since: Timestamp) -> Result<bool, StoreError> {
+    Ok(rows(store, What::Messages, since).await?.iter().any(|message| word(message, "status") == "delivered"))
 }
 
-async fn last(store: &Store, what: What) -> Result<Value> {
-    rows(store, what).await?.pop().context("nothing was recorded; this is a bug, please report it")
+async fn last(store: &Store, what: What, since: Timestamp) -> Result<Value> {
+    rows(store, what, since).await?.pop().context("nothing was recorded; this is a bug, please report it")
 }
 
-async fn rows(store: &Store, what: What) -> Result<Vec<Value>, StoreError> {
+async fn rows(store: &Store, what: What, since: Timestamp) -> Result<Vec<Value>, StoreError> {
     store
         .read(move |conn| {
             let mut rows = Vec::new();
-            export::rows(conn, what, None, |line| -> Result<(), StoreError> {
+            export::rows(conn, what, Some(since), |line| -> Result<(), StoreError> {
                 rows.extend(serde_json::from_str::<Value>(line));
                 Ok(())
             })?;

@@ -4,26 +4,30 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use crate::store::{self, export};
+use crate::store;
+use crate::store::export::{self, What};
 
-/// What to print.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum What {
-    /// Phone calls
-    Calls,
-    /// Text threads
-    Threads,
-    /// Text messages
-    Messages,
-    /// Who agreed to be texted, and how
-    Consents,
-    /// The audit chain
-    Audit,
+impl ValueEnum for What {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[What::Calls, What::Threads, What::Messages, What::Consents, What::Audit]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let (name, help) = match self {
+            What::Calls => ("calls", "Phone calls"),
+            What::Threads => ("threads", "Text threads"),
+            What::Messages => ("messages", "Text messages"),
+            What::Consents => ("consents", "Who agreed to be texted, and how"),
+            What::Audit => ("audit", "The audit chain"),
+        };
+        Some(PossibleValue::new(name).help(help))
+    }
 }
 
 /// Prints records as one JSON object a line, oldest first. Works while the daemon runs.
@@ -45,16 +49,10 @@ pub struct ExportArgs {
 /// Prints what `args` asks for from the store in `dir`. A reader that goes away (`| head`) ends it without an error.
 pub fn run(dir: &Path, args: &ExportArgs, out: &mut dyn Write) -> anyhow::Result<()> {
     let conn = store::open_read_only(dir)?;
-    let what = match args.what {
-        What::Calls => export::What::Calls,
-        What::Threads => export::What::Threads,
-        What::Messages => export::What::Messages,
-        What::Consents => export::What::Consents,
-        What::Audit => export::What::Audit,
-    };
     let mut out = io::BufWriter::new(out);
-    let printed = export::rows(&conn, what, args.since, |line| -> Result<(), Stopped> { Ok(writeln!(out, "{line}")?) })
-        .and_then(|()| Ok(out.flush()?));
+    let printed =
+        export::rows(&conn, args.what, args.since, |line| -> Result<(), Stopped> { Ok(writeln!(out, "{line}")?) })
+            .and_then(|()| Ok(out.flush()?));
     match printed {
         Ok(()) => Ok(()),
         Err(Stopped::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),

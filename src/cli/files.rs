@@ -8,12 +8,13 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
 
-use crate::call::Book;
 use crate::call::perform::GOODBYE;
+use crate::call::{Book, line};
 use crate::clock::Clock;
 use crate::media::PromptLibrary;
 use crate::model::{Outcome, Problem, Problems, PromptCatalog};
 use crate::settings::Settings;
+use crate::tree::SYSTEM_TROUBLE;
 
 use super::check::{self, CheckArgs, Checked};
 use super::export::{self, ExportArgs};
@@ -37,7 +38,7 @@ pub fn simulate(args: &SimulateArgs) -> Result<ExitCode> {
     };
     let at = simulate::start_time(args, now, &settings.clinic.timezone).map_err(|error| anyhow!(error))?;
     let caller = simulate::parse_from(&args.from, settings.clinic.country).map_err(|error| anyhow!(error))?;
-    let world = World { tree, templates: &templates, values: &Book::values(&settings), prompts: &prompts };
+    let world = World { tree, templates: &templates, values: &line::values(&settings), prompts: &prompts };
     let (mut script, interactive): (Box<dyn BufRead>, bool) = match &args.script {
         Some(file) => {
             let opened = File::open(file).with_context(|| format!("the script {} cannot be read", file.display()))?;
@@ -76,6 +77,7 @@ pub fn prompts(args: &PromptsArgs) -> Result<ExitCode> {
         tree.prompts_used().into_iter().map(owned).collect()
     });
     used.push((GOODBYE.to_owned(), vec!["(the daemon stops)".to_owned()]));
+    used.push((SYSTEM_TROUBLE.to_owned(), vec!["(something of ours fails)".to_owned()]));
     let shelf = Shelf {
         folder: &settings.clinic.prompts,
         language: &settings.clinic.language,

@@ -5,6 +5,7 @@ pub mod check;
 pub mod demo;
 pub mod export;
 mod files;
+mod fill;
 mod logs;
 pub mod phone;
 pub mod prompts;

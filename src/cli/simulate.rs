@@ -76,7 +76,7 @@ pub struct World<'a> {
     pub tree: Arc<Tree>,
     /// The messages.
     pub templates: &'a Templates,
-    /// What their variables say.
+    /// What their variables say, but for the hours, which the call's way decides.
     pub values: &'a Values,
     /// The prompts, for their words.
     pub prompts: &'a PromptCatalog,
@@ -189,11 +189,12 @@ impl Call<'_> {
 
     fn text(&mut self, request: &TextRequest) -> io::Result<TextResult> {
         let result = self.show_text(&request.to, &request.template, &request.language)?;
-        Ok(if result { TextResult::Queued } else { TextResult::Refused("no_value".to_owned()) })
+        Ok(if result { TextResult::Queued } else { TextResult::Failed("no_value".to_owned()) })
     }
 
     fn show_text(&mut self, to: &PhoneNumber, template: &str, language: &Language) -> io::Result<bool> {
-        match self.world.templates.render(template, language, self.world.values) {
+        let hours = self.world.tree.hours(self.engine.path());
+        match self.world.templates.render(template, language, &self.world.values.clone().with_hours(hours)) {
             Ok(text) => {
                 self.tell("gets", &format!("a text to {}: “{text}” ({language}/{template})", to.as_str()))?;
                 Ok(true)

@@ -1,6 +1,6 @@
 //! Who may be texted what.
 
-use crate::model::ConsentState;
+use crate::model::{Consent, ConsentMethod, ConsentState};
 
 /// Why a text is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,9 +33,39 @@ pub fn may_text(consent: Option<ConsentState>, purpose: Purpose) -> Result<(), R
     }
 }
 
+/// Whether staff may record that consent was given at the desk: not over the patient's own STOP, which only their own
+/// START lifts (47 CFR 64.1200(a)(10)).
+pub fn may_record(current: Option<&Consent>) -> Result<(), Refusal> {
+    let own = |consent: &&Consent| consent.state == ConsentState::Revoked && consent.method != ConsentMethod::Staff;
+    if current.filter(own).is_some() { Err(Refusal::OptedOut) } else { Ok(()) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::PhoneNumber;
+
+    #[test]
+    fn staff_lift_what_staff_have_set_and_no_stop() {
+        let consent = |state, method| Consent {
+            number: PhoneNumber::e164("+16462530142").unwrap(),
+            state,
+            method,
+            disclosure: None,
+            prompt_sha256: None,
+            digit: None,
+            call: None,
+            message: None,
+            at: jiff::Timestamp::UNIX_EPOCH,
+            actor: "x".into(),
+        };
+        let may = |state, method| may_record(Some(&consent(state, method)));
+        assert_eq!(may_record(None), Ok(()));
+        assert_eq!(may(ConsentState::Revoked, ConsentMethod::Staff), Ok(()));
+        assert_eq!(may(ConsentState::Granted, ConsentMethod::Text), Ok(()));
+        assert_eq!(may(ConsentState::Revoked, ConsentMethod::Text), Err(Refusal::OptedOut));
+        assert_eq!(may(ConsentState::Revoked, ConsentMethod::Gateway), Err(Refusal::OptedOut));
+    }
 
     #[test]
     fn stop_holds_against_everything_but_its_own_confirmation() {

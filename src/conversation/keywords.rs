@@ -3,6 +3,7 @@
 //! A keyword counts when it is the whole message, whatever its case, spaces and punctuation (47 CFR 64.1200(a)(10) for
 //! the words of revocation; Twilio and the CTIA guidelines for the rest).
 
+use super::templates::{Templates, Values, Variable};
 use crate::model::{ConsentState, Language};
 
 /// What a keyword asks for.
@@ -26,6 +27,27 @@ const AYUDA: [&str; 1] = ["AYUDA"];
 const LONGEST: usize = 64;
 
 impl Keyword {
+    /// All of them.
+    pub const ALL: [Keyword; 3] = [Keyword::Stop, Keyword::Start, Keyword::Help];
+
+    /// The message of `messages.toml` that answers it.
+    pub fn template(self) -> &'static str {
+        match self {
+            Keyword::Stop => "stop_confirmation",
+            Keyword::Start => "start_confirmation",
+            Keyword::Help => "help",
+        }
+    }
+
+    /// The words of which carriers want one in the answer, in any language: how to get out (CTIA Short Code Monitoring
+    /// Handbook, on HELP and opt-in messages). The answer to STOP needs none: they are out.
+    pub fn way_out(self) -> &'static [&'static str] {
+        match self {
+            Keyword::Stop => &[],
+            Keyword::Start | Keyword::Help => &["STOP", "ALTO", "PARAR"],
+        }
+    }
+
     /// The keyword that a message is, if it is one. A YES is START only for those who are opted out: for everybody
     /// else it answers a question.
     pub fn of(body: &str, consent: Option<ConsentState>) -> Option<Keyword> {
@@ -47,9 +69,17 @@ impl Keyword {
     }
 }
 
-/// What the clinic answers to a keyword, in `language` (Spanish, or else English). Within one text of 160 characters
-/// for a clinic's name of ordinary length.
-pub fn reply(keyword: Keyword, clinic: &str, language: &Language) -> String {
+/// What the clinic answers to a keyword, in `language`: its own message, or ours where it has written none or a
+/// variable of it has no value. Somebody who wrote STOP or HELP is answered in any case.
+pub fn reply(keyword: Keyword, templates: &Templates, values: &Values, language: &Language) -> String {
+    templates.render(keyword.template(), language, values).unwrap_or_else(|_| {
+        let clinic = values.get(Variable::Clinic, language).unwrap_or_default();
+        built_in(keyword, &clinic, language)
+    })
+}
+
+/// In Spanish, or else in English. Within one text of 160 characters for a clinic's name of ordinary length.
+fn built_in(keyword: Keyword, clinic: &str, language: &Language) -> String {
     let spanish = language.as_str().split('-').next().is_some_and(|tag| tag.eq_ignore_ascii_case("es"));
     match (keyword, spanish) {
         (Keyword::Stop, false) => {
@@ -79,6 +109,8 @@ pub fn reply(keyword: Keyword, clinic: &str, language: &Language) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -113,14 +145,29 @@ mod tests {
     }
 
     #[test]
-    fn replies_fit_one_text_and_name_the_clinic() {
+    fn built_in_replies_fit_one_text_and_name_the_clinic() {
         for language in ["en", "es", "es-MX", "fr"] {
-            for keyword in [Keyword::Stop, Keyword::Start, Keyword::Help] {
-                let text = reply(keyword, "Riverside Therapy", &Language::parse(language).unwrap());
+            for keyword in Keyword::ALL {
+                let text = built_in(keyword, "Riverside Therapy", &Language::parse(language).unwrap());
                 assert!(text.starts_with("Riverside Therapy: "), "{text}");
                 assert!(text.chars().count() <= 160, "{text}");
             }
         }
+    }
+
+    #[test]
+    fn the_clinics_own_words_answer_where_it_has_some() {
+        let written = "[help]\nen = \"{clinic} en\"\nes = \"{clinic} es\"\n[stop_confirmation]\nen = \"{hours}\"\n";
+        let (templates, _) = Templates::parse(Path::new("messages.toml"), written, &Language::default()).unwrap();
+        let values = Values::from([(Variable::Clinic, "Riverside".to_owned())]);
+        let reply = |keyword, tag| reply(keyword, &templates, &values, &Language::parse(tag).unwrap());
+        assert_eq!(reply(Keyword::Help, "es"), "Riverside es");
+        // In the clinic's language where the message is not written in theirs.
+        assert_eq!(reply(Keyword::Help, "fr"), "Riverside en");
+        let not_written = reply(Keyword::Start, "es");
+        assert!(not_written.starts_with("Riverside: puede escribirnos"), "{not_written}");
+        let no_value = reply(Keyword::Stop, "en");
+        assert!(no_value.starts_with("Riverside: you will get no more texts"), "{no_value}");
     }
 
     proptest! {

@@ -3,18 +3,25 @@
 //! - [`keywords`]: STOP, START and HELP, and what answers them.
 //! - [`consent`]: who may be texted what.
 //! - [`threading`]: which thread a text belongs to.
+//! - [`closing`]: how a thread ends. [`later`]: times to come back at. [`red_flags`]: words that call for a person.
 //! - [`missed_call`]: who is owed a text after a call.
 //! - [`permission`]: what each role may see and do.
+//! - [`templates`]: the admin's texts, with their variables filled in. [`hours`]: the opening hours in plain words.
+//!   [`snippets`]: those texts that people of the clinic use.
 //! - [`sign_in`]: who may try to sign in, and what a password must be. [`totp`]: the second factor.
 //! - [`attendance`]: who is at work.
-//! - [`templates`]: what is said, with its variables filled in.
 
 pub mod attendance;
+pub mod closing;
 pub mod consent;
+pub mod hours;
 pub mod keywords;
+pub mod later;
 pub mod missed_call;
 pub mod permission;
+pub mod red_flags;
 pub mod sign_in;
+pub mod snippets;
 pub mod templates;
 pub mod threading;
 pub mod totp;

@@ -13,14 +13,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
 
+use super::hours;
+use super::keywords::Keyword;
 use crate::model::toml_file::{Reader, Value, closest};
 use crate::model::{Language, Problem, Problems};
+use crate::tree::Hours;
 
 /// More SMS segments than so many cost money and arrive out of order on some phones.
 const MOST_SEGMENTS: usize = 3;
 
 /// The longest text that Twilio and its like take.
-const MOST_CHARACTERS: usize = 1_600;
+pub const MOST_CHARACTERS: usize = 1_600;
 
 /// How long a variable's value is taken to be when a template's length is judged.
 const TYPICAL_VALUE: usize = 16;
@@ -64,7 +67,52 @@ impl fmt::Display for Variable {
 }
 
 /// What is known when a text is written.
-pub type Values = BTreeMap<Variable, String>;
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Values {
+    words: BTreeMap<Variable, String>,
+    hours: Option<Hours>,
+}
+
+impl Values {
+    /// What is known whoever is written to: the clinic's name, the number that texts come from, what it promises.
+    pub fn of_clinic(name: &str, number: &str, response_target: Option<&str>) -> Values {
+        let clinic = [(Variable::Clinic, name), (Variable::Number, number)].into_iter();
+        let target = response_target.map(|target| (Variable::ResponseTarget, target));
+        clinic.chain(target).map(|(variable, value)| (variable, value.to_owned())).collect()
+    }
+
+    /// The same with one more value.
+    pub fn with(mut self, variable: Variable, value: String) -> Values {
+        self.words.insert(variable, value);
+        self
+    }
+
+    /// The same with the opening hours, which each text says in its own language.
+    pub fn with_hours(self, hours: Option<&Hours>) -> Values {
+        Values { hours: hours.cloned(), ..self }
+    }
+
+    /// What `variable` says in a text in `language`; none where it has no value, or a blank one.
+    pub fn get(&self, variable: Variable, language: &Language) -> Option<String> {
+        let words = self.words.get(&variable).map(|value| value.trim()).filter(|value| !value.is_empty());
+        match (words, &self.hours) {
+            (None, Some(hours)) if variable == Variable::Hours => hours::in_words(hours, language),
+            (words, _) => words.map(str::to_owned),
+        }
+    }
+}
+
+impl FromIterator<(Variable, String)> for Values {
+    fn from_iter<I: IntoIterator<Item = (Variable, String)>>(values: I) -> Values {
+        Values { words: values.into_iter().collect(), hours: None }
+    }
+}
+
+impl<const N: usize> From<[(Variable, String); N]> for Values {
+    fn from(values: [(Variable, String); N]) -> Values {
+        values.into_iter().collect()
+    }
+}
 
 /// Why a text cannot be written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -83,7 +131,7 @@ pub enum TemplateError {
 }
 
 /// All messages of the clinic.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Templates {
     language: Language,
     texts: BTreeMap<String, BTreeMap<Language, Vec<Part>>>,
@@ -112,7 +160,15 @@ impl Templates {
         let mut texts = BTreeMap::new();
         for entry in reader.root(&document).entries() {
             let Some(table) = entry.table() else { continue };
-            let written: BTreeMap<_, _> = table.entries().iter().filter_map(translation).collect();
+            let keyword = Keyword::ALL.into_iter().find(|keyword| keyword.template() == entry.key());
+            let mut written = BTreeMap::new();
+            for text in table.entries() {
+                let Some((language, parts)) = translation(&text) else { continue };
+                if let Some(keyword) = keyword {
+                    judge_reply(keyword, &parts, &text);
+                }
+                written.insert(language, parts);
+            }
             if !table.entries().iter().any(|text| text.key() == language.as_str()) {
                 let message = format!("message \"{}\" is not written in `{language}`", entry.key());
                 reader.error(entry.key_span(), message, format!("write {language} = \"…\""));
@@ -128,29 +184,36 @@ impl Templates {
         self.texts.iter().map(|(name, texts)| (name.clone(), texts.keys().cloned().collect())).collect()
     }
 
-    /// The variables that a template mentions in any language.
-    pub fn variables(&self, template: &str) -> BTreeSet<Variable> {
-        let parts = self.texts.get(template).into_iter().flat_map(BTreeMap::values).flatten();
-        let variable = |part: &Part| match part {
-            Part::Variable(variable) => Some(*variable),
-            Part::Words(_) => None,
-        };
-        parts.filter_map(variable).collect()
+    /// The variables that a template mentions, each with the languages that mention it.
+    pub fn variables(&self, template: &str) -> BTreeMap<Variable, BTreeSet<&Language>> {
+        let mut all: BTreeMap<Variable, BTreeSet<&Language>> = BTreeMap::new();
+        for (language, part) in self
+            .texts
+            .get(template)
+            .into_iter()
+            .flatten()
+            .flat_map(|(language, parts)| parts.iter().map(move |part| (language, part)))
+        {
+            if let Part::Variable(variable) = part {
+                all.entry(*variable).or_default().insert(language);
+            }
+        }
+        all
     }
 
     /// The text of `template` in `language`, or in the clinic's where it is not written in that one.
     pub fn render(&self, template: &str, language: &Language, values: &Values) -> Result<String, TemplateError> {
         let unknown = || TemplateError::Unknown(template.to_owned());
         let texts = self.texts.get(template).ok_or_else(unknown)?;
-        let parts = texts.get(language).or_else(|| texts.get(&self.language)).ok_or_else(unknown)?;
+        let written = texts.get_key_value(language).or_else(|| texts.get_key_value(&self.language));
+        let (language, parts) = written.ok_or_else(unknown)?;
         let mut text = String::new();
         for part in parts {
             match part {
                 Part::Words(words) => text.push_str(words),
                 Part::Variable(variable) => {
-                    let value = values.get(variable).map(|value| value.trim()).filter(|value| !value.is_empty());
                     let no_value = || TemplateError::NoValue { template: template.to_owned(), variable: *variable };
-                    text.push_str(value.ok_or_else(no_value)?);
+                    text.push_str(&values.get(*variable, language).ok_or_else(no_value)?);
                 }
             }
         }
@@ -211,6 +274,23 @@ fn parts(text: &str, entry: &Value<'_>) -> Option<Vec<Part>> {
     parts.push(Part::Words(words));
     parts.retain(|part| !matches!(part, Part::Words(words) if words.is_empty()));
     fine.then_some(parts)
+}
+
+/// Carriers look for some words in what answers a keyword; a number whose answers lack them may be blocked.
+fn judge_reply(keyword: Keyword, parts: &[Part], entry: &Value<'_>) {
+    let words: String = parts
+        .iter()
+        .filter_map(|part| if let Part::Words(words) = part { Some(words.as_str()) } else { None })
+        .collect();
+    let way_out = keyword.way_out();
+    if !parts.contains(&Part::Variable(Variable::Clinic)) {
+        let message = "this answer does not say who writes, as carriers want it";
+        entry.reader().warning(entry.span(), message, "name the clinic: {clinic}");
+    }
+    if !way_out.is_empty() && !way_out.iter().any(|word| words.contains(word)) {
+        let message = "this answer does not say how to opt out, as carriers want it";
+        entry.reader().warning(entry.span(), message, format!("write: Reply {} to opt out", way_out[0]));
+    }
 }
 
 /// A text may be long, but not by accident: one typographic quote more than doubles its price.
@@ -282,11 +362,20 @@ pub fn segments(text: &str) -> Segments {
     Segments { encoding, units, segments }
 }
 
+/// The GSM 7-bit alphabet: a septet each.
+pub const BASIC: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?\
+                         ¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà";
+
+/// Its extension table: two septets each.
+pub const EXTENDED: &str = "\u{c}^{}\\[~]|€";
+
+/// The first character that has no place in the GSM 7-bit alphabet and so makes the whole text more expensive.
+pub fn unusual(text: &str) -> Option<char> {
+    text.chars().find(|c| septets(*c).is_none())
+}
+
 /// How many septets a character takes in the GSM 7-bit alphabet; none if it has no place there.
 fn septets(c: char) -> Option<usize> {
-    const BASIC: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?\
-                         ¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà";
-    const EXTENDED: &str = "\u{c}^{}\\[~]|€";
     if BASIC.contains(c) {
         Some(1)
     } else if EXTENDED.contains(c) {
@@ -299,6 +388,7 @@ fn septets(c: char) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tree::{Days, Minute, Opening};
 
     fn parse(text: &str) -> Result<(Templates, Vec<Problem>), Problems> {
         Templates::parse(Path::new("messages.toml"), text, &Language::default())
@@ -318,7 +408,26 @@ mod tests {
         assert_eq!(render("en"), "Hi Ana, Riverside here {24h}");
         assert_eq!(render("es"), "Hola Riverside");
         assert_eq!(render("fr"), render("en"));
-        assert_eq!(templates.variables("greeting"), [Variable::Clinic, Variable::FirstName].into());
+        let (en, es) = (Language::default(), Language::parse("es").unwrap());
+        let mentioned = [(Variable::Clinic, [&en, &es].into()), (Variable::FirstName, [&en].into())];
+        assert_eq!(templates.variables("greeting"), mentioned.into());
+    }
+
+    #[test]
+    fn opening_hours_are_said_in_the_language_of_the_text() {
+        let (templates, _) =
+            parse("[late]\nen = \"Open {hours}\"\nes = \"Abierto {hours}\"\nfr = \"{hours}\"\n").unwrap();
+        let open = Opening {
+            days: Days::parse("mon-fri").unwrap(),
+            from: Minute::parse("08:00").unwrap(),
+            to: Minute::parse("17:00").unwrap(),
+        };
+        let values = Values::default().with_hours(Some(&Hours { open: vec![open], ..Hours::default() }));
+        let render = |tag: &str| templates.render("late", &Language::parse(tag).unwrap(), &values);
+        assert_eq!(render("es").unwrap(), "Abierto lun-vie 8 am-5 pm");
+        // Not written in German, so it is English in words and hours.
+        assert_eq!(render("de").unwrap(), "Open Mon-Fri 8 am-5 pm");
+        assert!(matches!(render("fr"), Err(TemplateError::NoValue { variable: Variable::Hours, .. })));
     }
 
     #[test]
@@ -365,6 +474,23 @@ mod tests {
         assert_eq!(count(&"ж".repeat(71)), (Encoding::Ucs2, 71, 2));
         assert_eq!(count(&"🙂".repeat(35)), (Encoding::Ucs2, 70, 1));
         assert_eq!(count(&"🙂".repeat(67)).2, 3);
+    }
+
+    #[test]
+    fn an_answer_to_a_keyword_that_carriers_would_not_take_is_warned_of() {
+        let warned = |text: &str| -> Vec<_> {
+            parse(text).unwrap().1.into_iter().map(|problem| (problem.line, problem.message)).collect()
+        };
+        let missing = warned(
+            "[help]\nen = \"Call us.\"\n[start_confirmation]\nen = \"{clinic}: hello. HELP for help.\"\n\
+             [stop_confirmation]\nen = \"Goodbye.\"\n[greeting]\nen = \"Hi\"\n",
+        );
+        let who = "this answer does not say who writes, as carriers want it".to_owned();
+        let way = "this answer does not say how to opt out, as carriers want it".to_owned();
+        assert_eq!(missing, [(2, who.clone()), (2, way.clone()), (4, way), (6, who)]);
+        let fine = "[help]\nen = \"{clinic}: call us. STOP to opt out.\"\nes = \"{clinic}: ALTO para no recibir\"\n\
+                    [stop_confirmation]\nen = \"{clinic}: goodbye.\"\n";
+        assert_eq!(warned(fine), []);
     }
 
     #[test]

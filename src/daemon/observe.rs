@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::call::Line;
 use crate::sip::Endpoint;
 use crate::sms::outbox;
-use crate::web::{Family, Health, HookCounters};
+use crate::web::{Family, Health};
 
 /// What `/healthz` says.
 pub fn health(line: Arc<Line>, accepting: Arc<AtomicBool>) -> impl Fn() -> Health + Send + Sync + 'static {
@@ -21,15 +21,14 @@ pub fn health(line: Arc<Line>, accepting: Arc<AtomicBool>) -> impl Fn() -> Healt
     }
 }
 
-/// What `/metrics` says.
+/// What `/metrics` says of calls and texts; the web side adds what it and the store count.
 pub fn metrics(
     line: Arc<Line>,
     endpoint: Endpoint,
     outbox: Arc<outbox::Counters>,
-    hooks: Arc<HookCounters>,
 ) -> impl Fn() -> Vec<Family> + Send + Sync + 'static {
     move || {
-        let (sip, media, store) = (endpoint.counters(), line.media.counters(), line.store.counters());
+        let (sip, media) = (endpoint.counters(), line.media.counters());
         vec![
             Family::gauge("threadline_calls_in_progress", "Calls in progress", line.registry.count() as f64),
             Family::counter("threadline_sip_calls", "Calls that came in", sip.calls),
@@ -62,19 +61,7 @@ pub fn metrics(
             ),
             Family::counter("threadline_media_late_ticks", "Ticks of the pacer more than 5 ms late", media.late_ticks),
             Family::counter("threadline_media_panics", "Calls whose audio ended by a bug", media.panics),
-            Family::counters(
-                "threadline_store_writes",
-                "Writes by what became of them",
-                "fate",
-                [
-                    ("committed", store.committed),
-                    ("failed", store.failed),
-                    ("retried", store.retried),
-                    ("lost", store.lost),
-                ],
-            ),
             Family::counters("threadline_texts", "Texts by what the gateway said", "fate", outbox.all()),
-            hooks.family(),
         ]
     }
 }

@@ -31,8 +31,8 @@ pub struct Engine {
     pub(super) textable: Option<PhoneNumber>,
     pub(super) language: Language,
     pub(super) evidence: Evidence,
-    /// What was said last.
-    pub(super) heard: Vec<PromptKey>,
+    /// When the last key was pressed.
+    pub(super) keyed_at: Option<Duration>,
     /// Keys pressed before a node that wants them.
     pub(super) ahead: VecDeque<Digit>,
     /// The text that waits for a number, while one is asked for.
@@ -65,10 +65,13 @@ enum State {
 #[derive(Clone, Debug)]
 pub(super) enum Step {
     Menu(Offer),
-    Play { by_key: bool },
+    Play {
+        by_key: bool,
+    },
     Text,
     Number(Entry),
-    Hangup,
+    /// Says its last words, then ends the call.
+    Ending(HangupCause),
 }
 
 /// What became of a text.
@@ -96,7 +99,7 @@ impl Engine {
             textable: facts.caller.number().filter(|number| number.can_text()).cloned(),
             language: facts.language.unwrap_or_else(|| tree.language().clone()),
             evidence: Evidence::default(),
-            heard: Vec::new(),
+            keyed_at: None,
             ahead: VecDeque::new(),
             asked_by: None,
             texts: Vec::new(),
@@ -119,7 +122,10 @@ impl Engine {
         match input {
             Input::Answered if matches!(self.state, State::Ringing) => self.go(self.tree.start(), false, now, &mut out),
             Input::Answered => {}
-            Input::Digit(pressed) => self.node(Event::Digit(pressed.digit), now, &mut out),
+            Input::Digit(pressed) => {
+                self.keyed_at = Some(now.mono);
+                self.node(Event::Digit(pressed.digit), now, &mut out);
+            }
             Input::PlayEnded => self.said(now, &mut out),
             Input::Deadline if self.deadline.is_none_or(|deadline| now.mono < deadline) => {}
             Input::Deadline if self.saying => self.said(now, &mut out),
@@ -181,7 +187,7 @@ impl Engine {
         self.saying = false;
         self.deadline = None;
         if self.path.len() >= MOST_NODES {
-            return self.hang_up(HangupCause::TooManyNodes, out);
+            return self.end(to, &self.trouble(), HangupCause::TooManyNodes, now, out);
         }
         let tree = Arc::clone(&self.tree);
         let node = tree.node(to);
@@ -191,7 +197,7 @@ impl Engine {
             Kind::Play(play) => self.enter_play(to, play, by_key, now, out),
             Kind::Text(text) => self.enter_text(to, text, now, out),
             Kind::Number(number) => self.enter_number(to, number, now, out),
-            Kind::Hangup(hangup) => self.enter_hangup(to, hangup, now, out),
+            Kind::Hangup(hangup) => self.end(to, &self.prompts(&hangup.say), HangupCause::TreeEnded, now, out),
             Kind::Hours(hours) => {
                 let status = hours.hours.status(now.wall, tree.zone());
                 self.after_hours = status != Status::Open;
@@ -225,7 +231,6 @@ impl Engine {
         let length: Duration = prompts.iter().map(|prompt| self.tree.length(prompt)).sum();
         self.saying = true;
         self.deadline = Some(now.mono.saturating_add(length).saturating_add(PLAY_GRACE));
-        self.heard = prompts.to_vec();
         out.push(Action::Play(prompts.to_vec()));
         true
     }
@@ -233,6 +238,16 @@ impl Engine {
     /// The prompts of these names in the caller's language.
     pub(super) fn prompts<'n>(&self, names: impl IntoIterator<Item = &'n String>) -> Vec<PromptKey> {
         names.into_iter().map(|name| self.tree.prompt(&self.language, name)).collect()
+    }
+
+    /// What is said when something of ours fails.
+    pub(super) fn trouble(&self) -> Vec<PromptKey> {
+        self.tree.trouble(&self.language).into_iter().collect()
+    }
+
+    /// Whether something is being said.
+    pub(super) fn is_saying(&self) -> bool {
+        self.saying
     }
 
     /// Falls silent and waits; the wait ends with [`Event::TimeOut`].
@@ -282,9 +297,9 @@ impl Engine {
         match (&tree.node(id).kind, step) {
             (Kind::Menu(menu), Step::Menu(offer)) => self.menu(id, menu, offer, event, now, out),
             (Kind::Play(play), Step::Play { by_key }) => self.play(play, by_key, event, now, out),
-            (Kind::Text(text), Step::Text) => self.text(text, event, now, out),
+            (Kind::Text(text), Step::Text) => self.text(id, text, event, now, out),
             (Kind::Number(number), Step::Number(entry)) => self.number(id, number, entry, event, now, out),
-            (Kind::Hangup(_), Step::Hangup) => self.hangup(event, out),
+            (_, Step::Ending(cause)) => self.ending(cause, event, out),
             // A step is only made by the node of its kind.
             _ => {}
         }
@@ -296,10 +311,10 @@ impl Engine {
         let id = *id;
         *fate = match result {
             TextResult::Queued => Fate::Queued,
-            TextResult::Refused(_) => Fate::Refused,
+            TextResult::Refused(_) | TextResult::Failed(_) => Fate::Refused,
         };
-        if *fate == Fate::Refused && self.is_at(id) {
-            self.text_refused(id, now, out);
+        if self.is_at(id) {
+            self.text_settled(id, result, now, out);
         }
     }
 }

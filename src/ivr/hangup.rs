@@ -3,22 +3,23 @@
 use super::engine::{Engine, Event, Step};
 use super::{Action, HangupCause};
 use crate::clock::Now;
-use crate::tree::{Hangup, NodeId};
+use crate::model::PromptKey;
+use crate::tree::NodeId;
 
 impl Engine {
-    pub(super) fn enter_hangup(&mut self, id: NodeId, hangup: &Hangup, now: Now, out: &mut Vec<Action>) {
-        self.at(id, Step::Hangup);
-        let prompts = self.prompts(&hangup.say);
-        if !self.say(&prompts, now, out) {
-            self.hang_up(HangupCause::TreeEnded, out);
+    /// Says the last words and ends the call.
+    pub(super) fn end(&mut self, id: NodeId, words: &[PromptKey], cause: HangupCause, now: Now, out: &mut Vec<Action>) {
+        self.at(id, Step::Ending(cause));
+        if !self.say(words, now, out) {
+            self.hang_up(cause, out);
         }
     }
 
     /// Keys are not heard: nothing comes after.
-    pub(super) fn hangup(&mut self, event: Event, out: &mut Vec<Action>) {
+    pub(super) fn ending(&mut self, cause: HangupCause, event: Event, out: &mut Vec<Action>) {
         match event {
             Event::Digit(_) => {}
-            Event::Said | Event::TimeOut => self.hang_up(HangupCause::TreeEnded, out),
+            Event::Said | Event::TimeOut => self.hang_up(cause, out),
         }
     }
 }

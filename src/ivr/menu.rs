@@ -1,4 +1,9 @@
 //! `menu`: offers keys; a key ends the prompt at once.
+//!
+//! Consent needs a clear disclosure before the key (47 CFR 64.1200(f)(9)): one that texts the caller does not count
+//! until a word of the menu's own prompt was said, and is asked for again; any other key leads on, heard or not.
+
+use std::time::Duration;
 
 use super::Action;
 use super::Evidence;
@@ -7,11 +12,16 @@ use crate::clock::Now;
 use crate::model::{Digit, PromptKey};
 use crate::tree::{Menu, NodeId};
 
+/// Keys so close together are typed in one breath, without listening between them.
+const BREATH: Duration = Duration::from_millis(500);
+
 /// How far a visit to a menu has come.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Offer {
     /// The prompts of the menu, once they were played.
     played: Vec<PromptKey>,
+    /// From when on somebody who presses a key has heard some of them.
+    heard_from: Option<Duration>,
     repeats: u32,
     wrong_keys: u32,
 }
@@ -54,6 +64,10 @@ impl Engine {
         out: &mut Vec<Action>,
     ) {
         offer.played = self.prompts(&menu.say);
+        let before: Duration = first.iter().map(|prompt| self.tree.length(prompt)).sum();
+        let in_one_breath = self.keyed_at.is_some_and(|at| now.mono.saturating_sub(at) < BREATH);
+        let breath = if in_one_breath { BREATH } else { Duration::ZERO };
+        offer.heard_from.get_or_insert(now.mono.saturating_add(before.max(breath)));
         let prompts: Vec<_> = first.into_iter().chain(offer.played.iter().cloned()).collect();
         self.at(id, Step::Menu(offer));
         if !self.say(&prompts, now, out) {
@@ -62,16 +76,20 @@ impl Engine {
     }
 
     fn press(&mut self, id: NodeId, menu: &Menu, mut offer: Offer, digit: Digit, now: Now, out: &mut Vec<Action>) {
-        self.record(digit.as_char());
         if let Some(choice) = menu.keys.get(&digit) {
-            // Pressed ahead of the menu: what was heard until then is all there is to show.
-            let prompts = if offer.played.is_empty() { self.heard.clone() } else { offer.played };
+            let heard = offer.heard_from.is_some_and(|from| from <= now.mono);
+            if !heard && self.tree.texts_without_a_key(choice.to) {
+                return self.ask_first(id, menu, offer, now, out);
+            }
+            self.record(digit.as_char());
+            let prompts = if heard { offer.played } else { vec![] };
             self.evidence = Evidence { digit: Some(digit), prompts };
             if let Some(language) = &choice.language {
                 self.language = language.clone();
             }
             return self.go(choice.to, true, now, out);
         }
+        self.record(digit.as_char());
         // What was typed ahead of a wrong key was meant for another menu.
         self.ahead.clear();
         offer.wrong_keys += 1;
@@ -80,6 +98,14 @@ impl Engine {
         }
         let wrong_key = self.prompts(&menu.wrong_key);
         self.offer(id, menu, offer, wrong_key, now, out);
+    }
+
+    /// A key that texts was pressed before the offer was heard: the offer is made, or goes on.
+    fn ask_first(&mut self, id: NodeId, menu: &Menu, offer: Offer, now: Now, out: &mut Vec<Action>) {
+        if offer.played.is_empty() {
+            self.ahead.clear();
+            self.offer(id, menu, offer, vec![], now, out);
+        }
     }
 
     fn stay(&mut self, menu: &Menu, offer: Offer, now: Now, out: &mut Vec<Action>) {

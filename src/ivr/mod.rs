@@ -52,8 +52,10 @@ pub enum Input {
 pub enum TextResult {
     /// It is in the outbox.
     Queued,
-    /// It will not be sent, and why: `opted_out`, `store_failed`.
+    /// It may not be sent, and why: the number takes no texts, say.
     Refused(String),
+    /// It should be sent, but something of ours is broken: the store is locked or full, say.
+    Failed(String),
 }
 
 /// What to do.
@@ -112,6 +114,8 @@ pub struct TextRequest {
     pub language: Language,
     /// How they asked for it.
     pub evidence: Evidence,
+    /// The nodes that the call went through until here.
+    pub path: Vec<String>,
 }
 
 /// How the caller asked for a text.
@@ -120,6 +124,6 @@ pub struct Evidence {
     /// The key; none when the tree led here by itself.
     pub digit: Option<Digit>,
     /// The prompts that were played to offer the key, in order, and to confirm a typed number. A key pressed
-    /// during them ends them early; for one pressed ahead of the menu, the prompts that were played last.
+    /// during them ends them early.
     pub prompts: Vec<PromptKey>,
 }

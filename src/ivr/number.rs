@@ -197,6 +197,10 @@ impl Engine {
     fn confirmed(&mut self, visit: Visit<'_>, to: PhoneNumber, out: &mut Vec<Action>) {
         self.textable = Some(to);
         let heard = self.prompts(visit.number.read_back.iter().chain(&visit.number.confirm));
+        // Where no offer was heard before, this one is all that the caller agreed to, and this key how.
+        if self.evidence.prompts.is_empty() {
+            self.evidence.digit = Digit::from_char(RIGHT);
+        }
         self.evidence.prompts.extend(heard);
         let next = visit.asked_by.or(visit.number.then).unwrap_or(visit.number.when_unanswered);
         self.go(next, false, visit.now, out);

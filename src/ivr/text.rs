@@ -1,9 +1,15 @@
 //! `text`: asks for the text at once, so that it is on its way while the prompt says so.
 
+use std::time::Duration;
+
 use super::engine::{Engine, Event, Fate, Step};
-use super::{Action, TextRequest};
+use super::{Action, TextRequest, TextResult};
 use crate::clock::Now;
 use crate::tree::{Kind, NodeId, Text};
+
+/// How long the caller is kept in silence, after the promise, by a store that has not answered yet: a lock of another
+/// program is waited for as long.
+const RESULT_WAIT: Duration = Duration::from_secs(6);
 
 impl Engine {
     pub(super) fn enter_text(&mut self, id: NodeId, text: &Text, now: Now, out: &mut Vec<Action>) {
@@ -19,6 +25,7 @@ impl Engine {
                 reason: text.reason.clone(),
                 language: self.language.clone(),
                 evidence: self.evidence.clone(),
+                path: self.path().to_vec(),
             }));
         }
         // The key pressed twice in haste must not cut off what follows.
@@ -30,21 +37,31 @@ impl Engine {
     }
 
     /// Keys are not heard: the caller hears that the text is coming.
-    pub(super) fn text(&mut self, text: &Text, event: Event, now: Now, out: &mut Vec<Action>) {
+    pub(super) fn text(&mut self, id: NodeId, text: &Text, event: Event, now: Now, out: &mut Vec<Action>) {
         match event {
             Event::Digit(_) => {}
+            // What was promised shall be true before the call goes on.
+            Event::Said if self.texts.contains(&(id, Fate::Requested)) => self.wait(RESULT_WAIT, now),
             Event::Said | Event::TimeOut => self.go(text.then, false, now, out),
         }
     }
 
-    /// No text will come: leaves the promise in mid-sentence if the tree says where to go.
-    pub(super) fn text_refused(&mut self, id: NodeId, now: Now, out: &mut Vec<Action>) {
-        let refused = match &self.tree.node(id).kind {
-            Kind::Text(text) => text.when_refused,
-            _ => None,
+    /// What became of the text that the node at which the call is asked for. If none will come, the promise is left in
+    /// mid-sentence.
+    pub(super) fn text_settled(&mut self, id: NodeId, result: &TextResult, now: Now, out: &mut Vec<Action>) {
+        let (then, when_refused) = match &self.tree.node(id).kind {
+            Kind::Text(text) => (text.then, text.when_refused),
+            _ => return,
         };
-        if let Some(to) = refused {
-            self.go(to, false, now, out);
+        let trouble = self.trouble();
+        match (result, when_refused) {
+            (TextResult::Queued, _) if self.is_saying() => {}
+            (TextResult::Queued, _) => self.go(then, false, now, out),
+            // It is not the caller's number that is at fault.
+            (TextResult::Failed(_), _) if !trouble.is_empty() => drop(self.say(&trouble, now, out)),
+            (_, Some(to)) => self.go(to, false, now, out),
+            (_, None) if self.is_saying() => {}
+            (_, None) => self.go(then, false, now, out),
         }
     }
 

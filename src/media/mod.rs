@@ -19,6 +19,7 @@ mod jitter;
 mod pacer;
 mod player;
 mod ports;
+mod priority;
 mod prompt;
 mod quality;
 mod recording;
@@ -54,7 +55,7 @@ use ports::Ports;
 use rtp::Numbering;
 use stream::{Sockets, Stream};
 
-/// Commands that wait for the pacer; a further one makes its sender wait for the next tick, 20 ms at most.
+/// Commands that wait for the pacer; a further one makes its sender wait until they are obeyed, 20 ms at most.
 const COMMANDS: usize = 1_024;
 /// Events that wait for a session to fetch them; further ones are dropped and counted.
 const EVENTS: usize = 64;
@@ -165,13 +166,22 @@ impl Media {
         let taken = self.0.ports.take(random_u32(), bind)?;
         let (lease, sockets) = taken.ok_or(MediaError::Exhausted { calls: self.0.ports.pairs() })?;
         let port = lease.rtp();
+        let key = self.0.keys.fetch_add(1, Ordering::Relaxed);
         let (announce, events) = mpsc::channel(EVENTS);
         let numbering = Numbering::new(random_u32(), random_u32() as u16, random_u32());
         let cname = format!("{:08x}{:08x}", random_u32(), random_u32());
         let stream = Stream::new(sockets, lease, announce, self.0.silence_timeout, numbering, cname);
-        let key = self.0.keys.fetch_add(1, Ordering::Relaxed);
         self.0.commands.send(Command::Open(key, Box::new(stream))).map_err(|_| MediaError::Stopped)?;
-        Ok(Session { media: self.clone(), key, address: local, port, events, plays: AtomicU64::new(0), over: false })
+        Ok(Session {
+            media: self.clone(),
+            key,
+            address: local,
+            port,
+            events,
+            plays: AtomicU64::new(0),
+            over: false,
+            closed: false,
+        })
     }
 
     /// What has been counted since the start.

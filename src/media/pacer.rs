@@ -1,19 +1,21 @@
 //! The one thread that sends and receives for all calls.
 //!
-//! It sleeps until the next point of the [grid](super::schedule) or the next command, whichever comes first. At each
-//! point it first sends for every call, then reads what has come for every call: one wake-up for all, no allocation,
-//! lock or log line per packet. Without calls it sleeps until there is one.
+//! It sleeps until the next point of the [grid](super::schedule). There it first sends for every call, then reads what
+//! has come for every call: one wake-up for all, no allocation, lock or log line per packet. Commands are obeyed between
+//! two points, all that wait at once, so that they never hold up a packet. Without calls it sleeps until there is one.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 
 use super::counters::Counters;
 use super::player::PlayId;
+use super::priority;
 use super::prompt::Prompt;
 use super::recording::Recorder;
 use super::schedule::Grid;
@@ -24,6 +26,10 @@ use crate::model::{Digit, MediaPlan, MediaQuality};
 
 /// A tick that comes later than this counts as late.
 const LATE: Duration = Duration::from_millis(5);
+/// So long before a point the commands are obeyed: the later, the sooner a key is answered.
+const COMMANDS_AHEAD: Duration = Duration::from_millis(5);
+/// Each call is attended to at every so manieth pair of points: each half second.
+const ATTEND_EVERY: u64 = 25;
 /// Samples of the longest datagram, in the codec that makes most of them.
 const SAMPLE_ROOM: usize = 4_096;
 
@@ -69,62 +75,71 @@ impl Pacer {
 
     /// Serves until it is told to stop or nobody is left who could tell.
     pub fn run(mut self, commands: &Receiver<Command>) {
-        while let Ok(command) = self.wait(commands) {
-            match command {
-                Some(Command::Stop) => break,
-                Some(command) => self.obey(command),
-                None => {}
-            }
-            let now = self.clock.now();
-            if let Some(tick) = self.grid.due(now.mono) {
-                self.desk.counters.late_ticks.add(u64::from(tick.late > LATE));
-                self.each(|stream, desk| stream.send(tick.point, desk));
-                self.each(|stream, desk| stream.receive(tick.point, now, desk));
-            }
+        priority::raise();
+        while self.obey_all(commands).is_continue() {
+            self.clock.sleep_until(self.grid.deadline());
+            self.tick();
+            self.clock.sleep_until(self.grid.deadline().saturating_sub(COMMANDS_AHEAD));
         }
         let now = self.clock.now();
         self.each(|stream, desk| stream.end(now, desk));
     }
 
-    /// The next command, or `None` when it is time to tick.
-    fn wait(&mut self, commands: &Receiver<Command>) -> Result<Option<Command>, RecvTimeoutError> {
+    /// Sends, receives, and attends to a share of the calls.
+    fn tick(&mut self) {
+        let Some(tick) = self.grid.due(self.clock.now().mono) else { return };
+        self.desk.counters.late_ticks.add(u64::from(tick.late > LATE));
+        let mut fine = false;
+        self.each(|stream, desk| {
+            stream.send(tick.point, desk);
+            fine |= stream.fine();
+        });
+        self.grid.set_fine(fine);
+        let now = self.clock.now();
+        self.each(|stream, desk| stream.receive(tick.point, now, desk));
+        self.each_at(tick.point, |stream, desk| stream.attend(now, desk));
+    }
+
+    /// Obeys all commands that wait; without calls it waits for one.
+    fn obey_all(&mut self, commands: &Receiver<Command>) -> ControlFlow<()> {
         if self.streams.is_empty() {
-            let command = commands.recv().map_err(|_| RecvTimeoutError::Disconnected)?;
+            let Ok(command) = commands.recv() else { return ControlFlow::Break(()) };
             self.grid = Grid::new(self.clock.now().mono);
-            return Ok(Some(command));
+            self.obey(command)?;
         }
-        let left = self.grid.deadline().saturating_sub(self.clock.now().mono);
-        match commands.recv_timeout(left) {
-            Ok(command) => Ok(Some(command)),
-            Err(RecvTimeoutError::Timeout) => Ok(None),
-            Err(gone) => Err(gone),
+        loop {
+            match commands.try_recv() {
+                Ok(command) => self.obey(command)?,
+                Err(TryRecvError::Empty) => return ControlFlow::Continue(()),
+                Err(TryRecvError::Disconnected) => return ControlFlow::Break(()),
+            }
         }
     }
 
-    fn obey(&mut self, command: Command) {
+    fn obey(&mut self, command: Command) -> ControlFlow<()> {
         let now = self.clock.now();
+        let Pacer { streams, grid, desk, .. } = self;
         match command {
             Command::Open(key, stream) => {
-                self.streams.insert(key, stream);
+                streams.insert(key, stream);
             }
             Command::To(key, request) => {
-                let grid = self.grid.clone();
-                self.one(key, |stream, desk| serve(stream, request, &grid, now, desk));
+                one(streams, desk, key, |stream, desk| serve(stream, request, grid, now, desk))
             }
             Command::Close(key, answer) => {
-                self.one(key, |stream, desk| {
+                one(streams, desk, key, |stream, desk| {
                     stream.end(now, desk);
                     if let Some(answer) = answer {
                         // Nobody may be waiting any more.
                         let _ = answer.send(stream.quality());
                     }
                 });
-                self.streams.remove(&key);
+                streams.remove(&key);
             }
-            Command::Stop => {}
+            Command::Stop => return ControlFlow::Break(()),
         }
-        self.desk.counters.sessions.set(self.streams.len() as u64);
-        self.grid.set_fine(self.streams.values().any(|stream| stream.fine()));
+        desk.counters.sessions.set(streams.len() as u64);
+        ControlFlow::Continue(())
     }
 
     /// Does something for every call; one that panics is ended, the others go on.
@@ -133,12 +148,25 @@ impl Pacer {
         self.streams.retain(|_, stream| guarded(desk, |desk| serve(stream, desk)));
     }
 
-    /// Does something for one call, if it is still there.
-    fn one(&mut self, key: Key, serve: impl FnOnce(&mut Stream, &mut Desk)) {
-        let Some(stream) = self.streams.get_mut(&key) else { return };
-        if !guarded(&mut self.desk, |desk| serve(stream, desk)) {
-            self.streams.remove(&key);
-        }
+    /// Does something for the calls whose turn it is at `point`: for every call each [`ATTEND_EVERY`] pairs of points.
+    fn each_at(&mut self, point: u64, mut serve: impl FnMut(&mut Stream, &mut Desk)) {
+        let desk = &mut self.desk;
+        self.streams.retain(|key, stream| {
+            !(key + point / 2).is_multiple_of(ATTEND_EVERY) || guarded(desk, |desk| serve(stream, desk))
+        });
+    }
+}
+
+/// Does something for one call, if it is still there.
+fn one(
+    streams: &mut BTreeMap<Key, Box<Stream>>,
+    desk: &mut Desk,
+    key: Key,
+    serve: impl FnOnce(&mut Stream, &mut Desk),
+) {
+    let Some(stream) = streams.get_mut(&key) else { return };
+    if !guarded(desk, |desk| serve(stream, desk)) {
+        streams.remove(&key);
     }
 }
 

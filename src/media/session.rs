@@ -16,7 +16,7 @@ use crate::model::{Digit, MediaPlan, MediaQuality};
 
 /// One call's media. Dropping it ends the media and frees the ports.
 ///
-/// Requests take effect at once or at the pacer's next tick, in the order in which they were made. After
+/// Requests take effect at one of the pacer's next ticks, some 20 ms later, in the order in which they were made. After
 /// [`Media::stop`] they do nothing.
 #[derive(Debug)]
 pub struct Session {
@@ -27,6 +27,7 @@ pub struct Session {
     pub(super) events: mpsc::Receiver<MediaEvent>,
     pub(super) plays: AtomicU64,
     pub(super) over: bool,
+    pub(super) closed: bool,
 }
 
 impl Session {
@@ -91,9 +92,10 @@ impl Session {
         std::future::pending().await
     }
 
-    /// Says goodbye by RTCP, frees the ports and tells how it sounded. The pacer answers at once.
-    pub async fn close(self) -> MediaQuality {
+    /// Says goodbye by RTCP, frees the ports and tells how it sounded. The pacer answers within 20 ms.
+    pub async fn close(mut self) -> MediaQuality {
         let (answer, quality) = oneshot::channel();
+        self.closed = true;
         self.media.command(Command::Close(self.key, Some(answer)));
         quality.await.unwrap_or_default()
     }
@@ -105,6 +107,8 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        self.media.command(Command::Close(self.key, None));
+        if !self.closed {
+            self.media.command(Command::Close(self.key, None));
+        }
     }
 }

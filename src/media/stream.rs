@@ -27,8 +27,12 @@ use crate::model::{Digit, MediaPlan, MediaQuality};
 const BURST: u64 = 3;
 /// So many packets of one call are read in a tick; more wait in the kernel, which drops what it cannot hold.
 const MOST_PER_TICK: usize = 32;
-/// RTCP is read once in so many points of the grid: its times are the kernel's, so nothing is lost by waiting.
-const CONTROL_EVERY: u64 = 50;
+
+/// After so many ticks in which nothing came the peer counts as quiet and is asked only now and then: asking in vain
+/// costs a good part of what sending does, and whoever is quiet (voice activity detection, a test caller) mostly stays so.
+const QUIET_AFTER: u32 = 10;
+/// A quiet peer is asked at every so manieth pair of points: what ends its silence is noticed up to 80 ms later.
+const QUIET_EVERY: u64 = 4;
 
 /// What all calls share while they are served one after the other.
 pub(super) struct Desk {
@@ -83,6 +87,8 @@ struct Talk {
     protection: Option<Box<dyn Protection>>,
     source: Source,
     peer: u32,
+    /// Ticks without a packet.
+    quiet: u32,
     heard_at: Duration,
     silent: bool,
     report_at: Duration,
@@ -146,6 +152,7 @@ impl Stream {
             protection,
             source,
             peer: 0,
+            quiet: 0,
             heard_at: now.mono,
             silent: false,
             report_at: now.mono + rtcp::interval(super::random_u32()) / 2,
@@ -214,25 +221,36 @@ impl Stream {
         }
     }
 
-    /// Takes in what has come, notices silence and reports when it is time.
+    /// Takes in what has come on the RTP port.
     pub fn receive(&mut self, point: u64, now: Now, desk: &mut Desk) {
-        let Some(talk) = &self.talk else { return };
+        let Some(talk) = &mut self.talk else { return };
+        let turn = (point / 2 + u64::from(self.numbering.ssrc)).is_multiple_of(QUIET_EVERY);
+        if talk.quiet >= QUIET_AFTER && !turn {
+            return;
+        }
+        talk.quiet = talk.quiet.saturating_add(1);
         let ptime = talk.ptime;
         for _ in 0..MOST_PER_TICK {
             let Some(datagram) = desk.inbox.receive(&self.sockets.rtp, now) else { break };
+            if let Some(talk) = &mut self.talk {
+                talk.quiet = 0;
+            }
             if rtp::is_rtcp(&desk.inbox.data) {
                 self.control(datagram, desk);
             } else {
                 self.packet(datagram, desk);
             }
-            // A packet that is not a packet time old is the newest, nearly always: no need to ask for another.
+            // A packet that is not a packet time old is the newest, nearly always: no need to ask for another now.
             if datagram.age + Duration::from_millis(2) < ptime {
                 break;
             }
         }
-        if (point / 2 + u64::from(self.numbering.ssrc)).is_multiple_of(CONTROL_EVERY) {
-            self.receive_control(now, desk);
-        }
+    }
+
+    /// Reads the peer's reports, whose times are the kernel's: nothing is lost by waiting. Notices silence, and reports
+    /// when it is time.
+    pub fn attend(&mut self, now: Now, desk: &mut Desk) {
+        self.receive_control(now, desk);
         self.notice_silence(now, desk);
         if self.talk.as_ref().is_some_and(|talk| now.mono >= talk.report_at) {
             self.report(now, false, desk);

@@ -32,6 +32,8 @@ pub enum MessageStatus {
     Unknown,
     /// Too old to be of use; never sent.
     Expired,
+    /// Taken back by who wrote it, before it was sent.
+    Cancelled,
     /// It came in.
     Received,
 }

@@ -410,6 +410,7 @@ fn twilio(table: &Table<'_>, around: &Around<'_>) -> Option<Twilio> {
     if let (Some(api_key), None) = (&api_key, &api_secret) {
         api_key.error("an API key needs its secret", "write api_secret = { file = \"twilio.secret\" }");
     }
+    let webhook_key = table.get("webhook_key").map(|value| around.secrets.read(&value));
     let url = |text: &str| {
         let fine = ["http://", "https://"].iter().any(|scheme| text.len() > scheme.len() && text.starts_with(scheme));
         if fine { Ok(text.trim_end_matches('/').to_owned()) } else { Err(format!("\"{text}\" is no URL")) }
@@ -422,6 +423,7 @@ fn twilio(table: &Table<'_>, around: &Around<'_>) -> Option<Twilio> {
         api_key: api_key.and_then(|value| value.words().map(str::to_owned)),
         api_secret: api_secret.flatten(),
         auth_token: auth_token?,
+        webhook_key: webhook_key.flatten(),
         base_url: base_url.unwrap_or_else(|| Some("https://api.twilio.com".to_owned()))?,
         messaging_service,
     })

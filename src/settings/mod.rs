@@ -218,6 +218,8 @@ pub struct Twilio {
     pub api_secret: Option<Private<String>>,
     /// Signs webhooks, and requests unless there is an API key.
     pub auth_token: Private<String>,
+    /// The secret of the shared key that a webhook rule signs with, where there is one.
+    pub webhook_key: Option<Private<String>>,
     /// `https://api.twilio.com`, or a compatible server.
     pub base_url: String,
     /// `MG…`: send by a Messaging Service instead of `from`.

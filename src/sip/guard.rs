@@ -101,11 +101,12 @@ impl Guard {
 
     /// Lets an address that we call speak within that call. At the bound those whose time is over go, else nobody new comes.
     pub(super) fn allow_peer(&mut self, address: IpAddr, now: Duration) {
+        let address = canonical(address);
         if self.peers.len() >= MAX_PEERS {
             self.peers.retain(|_, until| *until > now);
         }
         if self.peers.len() < MAX_PEERS || self.peers.contains_key(&address) {
-            self.peers.insert(canonical(address), now.saturating_add(PEER_LIFE));
+            self.peers.insert(address, now.saturating_add(PEER_LIFE));
         }
     }
 

@@ -1,9 +1,9 @@
 //! Who is calling, whom they dialled and by which way round: read from header values, tolerant of what trunks write.
 //!
 //! Pure text work on RFC 3261 `name-addr` and `addr-spec`, RFC 3966 `tel:`, RFC 3325 (asserted identity),
-//! RFC 3323 (privacy), RFC 5806 (Diversion) and RFC 7044 (History-Info). The SIP library's own parser takes the `<B>`
-//! of `"A, <B>" <sip:…>` for the address, so the headers are read here.
+//! RFC 3323 (privacy), RFC 5806 (Diversion) and RFC 7044 (History-Info).
 
+use super::header;
 use crate::model::{Caller, Country, PhoneNumber, Private};
 
 /// Addresses read from one kind of header; a call forwarded more often has its oldest stops left out.
@@ -59,13 +59,6 @@ pub fn diversions(diversion: &[&str], history_info: &[&str]) -> Vec<Private<Stri
     names.into_iter().map(Private::new).collect()
 }
 
-/// The URI in a From, To, Contact or the like: what stands in the angle brackets that are not in a quoted name, or all
-/// up to the first `;` where there are none (RFC 3261 section 20: parameters then belong to the header). `None`: no URI.
-pub fn uri(header: &str) -> Option<&str> {
-    let (_, uri) = name_and_uri(header);
-    uri.contains(':').then_some(uri)
-}
-
 /// Whether any Privacy value asks that the caller not be named (RFC 3323 section 4.2, RFC 3325 section 9.3).
 fn wants_privacy(values: &[&str]) -> bool {
     values
@@ -85,17 +78,17 @@ struct Address {
 }
 
 fn addresses(values: &[&str]) -> Vec<Address> {
-    values.iter().flat_map(|value| split_list(value)).filter_map(Address::parse).take(MOST_ADDRESSES).collect()
+    values.iter().flat_map(|value| header::list(value)).filter_map(Address::parse).take(MOST_ADDRESSES).collect()
 }
 
 impl Address {
     /// The address of a header that holds one; what follows a comma is none of it.
     fn first(value: &str) -> Option<Address> {
-        split_list(value).into_iter().find_map(Address::parse)
+        header::list(value).find_map(Address::parse)
     }
 
     fn parse(text: &str) -> Option<Address> {
-        let (display, uri) = name_and_uri(text);
+        let (display, uri) = header::name_and_uri(text);
         let (scheme, rest) = uri.split_once(':')?;
         let rest = rest.split('?').next().unwrap_or_default();
         let (user, host) = match scheme.trim().to_ascii_lowercase().as_str() {
@@ -161,69 +154,6 @@ impl Address {
         }
         kept
     }
-}
-
-/// Splits a header's display name from its URI, minding quotes.
-fn name_and_uri(text: &str) -> (String, &str) {
-    let text = text.trim();
-    let mut display = String::new();
-    let mut quoted = false;
-    let mut escaped = false;
-    for (at, c) in text.char_indices() {
-        match c {
-            _ if escaped => {
-                escaped = false;
-                display.push(c);
-            }
-            '\\' if quoted => escaped = true,
-            '"' => quoted = !quoted,
-            '<' if !quoted => {
-                let inside = text.get(at + 1..).unwrap_or_default();
-                let uri = inside.split_once('>').map_or(inside, |(uri, _)| uri);
-                return (display.trim().to_owned(), uri.trim());
-            }
-            _ => display.push(c),
-        }
-    }
-    // No angle brackets. A quote left open hides them; then the last pair is the best guess.
-    if quoted && let Some((_, inside)) = text.rsplit_once('<') {
-        return (String::new(), inside.split('>').next().unwrap_or_default().trim());
-    }
-    let end = match text.get(..4) {
-        // A bare tel: URI keeps its parameters: phone-context is part of the number.
-        Some(scheme) if scheme.eq_ignore_ascii_case("tel:") => text.len(),
-        // The user part may hold `;`, so the header's parameters begin after the host.
-        _ => {
-            let host = text.find('@').unwrap_or(0);
-            text.get(host..).and_then(|rest| rest.find(';')).map_or(text.len(), |at| host + at)
-        }
-    };
-    (String::new(), text.get(..end).unwrap_or_default().trim())
-}
-
-/// Splits a header's value at the commas that are neither in quotes nor in angle brackets.
-fn split_list(value: &str) -> Vec<&str> {
-    let mut parts = Vec::new();
-    let (mut quoted, mut escaped, mut bracketed, mut start) = (false, false, false, 0);
-    for (at, c) in value.char_indices() {
-        match c {
-            _ if escaped => escaped = false,
-            '\\' if quoted => escaped = true,
-            '"' if !bracketed => quoted = !quoted,
-            '<' if !quoted => bracketed = true,
-            '>' if !quoted => bracketed = false,
-            ',' if !quoted && !bracketed => {
-                parts.push(value.get(start..at).unwrap_or_default());
-                start = at + 1;
-                if parts.len() == MOST_ADDRESSES {
-                    return parts;
-                }
-            }
-            _ => {}
-        }
-    }
-    parts.push(value.get(start..).unwrap_or_default());
-    parts
 }
 
 /// `%2B` → `+`; what is no escape stays as it is.
@@ -350,13 +280,6 @@ mod tests {
         assert_eq!(names(&[&many], &[]).len(), MOST_ADDRESSES);
     }
 
-    #[test]
-    fn a_uri_in_a_quoted_name_is_not_the_uri() {
-        assert_eq!(uri("\"A, <B>\" <sip:a%40b@h>;tag=1"), Some("sip:a%40b@h"));
-        assert_eq!(uri("sip:a@h;tag=1"), Some("sip:a@h"));
-        assert_eq!(uri("nothing"), None);
-    }
-
     proptest! {
         #[test]
         fn nothing_panics(text in "\\PC{0,80}", other in "[\"<>,;:@%\\\\a-c0-9+?= ]{0,60}") {
@@ -364,7 +287,7 @@ mod tests {
                 caller(value, &[value], &[value], us());
                 dialled(value, value, us());
                 prop_assert!(diversions(&[value], &[value]).len() <= MOST_ADDRESSES);
-                uri(value);
+                header::uri(value);
             }
         }
 

@@ -7,11 +7,12 @@ use rsipstack::sip::{Header, Request};
 use rsipstack::transaction::transaction::Transaction;
 use tokio::sync::oneshot;
 
+use super::capabilities::busy;
 use super::dialog::{self, Command, Dialog, DialogEvent, Ends};
-use super::endpoint::{Endpoint, busy};
+use super::endpoint::Endpoint;
 use super::message::{self, all, first};
 use super::session_timer::{self, MIN_SE, SessionExpires};
-use super::{identity, wire};
+use super::{header, identity};
 use crate::model::{Caller, PhoneNumber, Private, SrtpPolicy};
 use crate::settings::{Settings, Trunk};
 
@@ -193,7 +194,7 @@ fn invite_key(request: &Request) -> String {
     format!(
         "{} {} {}",
         first!(request, CallId).unwrap_or_default(),
-        first!(request, From).and_then(wire::tag).unwrap_or_default(),
+        first!(request, From).and_then(header::tag).unwrap_or_default(),
         first!(request, CSeq).unwrap_or_default()
     )
 }

@@ -2,7 +2,7 @@
 
 use rsipstack::sip::{Header, Headers, Host, HostWithPort, Method, Request, Response, StatusCode, Uri, Version};
 
-use super::wire;
+use super::header;
 
 /// The value of the first header of a kind, as text.
 macro_rules! first {
@@ -54,7 +54,7 @@ pub(super) fn response(request: &Request, status: u16, to_tag: &str) -> Response
     let mut headers = Headers::default();
     for header in request.headers.iter() {
         match header {
-            Header::To(to) if wire::tag(to.value()).is_none() => {
+            Header::To(to) if header::tag(to.value()).is_none() => {
                 headers.push(Header::To(format!("{};tag={to_tag}", to.value()).into()));
             }
             Header::Via(_) | Header::From(_) | Header::To(_) | Header::CallId(_) | Header::CSeq(_) => {

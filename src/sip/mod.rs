@@ -3,14 +3,17 @@
 //! A message goes `guard` (who may speak) → `wire` (repaired, or refused) → the library's transactions → `endpoint`
 //! (which call is it for?) → `inbound` (a new call) or `dialog` (one that runs).
 
+mod capabilities;
 mod dialog;
 pub mod digest;
 mod endpoint;
 mod guard;
+mod header;
 pub mod identity;
 mod inbound;
 mod message;
 pub mod outbound;
+mod resolve;
 #[cfg(test)]
 mod rig;
 pub mod sdp;
@@ -29,10 +32,6 @@ pub use trunk::{TrunkState, Trunks};
 /// included, at INFO.
 pub const LOG_FILTER: &str = "rsipstack=warn";
 
-/// Methods that we serve.
-const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK";
-/// Extensions that we know (RFC 3262, RFC 4028).
-const SUPPORTED: [&str; 2] = ["100rel", "timer"];
 /// How we name ourselves.
 const AGENT: &str = concat!("Threadline/", env!("CARGO_PKG_VERSION"));
 
@@ -77,8 +76,8 @@ pub fn exercise(data: &[u8]) {
             digest::challenges(&[value]);
             digest::Answer::parse(value);
             session_timer::SessionExpires::parse(value);
-            for part in wire::list(value) {
-                wire::parameter(part, "tag");
+            for part in header::list(value) {
+                header::parameter(part, "tag");
             }
         }
     }

@@ -2,8 +2,11 @@
 //!
 //! Only what runs inside the box dials; nothing that comes in by SIP or HTTP leads here. A call is one task; its handle
 //! tells what happens, and dropping the handle hangs up. What is left out on purpose: redirects (a 3xx fails the call:
-//! the box calls whom it was told to call, not whom a peer names) and reliable provisional responses (we do not offer
-//! 100rel in our INVITE).
+//! the box calls whom it was told to call, not whom a peer names).
+
+mod early;
+mod take_back;
+mod target;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -13,91 +16,26 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use self::early::Forks;
+pub(super) use self::take_back::decline;
+use self::take_back::{reap, send_cancel, timed_out, way};
+pub use self::target::{Target, TargetError};
+use super::capabilities::{ALLOW, SUPPORTED};
 use super::dialog::{self, Dialog};
-use super::digest::{Asker, Authenticator, Credentials, Signed};
+use super::digest::{Asker, Authenticator, Signed};
 use super::endpoint::{ClientTransaction, Endpoint, Flow};
 use super::message::{self, all, first};
-use super::trunk::{self, is_theirs, resolve};
-use super::{ALLOW, identity, wire};
+use super::trunk::{self, is_theirs};
 use crate::clock::monotonic;
-use crate::model::{PhoneNumber, Private};
-use crate::settings::{Transport, Trunk, TrunkAddress};
 
 /// A peer that has not said even 100 after so many T1 (6 s) is not there: the next one is tried. Timer B would take 32 s.
 const SILENCE: u32 = 12;
-/// Early dialogs told apart; the progress of further forks is not reported.
-const MOST_FORKS: usize = 8;
 /// Steps that wait for the caller; beyond, provisional ones are lost.
 const STEPS: usize = 32;
+/// Requests of a called side that has not answered which wait to be served; beyond, 503.
+const EARLY_REQUESTS: usize = 4;
 /// The shortest session timer of RFC 4028, in seconds.
 const MIN_SE: u64 = 90;
-
-/// Whom to call, and how to get there.
-#[derive(Clone, Debug)]
-pub struct Target {
-    /// Holds the number called.
-    uri: Private<String>,
-    address: TrunkAddress,
-    credentials: Option<Credentials>,
-    /// The trunk's name; `None`: straight to the host that the URI names.
-    trunk: Option<String>,
-}
-
-/// Not a URI that can be called.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a SIP address that can be called; write it like sip:201@10.0.0.20:5060")]
-pub struct TargetError;
-
-impl Target {
-    /// Straight to the host in `uri`: `sip:201@10.0.0.20`, `sip:201@pbx.example:5080;transport=tcp`, `sips:…`.
-    pub fn direct(uri: &str) -> Result<Target, TargetError> {
-        let (scheme, rest) = uri.split_once(':').ok_or(TargetError)?;
-        if uri.chars().any(|c| c.is_control() || " \t<>\"?".contains(c)) {
-            return Err(TargetError);
-        }
-        let mut parts = rest.split(';');
-        let at = parts.next().unwrap_or_default();
-        let at = at.rsplit_once('@').map_or(at, |(_, host)| host);
-        let named = parts.find_map(|p| p.split_once('=').filter(|(name, _)| name.eq_ignore_ascii_case("transport")));
-        let secure = scheme.eq_ignore_ascii_case("sips");
-        let transport = match named.map(|(_, value)| value.to_ascii_lowercase()).as_deref() {
-            Some("tls") => Transport::Tls,
-            Some("udp") | None if secure => Transport::Tls,
-            Some("tcp") if secure => Transport::Tls,
-            Some("tcp") => Transport::Tcp,
-            Some("udp") | None => Transport::Udp,
-            Some(_) => return Err(TargetError),
-        };
-        let after_bracket = at.rfind(']').map_or(0, |end| end + 1);
-        let (host, port) = match at.get(after_bracket..).and_then(|tail| tail.find(':')) {
-            Some(colon) => {
-                let (host, port) = at.split_at(after_bracket + colon);
-                (host, Some(port.trim_start_matches(':').parse().map_err(|_| TargetError)?))
-            }
-            None => (at, None),
-        };
-        if host.is_empty() || !(secure || scheme.eq_ignore_ascii_case("sip")) {
-            return Err(TargetError);
-        }
-        let address = TrunkAddress { host: host.to_owned(), port, transport };
-        Ok(Target { uri: Private::new(uri.to_owned()), address, credentials: None, trunk: None })
-    }
-
-    /// A telephone number by way of a trunk, with the trunk's account.
-    pub fn through(trunk: &Trunk, number: &PhoneNumber) -> Target {
-        Target {
-            uri: Private::new(trunk::server_uri(&trunk.address, number.as_str())),
-            address: trunk.address.clone(),
-            credentials: trunk.register.as_ref().map(trunk::credentials),
-            trunk: Some(trunk.name.clone()),
-        }
-    }
-
-    /// The same, answering a 401 or 407 with these.
-    pub fn with_credentials(self, credentials: Credentials) -> Target {
-        Target { credentials: Some(credentials), ..self }
-    }
-}
 
 /// A call to place.
 #[derive(Clone, Debug)]
@@ -201,14 +139,11 @@ enum Came {
     Nothing(u16),
 }
 
-/// An early dialog: its To tag and the last SDP in it.
-type Fork = (String, Option<String>);
-
 impl Dialling {
     async fn run(self) -> Step {
         let mut status = 503;
         for target in &self.call.targets {
-            for address in resolve::addresses(&target.address).await {
+            for address in self.endpoint.addresses_of(&target.address).await {
                 if self.cancel.is_cancelled() {
                     return Step::Failed { status: 487 };
                 }
@@ -233,7 +168,20 @@ impl Dialling {
                 return Tried::Next(503);
             }
         };
-        let (call_id, tag) = (message::random(), message::random());
+        let tag = message::random();
+        let (early, requests) = mpsc::channel(EARLY_REQUESTS);
+        self.endpoint.register_dialog(&tag, early);
+        tokio::spawn(early::serve(self.endpoint.clone(), flow.clone(), requests));
+        let tried = self.invite_until_answered(target, &flow, &tag).await;
+        if !matches!(tried, Tried::Over(Step::Answered { .. })) {
+            self.endpoint.forget_dialog(&tag);
+        }
+        tried
+    }
+
+    /// INVITE, again with credentials or a longer session timer where the peer asks for that.
+    async fn invite_until_answered(&self, target: &Target, flow: &Flow, tag: &str) -> Tried {
+        let call_id = message::random();
         let mut authenticator = target.credentials.clone().map(Authenticator::new);
         let mut session_expires = self.endpoint.settings().sip.session_expires.as_secs().max(MIN_SE);
         for cseq in 1_u32.. {
@@ -241,7 +189,7 @@ impl Dialling {
                 let request = Signed { method: "INVITE", uri: target.uri.expose(), body: self.call.offer.as_bytes() };
                 authenticator.headers(request, &message::random())
             });
-            let mut request = self.invite(target, &flow, &call_id, &tag, cseq, session_expires);
+            let mut request = self.invite(target, flow, &call_id, tag, cseq, session_expires);
             for (name, value) in authorization {
                 request.headers.push(if name == Asker::Server.answer_header() {
                     Header::Authorization(value.into())
@@ -249,7 +197,7 @@ impl Dialling {
                     Header::ProxyAuthorization(value.into())
                 });
             }
-            let transaction = match self.endpoint.request(&flow, request).await {
+            let transaction = match self.endpoint.request(flow, request).await {
                 Ok(transaction) => transaction,
                 Err(error) => {
                     tracing::warn!(trunk = target.trunk, %error, "cannot send an INVITE");
@@ -257,14 +205,14 @@ impl Dialling {
                 }
             };
             let invite = transaction.request.clone();
-            let mut forks: Vec<Fork> = Vec::new();
-            let response = match self.converse(&flow, transaction, &mut forks).await {
+            let mut forks = Forks::default();
+            let response = match self.converse(flow, transaction, &mut forks).await {
                 Came::Final(response) => response,
                 Came::Nothing(408) => return Tried::Next(408),
                 Came::Nothing(status) => return Tried::Over(Step::Failed { status }),
             };
             match message::status(&response) {
-                200..=299 => return Tried::Over(self.answered(target, &flow, &invite, &response, &forks).await),
+                200..=299 => return Tried::Over(self.answered(target, flow, &invite, &response, &forks).await),
                 status @ (401 | 407) => {
                     let values: Vec<&str> = match Asker::of(status) {
                         Some(Asker::Proxy) => all!(response, ProxyAuthenticate).collect(),
@@ -308,7 +256,7 @@ impl Dialling {
             Header::CSeq(format!("{cseq} INVITE").into()),
             Header::Contact(flow.contact(&user).into()),
             Header::Allow(ALLOW.into()),
-            Header::Supported("timer".into()),
+            Header::Supported(SUPPORTED.join(", ").into()),
             Header::SessionExpires(expires.to_string().into()),
         ];
         let mut request = message::request(Method::Invite, target.uri.expose(), headers);
@@ -318,7 +266,7 @@ impl Dialling {
     }
 
     /// Follows one INVITE to its final response, or takes it back.
-    async fn converse(&self, flow: &Flow, mut transaction: ClientTransaction, forks: &mut Vec<Fork>) -> Came {
+    async fn converse(&self, flow: &Flow, mut transaction: ClientTransaction, forks: &mut Forks) -> Came {
         let timers = self.endpoint.0.timers;
         let mut heard = false;
         let mut given_up: Option<u16> = None;
@@ -334,7 +282,7 @@ impl Dialling {
                                 send_cancel(&self.endpoint, flow, &transaction.request).await;
                             } else if given_up.is_none() {
                                 deadline = self.ring_until;
-                                self.progress(status, &response, forks);
+                                self.progress(flow, status, &response, forks).await;
                             }
                             heard = true;
                         }
@@ -375,24 +323,20 @@ impl Dialling {
         }
     }
 
-    fn progress(&self, status: u16, response: &Response, forks: &mut Vec<Fork>) {
-        let Some(tag) = first!(response, To).and_then(wire::tag).filter(|_| status > 100) else { return };
-        let fork = match forks.iter().position(|(known, _)| known == tag) {
-            Some(fork) => fork,
-            None if forks.len() < MOST_FORKS => {
-                forks.push((tag.to_owned(), None));
-                forks.len() - 1
-            }
-            None => return,
+    async fn progress(&self, flow: &Flow, status: u16, response: &Response, forks: &mut Forks) {
+        let Some(news) = Some(response).filter(|_| status > 100).and_then(|response| forks.provisional(response))
+        else {
+            return;
         };
-        let sdp = message::sdp(first!(response, ContentType), &response.body);
-        if let Some((_, last)) = forks.get_mut(fork)
-            && sdp.is_some()
-        {
-            last.clone_from(&sdp);
+        if let Some(prack) = news.prack {
+            let way = way(&self.endpoint, flow, response).await;
+            // Repeated by its own transaction; a peer that never hears it gives its call up by itself.
+            if let Err(error) = self.endpoint.request(&way, prack).await {
+                tracing::warn!(%error, "cannot send a PRACK");
+            }
         }
         // A caller that does not read loses the ringing, not the answer.
-        let _ = self.steps.try_send(Step::Progress { status, fork, sdp });
+        let _ = self.steps.try_send(Step::Progress { status, fork: news.fork, sdp: news.sdp });
     }
 
     async fn answered(
@@ -401,14 +345,13 @@ impl Dialling {
         flow: &Flow,
         invite: &Request,
         response: &Response,
-        forks: &[Fork],
+        forks: &Forks,
     ) -> Step {
         let sdp = message::sdp(first!(response, ContentType), &response.body).or_else(|| {
             // Some answer early and leave the 200 empty.
-            let tag = first!(response, To).and_then(wire::tag)?;
-            forks.iter().find(|(known, _)| known == tag)?.1.clone()
+            forks.sdp(response)
         });
-        match dialog::calling(&self.endpoint, flow, invite, response, &self.call.offer, None).await {
+        match dialog::calling(&self.endpoint, flow, invite, response, &self.call.offer, forks.sent(response)).await {
             Some(dialog) => Step::Answered { dialog, sdp, trunk: target.trunk.clone() },
             None => {
                 tracing::warn!(trunk = target.trunk, "a call was answered without a usable Contact");
@@ -417,79 +360,6 @@ impl Dialling {
             }
         }
     }
-}
-
-/// The library's own 408 and 503 are no words of the peer's: both say that it did not answer.
-fn timed_out(response: Response) -> Response {
-    Response { status_code: 408.into(), ..response }
-}
-
-/// Takes an INVITE back (RFC 3261 section 9.1): the same Via, so that it finds the transaction.
-async fn send_cancel(endpoint: &Endpoint, flow: &Flow, invite: &Request) {
-    let headers = invite.headers.iter().filter_map(|header| match header {
-        Header::CSeq(cseq) => {
-            let number = cseq.value().split(' ').next().unwrap_or_default();
-            Some(Header::CSeq(format!("{number} CANCEL").into()))
-        }
-        Header::Via(_) | Header::From(_) | Header::To(_) | Header::CallId(_) | Header::Route(_) => Some(header.clone()),
-        _ => None,
-    });
-    let mut cancel = message::request(Method::Cancel, "", headers.collect());
-    cancel.uri = invite.uri.clone();
-    if let Err(error) = endpoint.request(flow, cancel).await {
-        tracing::warn!(%error, "cannot send a CANCEL");
-    }
-}
-
-/// Waits for the end of an INVITE that nobody wants any more: it is cancelled once it is heard of, and hung up if it is
-/// answered all the same.
-async fn reap(endpoint: Endpoint, flow: Flow, mut transaction: ClientTransaction, mut cancelled: bool) {
-    let until = Instant::from_std(monotonic()) + endpoint.0.timers.t1 * 128;
-    while let Ok(Some(response)) = tokio::time::timeout_at(until, transaction.next()).await {
-        match message::status(&response) {
-            100..=199 if !cancelled => {
-                cancelled = true;
-                send_cancel(&endpoint, &flow, &transaction.request).await;
-            }
-            100..=199 => {}
-            200..=299 => return decline(&endpoint, &flow, &response).await,
-            _ => return,
-        }
-    }
-}
-
-/// Hangs up on an answer that comes too late, or after another fork's (RFC 3261 section 13.2.2.4): ACK, then BYE.
-pub(super) async fn decline(endpoint: &Endpoint, flow: &Flow, response: &Response) {
-    let (Some(ack), Some(bye)) = (in_dialog(response, Method::Ack), in_dialog(response, Method::Bye)) else { return };
-    let target = first!(ack, Route).or(first!(response, Contact)).and_then(identity::uri);
-    let remote = match target {
-        Some(uri) if flow.transport == Transport::Udp => endpoint.resolve(uri, flow.remote).await,
-        Some(_) | None => None,
-    };
-    let way = Flow { remote: remote.unwrap_or(flow.remote), ..flow.clone() };
-    // The ACK is kept under a name of its own, and at once no more: the winner's is kept under our tag.
-    let name = message::random();
-    endpoint.acknowledge(&name, &way, ack).await;
-    endpoint.forget_dialog(&name);
-    if let Err(error) = endpoint.request(&way, bye).await {
-        tracing::warn!(%error, "cannot hang up on a late answer");
-    }
-}
-
-/// A request in the dialog that a 2xx of an INVITE made; `None`: it made none.
-fn in_dialog(response: &Response, method: Method) -> Option<Request> {
-    let cseq = message::cseq(&response.headers)?;
-    let cseq = if method == Method::Ack { cseq } else { cseq.saturating_add(1) };
-    let mut headers = vec![
-        Header::From(first!(response, From)?.into()),
-        Header::To(first!(response, To)?.into()),
-        Header::CallId(first!(response, CallId)?.into()),
-        Header::CSeq(format!("{cseq} {method}").into()),
-    ];
-    let mut routes: Vec<&str> = all!(response, RecordRoute).flat_map(wire::list).collect();
-    routes.reverse();
-    headers.extend(routes.into_iter().map(|route| Header::Route(route.into())));
-    Some(message::request(method, identity::uri(first!(response, Contact)?)?, headers))
 }
 
 /// A SIP user, with what may not stand in one escaped (RFC 3261 section 25.1).

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::net::UdpSocket;
 
 use super::endpoint::{Endpoint, Timers};
-use super::wire;
+use super::header;
 use crate::clock::Clock;
 use crate::settings::{SecretPlaces, Settings};
 
@@ -71,11 +71,11 @@ impl Heard {
     }
 
     pub fn to_tag(&self) -> Option<&str> {
-        wire::tag(self.header("To"))
+        header::tag(self.header("To"))
     }
 
     pub fn branch(&self) -> &str {
-        wire::parameter(self.header("Via"), "branch").unwrap()
+        header::parameter(self.header("Via"), "branch").unwrap()
     }
 
     pub fn body(&self) -> &str {
@@ -134,6 +134,11 @@ impl Peer {
             body.len()
         );
         self.socket.send_to(text.as_bytes(), request.from).await.unwrap();
+    }
+
+    /// Sends a message of the test's own.
+    pub async fn send(&self, text: &str, to: SocketAddr) {
+        self.socket.send_to(text.as_bytes(), to).await.unwrap();
     }
 
     /// A Contact line that leads back here.

@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use super::wire;
+use super::header;
 
 /// The least interval that we take (RFC 4028 section 5).
 pub(super) const MIN_SE: Duration = Duration::from_secs(90);
+
+/// The longest interval that we let a peer insist on.
+const LONGEST: Duration = Duration::from_secs(24 * 3_600);
 
 /// Who sends the refreshes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +30,7 @@ impl SessionExpires {
     /// Reads the header's value; `None` where it is none.
     pub(super) fn parse(value: &str) -> Option<SessionExpires> {
         let seconds = value.split(';').next()?.trim().parse::<u32>().ok()?;
-        let refresher = match wire::parameter(value, "refresher") {
+        let refresher = match header::parameter(value, "refresher") {
             Some(who) if who.eq_ignore_ascii_case("uac") => Some(Refresher::Uac),
             Some(who) if who.eq_ignore_ascii_case("uas") => Some(Refresher::Uas),
             _ => None,
@@ -87,6 +90,8 @@ pub(super) enum Due {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SessionTimer {
     interval: Duration,
+    /// What the next refresh asks for.
+    asking: Duration,
     refreshing: bool,
     /// Whether this interval's refresh has been sent.
     sent: bool,
@@ -96,7 +101,8 @@ pub(super) struct SessionTimer {
 impl SessionTimer {
     /// Starts at the 2xx. `refreshing`: the refreshes are ours.
     pub(super) fn start(interval: Duration, refreshing: bool, now: Duration) -> SessionTimer {
-        SessionTimer { interval: interval.max(MIN_SE), refreshing, sent: false, started: now }
+        let interval = interval.max(MIN_SE);
+        SessionTimer { interval, asking: interval, refreshing, sent: false, started: now }
     }
 
     /// The timer that a 2xx agrees on; `uac`: we sent the request that it answers.
@@ -112,7 +118,17 @@ impl SessionTimer {
 
     /// What a refresh of ours asks for: the interval and that we go on refreshing (we are its requester).
     pub(super) fn request(&self) -> SessionExpires {
-        SessionExpires { interval: self.interval, refresher: Some(Refresher::Uac) }
+        SessionExpires { interval: self.asking, refresher: Some(Refresher::Uac) }
+    }
+
+    /// Takes a longer interval, that the peer or a proxy insists on (422), for the next refresh; the end of this one
+    /// stays. `false`: it is not longer, or longer than a day.
+    pub(super) fn lengthen(&mut self, least: Duration) -> bool {
+        let longer = least > self.asking && least <= LONGEST;
+        if longer {
+            self.asking = least;
+        }
+        longer
     }
 
     /// When [`SessionTimer::due`] has something to say.

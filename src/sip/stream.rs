@@ -4,6 +4,7 @@
 //! framed, examined and handed to the endpoint like a datagram.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rsipstack::sip::SipMessage;
@@ -57,10 +58,10 @@ pub(super) async fn accept(endpoint: Endpoint, listener: TcpListener, local: Soc
                 let Some(acceptor) = endpoint.0.tls_server.clone() else { return };
                 let acceptor = tokio_rustls::TlsAcceptor::from(acceptor);
                 if let Ok(Ok(stream)) = tokio::time::timeout(PATIENCE, acceptor.accept(stream)).await {
-                    start(&endpoint, stream, local, remote, transport).await;
+                    start(&endpoint, stream, local, remote, transport, None).await;
                 }
             } else {
-                start(&endpoint, stream, local, remote, transport).await;
+                start(&endpoint, stream, local, remote, transport, None).await;
             }
         });
     }
@@ -77,13 +78,14 @@ pub(super) async fn connect(
     let stream = tokio::time::timeout(PATIENCE, TcpStream::connect(remote)).await.map_err(|_| late())??;
     let _ = stream.set_nodelay(true);
     let local = stream.local_addr()?;
+    let host = Arc::from(name);
     let opened = if transport == Transport::Tls {
         let name = rustls::pki_types::ServerName::try_from(name.to_owned()).map_err(std::io::Error::other)?;
         let connector = tokio_rustls::TlsConnector::from(endpoint.tls_client().map_err(std::io::Error::other)?);
         let stream = tokio::time::timeout(PATIENCE, connector.connect(name, stream)).await.map_err(|_| late())??;
-        start(endpoint, stream, local, remote, transport).await
+        start(endpoint, stream, local, remote, transport, Some(host)).await
     } else {
-        start(endpoint, stream, local, remote, transport).await
+        start(endpoint, stream, local, remote, transport, Some(host)).await
     };
     opened.ok_or_else(|| std::io::Error::other("too many SIP connections"))
 }
@@ -95,6 +97,7 @@ async fn start<S: AsyncRead + AsyncWrite + Send + 'static>(
     local: SocketAddr,
     remote: SocketAddr,
     transport: Transport,
+    host: Option<Arc<str>>,
 ) -> Option<Stream> {
     let (reads, writes) = tokio::io::split(stream);
     let (outgoing, queue) = mpsc::channel(QUEUE);
@@ -111,7 +114,7 @@ async fn start<S: AsyncRead + AsyncWrite + Send + 'static>(
     )
     .await
     .ok()?;
-    let stream = Stream { connection: SipConnection::Channel(channel), transport, local, stop: stop.clone() };
+    let stream = Stream { connection: SipConnection::Channel(channel), transport, local, host, stop: stop.clone() };
     if !endpoint.register_stream(remote, stream.clone()) {
         return None;
     }

@@ -4,7 +4,6 @@
 //! sockets that calls use, so that what a firewall or NAT lets back in is what calls need.
 
 pub mod registration;
-pub(super) mod resolve;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,15 +12,15 @@ use std::time::Duration;
 use rsipstack::sip::{Header, Method, Request, Response};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
+use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use self::registration::{Action, Input, Luck, Registration, Reply, Standing};
 use super::digest::{Asker, Credentials};
 use super::endpoint::Endpoint;
+use super::header;
 use super::message::{self, all, first};
 use super::outbound::Target;
-use super::{identity, wire};
 use crate::clock::{Clock, monotonic};
 use crate::model::PhoneNumber;
 use crate::settings::{Register, Settings, Trunk, TrunkAddress};
@@ -162,6 +161,8 @@ struct Outcome {
     response: Option<Response>,
     /// Our address as the request named it.
     local: Option<SocketAddr>,
+    /// Cancelled when the connection that carried it ends.
+    closed: Option<CancellationToken>,
 }
 
 struct Keeper {
@@ -180,6 +181,13 @@ struct Keeper {
     misses: u32,
     /// Our address as the registrar knows it.
     known_as: Option<SocketAddr>,
+    /// The connection that the registration went by: calls come in by it.
+    carrier: Option<CancellationToken>,
+    /// That connection has ended.
+    cut: bool,
+    /// When a cut was last answered at once.
+    mended_at: Option<Duration>,
+    keepalive: Interval,
     call_id: String,
     tag: String,
     cseq: u32,
@@ -194,6 +202,8 @@ impl Keeper {
             .register
             .as_ref()
             .map(|register| Registration::new(server_uri(&trunk.address, ""), credentials(register), register.expires));
+        let mut keepalive = tokio::time::interval(KEEPALIVE);
+        keepalive.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Keeper {
             endpoint: inner.endpoint.clone(),
             clock: inner.clock.clone(),
@@ -208,6 +218,10 @@ impl Keeper {
             age: 0,
             misses: 0,
             known_as: None,
+            carrier: None,
+            cut: false,
+            mended_at: None,
+            keepalive,
             call_id: message::random(),
             tag: message::random(),
             cseq: 0,
@@ -219,8 +233,6 @@ impl Keeper {
     async fn run(mut self) {
         self.look_up().await;
         self.register(Input::Start);
-        let mut keepalive = tokio::time::interval(KEEPALIVE);
-        keepalive.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut stopping = false;
         while !self.done {
             let wait = self
@@ -228,6 +240,13 @@ impl Keeper {
                 .as_ref()
                 .and_then(Registration::next_deadline)
                 .map(|deadline| deadline.saturating_sub(self.clock.now().mono));
+            let cut = self.carrier.clone();
+            let cut = async move {
+                match cut {
+                    Some(carrier) => carrier.cancelled().await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 () = self.stop.cancelled(), if !stopping => {
                     stopping = true;
@@ -238,7 +257,17 @@ impl Keeper {
                 }
                 Some(outcome) = self.outcomes.1.recv() => self.concluded(outcome).await,
                 () = tokio::time::sleep(wait.unwrap_or(Duration::MAX)), if wait.is_some() => self.register(Input::Wake),
-                _ = keepalive.tick(), if !stopping => self.ask().await,
+                _ = self.keepalive.tick(), if !stopping => self.ask().await,
+                () = cut, if !stopping => {
+                    self.carrier = None;
+                    self.cut = true;
+                    // At once, but once in a while: some registrars close after every answer.
+                    let now = self.clock.now().mono;
+                    if self.mended_at.is_none_or(|at| now >= at + KEEPALIVE) {
+                        self.mended_at = Some(now);
+                        self.ask_soon();
+                    }
+                }
             }
         }
     }
@@ -246,7 +275,7 @@ impl Keeper {
     /// Looks the trunk's name up, and lets all its addresses call in.
     async fn look_up(&mut self) {
         self.age = 0;
-        let addresses = resolve::addresses(&self.trunk.address).await;
+        let addresses = self.endpoint.addresses_of(&self.trunk.address).await;
         if addresses.is_empty() {
             // What it was before is better than nothing.
             tracing::warn!(trunk = self.trunk.name, host = self.trunk.address.host, "the trunk's name has no address");
@@ -259,13 +288,21 @@ impl Keeper {
         }
     }
 
-    /// Turns to the trunk's next address; after the last the name is looked up again.
-    async fn turn(&mut self) {
+    /// Turns to the trunk's next address (RFC 3263 section 4.3); after the last the name is looked up again. `false`: all
+    /// have been tried.
+    async fn turn(&mut self) -> bool {
         self.chosen += 1;
-        if self.chosen >= self.addresses.len() {
+        let more = self.chosen < self.addresses.len();
+        if !more {
             self.chosen = 0;
             self.look_up().await;
         }
+        more
+    }
+
+    /// The next OPTIONS need not wait for its half minute.
+    fn ask_soon(&mut self) {
+        self.keepalive.reset_after(self.endpoint.0.timers.t1);
     }
 
     async fn ask(&mut self) {
@@ -317,11 +354,12 @@ impl Keeper {
         let (trunk, tag) = (self.trunk.address.clone(), self.tag.clone());
         let user = self.trunk.register.as_ref().map(|register| register.username.clone()).unwrap_or_default();
         tokio::spawn(async move {
-            let mut outcome = Outcome { method, number, response: None, local: None };
+            let mut outcome = Outcome { method, number, response: None, local: None, closed: None };
             if let Some(address) = address
                 && let Ok(flow) = endpoint.flow(address, trunk.transport, &trunk.host).await
             {
                 outcome.local = Some(flow.local);
+                outcome.closed = Some(flow.closed.clone());
                 let ours = match user.as_str() {
                     "" => format!("sip:threadline@{}", flow.local),
                     user => server_uri(&trunk, user),
@@ -351,12 +389,16 @@ impl Keeper {
                 Some(response) => {
                     if message::status(response) / 100 == 2 {
                         self.known_as = outcome.local;
+                        self.carrier = outcome.closed;
                     }
                     let challenges: Vec<&str> = match Asker::of(message::status(response)) {
                         Some(Asker::Server) => all!(response, WwwAuthenticate).collect(),
                         Some(Asker::Proxy) => all!(response, ProxyAuthenticate).collect(),
                         None => Vec::new(),
                     };
+                    if message::status(response) == 503 {
+                        self.turn().await;
+                    }
                     let contact = outcome.local.map(|local| local.to_string()).unwrap_or_default();
                     let reply = read_reply(response, &challenges, &contact);
                     self.register(Input::Response(&reply));
@@ -378,7 +420,7 @@ impl Keeper {
             let moved = self.known_as.is_some() && outcome.local.is_some() && self.known_as != outcome.local;
             if self.registration.is_none() {
                 self.set_state(TrunkState::Up);
-            } else if silent || moved {
+            } else if silent || moved || std::mem::take(&mut self.cut) {
                 self.register(Input::Reachable);
             }
             return;
@@ -389,7 +431,9 @@ impl Keeper {
                 self.set_state(TrunkState::Down);
             }
             // A registered trunk's address is the registration's to change.
-            self.turn().await;
+            if self.turn().await {
+                self.ask_soon();
+            }
         }
     }
 
@@ -408,19 +452,19 @@ impl Keeper {
 /// Whether the peer sent it. The library reports a timeout as 408 and a broken connection as 503, made from our request:
 /// To has no tag, which every answer of a peer has (RFC 3261 section 8.2.6.2).
 pub(super) fn is_theirs(response: &Response) -> bool {
-    !matches!(message::status(response), 408 | 503) || first!(response, To).is_some_and(|to| wire::tag(to).is_some())
+    !matches!(message::status(response), 408 | 503) || first!(response, To).is_some_and(|to| header::tag(to).is_some())
 }
 
 /// `contact`: our address as we gave it, `host:port`.
 fn read_reply<'a>(response: &Response, challenges: &'a [&'a str], contact: &str) -> Reply<'a> {
     let number = |text: &str| text.trim().split([' ', ';', '(']).next()?.parse::<u32>().ok();
-    let contacts: Vec<&str> = all!(response, Contact).flat_map(wire::list).take(64).collect();
+    let contacts: Vec<&str> = all!(response, Contact).flat_map(header::list).take(64).collect();
     // A registrar lists every phone of the account; where it rewrote ours, a lone one must be it.
     let ours = contacts
         .iter()
-        .find(|value| identity::uri(value).is_some_and(|uri| !contact.is_empty() && uri.contains(contact)))
+        .find(|value| header::uri(value).is_some_and(|uri| !contact.is_empty() && uri.contains(contact)))
         .or(contacts.first().filter(|_| contacts.len() == 1));
-    let expires = ours.and_then(|value| wire::parameter(value, "expires")).and_then(number);
+    let expires = ours.and_then(|value| header::parameter(value, "expires")).and_then(number);
     Reply {
         status: message::status(response),
         challenges,

@@ -4,6 +4,7 @@
 //! The functions take a [`Tx`] and run inside [`crate::store::Store::write`]. Running one twice for the same call or
 //! the same gateway's id writes once.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -11,7 +12,9 @@ use jiff::{SignedDuration, Timestamp};
 use crate::conversation::consent::{Purpose, Refusal, may_text};
 use crate::conversation::keywords::{self, Keyword};
 use crate::conversation::missed_call::{self, Facts, NotOwed};
-use crate::conversation::threading::{self, Place, REOPEN_WITHIN};
+use crate::conversation::red_flags;
+use crate::conversation::templates::{Templates, Values};
+use crate::conversation::threading::{self, Place};
 use crate::model::{
     CallId, Caller, Consent, ConsentMethod, ConsentState, Digit, Language, MessageId, OpenedBy, Outcome, PhoneNumber,
     Private, ThreadId,
@@ -95,23 +98,15 @@ pub fn offer_text(tx: &Tx<'_>, offer: &OfferText) -> Result<Result<Composed, Unt
         call: Some(offer.call),
         at: offer.now,
     };
-    let thread = into_thread(tx, &opening)?;
-    calls::set_thread(tx, offer.call, thread)?;
-    let message = NewMessage {
-        id: MessageId::new(offer.now),
-        thread,
+    let text = OfCall {
+        call: offer.call,
         kind: MessageKind::Offer,
-        author: "system".into(),
-        from: offer.from.clone(),
-        to: offer.to.clone(),
-        body: offer.body.clone(),
-        media: Vec::new(),
-        call: Some(offer.call),
-        once: Some(once),
-        at: offer.now,
+        once,
+        from: &offer.from,
+        body: &offer.body,
+        expire_after: offer.expire_after,
     };
-    outbox::enqueue(tx, &message, after(offer.now, offer.expire_after))?;
-    Ok(Ok(Composed { thread, message: message.id }))
+    Ok(Ok(queue(tx, &opening, text)?))
 }
 
 /// The number takes no texts, or is the clinic's own.
@@ -180,23 +175,48 @@ pub fn missed_call_text(tx: &Tx<'_>, text: &MissedCallText) -> Result<Result<Com
         call: Some(text.call),
         at: text.now,
     };
-    let thread = into_thread(tx, &opening)?;
+    let missed = OfCall {
+        call: text.call,
+        kind: MessageKind::MissedCall,
+        once,
+        from: &text.from,
+        body: &text.body,
+        expire_after: text.expire_after,
+    };
+    Ok(Ok(queue(tx, &opening, missed)?))
+}
+
+/// A text that a call brings about.
+struct OfCall<'a> {
+    call: CallId,
+    kind: MessageKind,
+    /// What a second one for the same reason is known by.
+    once: String,
+    from: &'a PhoneNumber,
+    body: &'a Private<String>,
+    expire_after: Duration,
+}
+
+/// Puts the text into the thread of its number, and the thread on the call's record.
+fn queue(tx: &Tx<'_>, opening: &NewThread, text: OfCall<'_>) -> Result<Composed, StoreError> {
+    // A call that brings a text is another matter than what was closed before it.
+    let thread = into_thread(tx, opening, Duration::ZERO)?;
     calls::set_thread(tx, text.call, thread)?;
     let message = NewMessage {
-        id: MessageId::new(text.now),
+        id: MessageId::new(opening.at),
         thread,
-        kind: MessageKind::MissedCall,
+        kind: text.kind,
         author: "system".into(),
         from: text.from.clone(),
-        to: number.clone(),
+        to: opening.number.clone(),
         body: text.body.clone(),
         media: Vec::new(),
         call: Some(text.call),
-        once: Some(once),
-        at: text.now,
+        once: Some(text.once),
+        at: opening.at,
     };
-    outbox::enqueue(tx, &message, after(text.now, text.expire_after))?;
-    Ok(Ok(Composed { thread, message: message.id }))
+    outbox::enqueue(tx, &message, after(opening.at, text.expire_after))?;
+    Ok(Composed { thread, message: message.id })
 }
 
 /// A text that a gateway brought, its origin proven.
@@ -216,12 +236,16 @@ pub struct TextIn {
     pub media: Vec<Private<String>>,
     /// The keyword that the gateway found and has answered itself (Twilio: `OptOutType`): we obey and stay silent.
     pub answered: Option<Keyword>,
-    /// What the clinic calls itself in the answer to a keyword.
-    pub clinic: String,
-    /// The clinic's language.
+    /// The clinic's messages, and so its answers to keywords.
+    pub templates: Arc<Templates>,
+    /// What their variables say.
+    pub values: Values,
+    /// The clinic's language, for a thread whose own is not known.
     pub language: Language,
     /// After so long an answer is of no use: `settings.sms.expire_after`.
     pub expire_after: Duration,
+    /// A thread that was closed less than so long ago opens again: `settings.desk.reopen_within`.
+    pub reopen_within: Duration,
     /// When it came.
     pub now: Timestamp,
 }
@@ -262,7 +286,7 @@ pub fn receive_text(tx: &Tx<'_>, text: &TextIn) -> Result<Received, StoreError> 
     };
     let thread = match keyword {
         Some(_) => beside_thread(tx, &opening)?,
-        None => into_thread(tx, &opening)?,
+        None => into_thread(tx, &opening, text.reopen_within)?,
     };
     let message = NewMessage {
         id: MessageId::new(text.now),
@@ -281,6 +305,9 @@ pub fn receive_text(tx: &Tx<'_>, text: &TextIn) -> Result<Received, StoreError> 
     let reply = match keyword {
         Some(keyword) => obey(tx, text, keyword, consent, &message)?,
         None => {
+            if let Some(words) = red_flags::find(text.body.expose()) {
+                threads::flag(tx, thread, words, text.now)?;
+            }
             // Whoever texts first may be answered. After STOP it takes a START.
             if may_text(consent, Purpose::Conversation) == Err(Refusal::NoConsent) {
                 agree(tx, text, ConsentState::Granted, message.id)?;
@@ -323,6 +350,8 @@ fn obey(
     if !due || text.answered.is_some() {
         return Ok(None);
     }
+    let spoken = threads::language(tx, message.thread)?;
+    let language = spoken.as_ref().unwrap_or(&text.language);
     let reply = NewMessage {
         id: MessageId::new(text.now),
         thread: message.thread,
@@ -330,7 +359,7 @@ fn obey(
         author: "system".into(),
         from: text.to.clone(),
         to: text.from.clone(),
-        body: keywords::reply(keyword, &text.clinic, &text.language).into(),
+        body: keywords::reply(keyword, &text.templates, &text.values, language).into(),
         media: Vec::new(),
         call: None,
         once: Some(format!("reply:{}", message.id)),
@@ -385,22 +414,27 @@ pub fn opted_out_at_gateway(
 }
 
 /// The open thread that the next text goes into: opened, reopened or continued.
-fn into_thread(tx: &Tx<'_>, opening: &NewThread) -> Result<ThreadId, StoreError> {
+pub(super) fn into_thread(tx: &Tx<'_>, opening: &NewThread, reopen_within: Duration) -> Result<ThreadId, StoreError> {
     let latest = threads::latest(tx, &opening.number)?;
-    match threading::place(latest, REOPEN_WITHIN, opening.at) {
+    let thread = match threading::place(latest, opening.opened_by, reopen_within, opening.at) {
         Place::Continue(thread) => {
             threads::touch(tx, thread, opening.at)?;
-            Ok(thread)
+            thread
         }
         Place::Reopen(thread) => {
             threads::reopen(tx, thread, "system", opening.at)?;
-            Ok(thread)
+            thread
         }
         Place::New => {
             threads::open(tx, opening)?;
-            Ok(opening.id)
+            return Ok(opening.id);
         }
+    };
+    // What they chose on the phone now is what they speak.
+    if let Some(language) = &opening.language {
+        threads::set_language(tx, thread, language)?;
     }
+    Ok(thread)
 }
 
 /// The thread where a keyword is kept: the newest one as it stands, or a closed one of its own. Nobody need read it.
@@ -413,7 +447,7 @@ fn beside_thread(tx: &Tx<'_>, opening: &NewThread) -> Result<ThreadId, StoreErro
     Ok(opening.id)
 }
 
-fn after(at: Timestamp, span: Duration) -> Timestamp {
+pub(super) fn after(at: Timestamp, span: Duration) -> Timestamp {
     SignedDuration::try_from(span).ok().and_then(|span| at.checked_add(span).ok()).unwrap_or(Timestamp::MAX)
 }
 

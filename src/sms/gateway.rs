@@ -162,7 +162,7 @@ pub enum HookError {
     #[error("{0}")]
     Unproven(&'static str),
     /// Not the media type that this gateway sends: 415.
-    #[error("not application/x-www-form-urlencoded")]
+    #[error("neither a form nor JSON that this gateway sends")]
     MediaType,
     /// From the gateway, but not to be understood: 400.
     #[error("{0}")]

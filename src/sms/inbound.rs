@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use super::compose::{self, Received, TextIn};
 use super::gateway::{HookEvent, InboundText, StatusReport};
 use super::outbox::shown;
+use crate::conversation::templates::{Templates, Values};
 use crate::model::Language;
 use crate::store::messages::{self, Report, Reported};
 use crate::store::{Store, StoreError, Tx};
@@ -16,12 +17,16 @@ use crate::store::{Store, StoreError, Tx};
 /// What the answers to STOP, START and HELP need to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Replies {
-    /// What the clinic calls itself.
-    pub clinic: String,
+    /// The clinic's messages.
+    pub templates: Arc<Templates>,
+    /// What their variables say.
+    pub values: Values,
     /// The clinic's language.
     pub language: Language,
     /// After so long an answer is of no use (`sms.expire_after`).
     pub expire_after: Duration,
+    /// A thread that was closed less than so long ago opens again (`desk.reopen_within`).
+    pub reopen_within: Duration,
 }
 
 /// Takes what gateways report. Cloning it gives another handle on the same.
@@ -63,9 +68,11 @@ fn text_in(gateway: &str, text: InboundText, replies: Replies, now: Timestamp) -
         body: text.body,
         media: text.media,
         answered: text.answered,
-        clinic: replies.clinic,
+        templates: replies.templates,
+        values: replies.values,
         language: replies.language,
         expire_after: replies.expire_after,
+        reopen_within: replies.reopen_within,
         now,
     }
 }

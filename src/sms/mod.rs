@@ -4,15 +4,18 @@
 //! - [`twilio`], [`sandbox`]: the adapters. [`signature`]: how Twilio and its kin sign their webhooks.
 //! - [`policy`]: what becomes of a message after an answer, as plain functions. [`pace`]: how fast we may send.
 //! - [`outbox`]: the worker that leases, sends and records. [`consent`]: whether a text may still go.
-//! - [`compose`]: a text and all that belongs to it, in one transaction. [`inbound`]: what a verified webhook does.
+//! - [`compose`], [`new_text`], [`reply`]: a text and all that belongs to it, in one transaction. [`inbound`]: what a
+//!   verified webhook does.
 
 pub mod compose;
 pub mod consent;
 pub mod gateway;
 pub mod inbound;
+pub mod new_text;
 pub mod outbox;
 pub mod pace;
 pub mod policy;
+pub mod reply;
 pub mod sandbox;
 pub mod signature;
 pub mod twilio;

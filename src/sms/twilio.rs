@@ -4,6 +4,7 @@
 //! before anything is sent again. `ContentRetention` is left at the account's default: discarding bodies at Twilio is
 //! the clinic's decision, and with it that question can no longer be answered.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -15,7 +16,7 @@ use super::gateway::{
     Accepted, Hook, HookError, HookEvent, HookRequest, InboundText, LONGEST_BODY, Lookup, Outgoing, Refusal,
     SendOutcome, StatusReport,
 };
-use super::signature;
+use super::signature::{self, Keys, Payload};
 use crate::conversation::keywords::Keyword;
 use crate::model::{MessageStatus, PhoneNumber, Private};
 use crate::settings;
@@ -163,8 +164,19 @@ impl Twilio {
 
     /// Reads a webhook: signature first, then its meaning.
     pub fn hook(&self, request: &HookRequest<'_>) -> Result<HookEvent, HookError> {
-        let fields = form_fields(request)?;
-        signature::verify(self.settings.auth_token.expose(), request.url, request.headers, &fields)?;
+        let keys = Keys {
+            auth_token: self.settings.auth_token.expose(),
+            shared: self.settings.webhook_key.as_ref().map(|key| key.expose().as_str()),
+        };
+        let proven = |payload| signature::verify(keys, request.url, request.headers, payload);
+        let fields = if media_type(request).eq_ignore_ascii_case("application/json") {
+            proven(Payload::Json(request.body))?;
+            json_fields(request.body)?
+        } else {
+            let fields = form_fields(request)?;
+            proven(Payload::Form(&fields))?;
+            fields
+        };
         read_hook(request.hook, &fields)
     }
 }
@@ -351,11 +363,26 @@ async fn bounded(mut response: reqwest::Response, most: usize) -> Option<Vec<u8>
     Some(body)
 }
 
+fn media_type<'a>(request: &HookRequest<'a>) -> &'a str {
+    let media_type = request.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    media_type.split(';').next().unwrap_or_default().trim()
+}
+
+/// The fields of a JSON webhook: those of the form, in one object. What is neither text nor number is left out.
+fn json_fields(body: &[u8]) -> Result<Vec<(String, String)>, HookError> {
+    let fields: BTreeMap<String, serde_json::Value> =
+        serde_json::from_slice(body).map_err(|_| HookError::Malformed("its body is not a JSON object"))?;
+    let text = |value| match value {
+        serde_json::Value::String(text) => Some(text),
+        serde_json::Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    };
+    Ok(fields.into_iter().filter_map(|(name, value)| Some((name, text(value)?))).collect())
+}
+
 /// The fields of a form webhook, at most [`MOST_FIELDS`].
 pub(super) fn form_fields(request: &HookRequest<'_>) -> Result<Vec<(String, String)>, HookError> {
-    let media_type = request.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let media_type = media_type.split(';').next().unwrap_or_default().trim();
-    if !media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+    if !media_type(request).eq_ignore_ascii_case("application/x-www-form-urlencoded") {
         return Err(HookError::MediaType);
     }
     let mut fields: Vec<_> = form_urlencoded::parse(request.body).into_owned().take(MOST_FIELDS + 1).collect();

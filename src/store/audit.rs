@@ -7,12 +7,16 @@
 //!
 //! Subjects and details are ids and facts; a message's words are not repeated here.
 
+mod pages;
+
 use jiff::Timestamp;
 use ring::digest;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::column::At;
 use super::{StoreError, Tx};
+
+pub use pages::{Filter, Page, Row, actions, actors, after, page};
 
 /// The predecessor of the first row.
 pub const GENESIS: &str = "0000000000000000000000000000000000000000000000000000000000000000";
@@ -77,12 +81,48 @@ pub fn append(tx: &Tx<'_>, entry: Entry<'_>) -> Result<i64, StoreError> {
 
 /// Reads the whole chain; how many rows hold.
 pub fn verify(conn: &Connection) -> Result<u64, VerifyError> {
-    let mut statement = conn
-        .prepare("SELECT seq, at, actor, action, subject, detail, prev, hash FROM audit ORDER BY seq")
-        .map_err(StoreError::from)?;
-    let mut rows = statement.query([]).map_err(StoreError::from)?;
-    let (mut count, mut before) = (0u64, GENESIS.to_owned());
-    while let Some(row) = rows.next().map_err(StoreError::from)? {
+    let mut check = Check::default();
+    while check.go_on(conn, u32::MAX)? {}
+    Ok(check.holds())
+}
+
+/// A check of the chain that is made piece by piece, so that nobody waits for a long one.
+#[derive(Clone, Debug)]
+pub struct Check {
+    count: u64,
+    before: String,
+}
+
+impl Default for Check {
+    fn default() -> Self {
+        Check { count: 0, before: GENESIS.to_owned() }
+    }
+}
+
+impl Check {
+    /// How many rows hold so far.
+    pub fn holds(&self) -> u64 {
+        self.count
+    }
+
+    /// Reads the next `most` rows; whether there may be more.
+    pub fn go_on(&mut self, conn: &Connection, most: u32) -> Result<bool, VerifyError> {
+        let mut statement = conn
+            .prepare_cached(
+                "SELECT seq, at, actor, action, subject, detail, prev, hash FROM audit WHERE seq > ? ORDER BY seq LIMIT ?",
+            )
+            .map_err(StoreError::from)?;
+        let after = i64::try_from(self.count).unwrap_or(i64::MAX);
+        let mut rows = statement.query(params![after, most]).map_err(StoreError::from)?;
+        let mut read = 0;
+        while let Some(row) = rows.next().map_err(StoreError::from)? {
+            self.row(row)?;
+            read += 1;
+        }
+        Ok(read == most)
+    }
+
+    fn row(&mut self, row: &rusqlite::Row<'_>) -> Result<(), VerifyError> {
         let read = || {
             let text = |at: usize| row.get::<_, String>(at);
             Ok((
@@ -95,13 +135,13 @@ pub fn verify(conn: &Connection) -> Result<u64, VerifyError> {
         };
         let (seq, at, fields, prev, hash) = read().map_err(|error: rusqlite::Error| StoreError::from(error))?;
         let fields = fields.each_ref().map(String::as_str);
-        count += 1;
-        if u64::try_from(seq) != Ok(count) || prev != before || hash != link(&prev, seq, at, fields) {
+        self.count += 1;
+        if u64::try_from(seq) != Ok(self.count) || prev != self.before || hash != link(&prev, seq, at, fields) {
             return Err(AuditBreak { seq }.into());
         }
-        before = hash;
+        self.before = hash;
+        Ok(())
     }
-    Ok(count)
 }
 
 fn link(prev: &str, seq: i64, at: i64, fields: [&str; 4]) -> String {

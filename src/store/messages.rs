@@ -138,6 +138,37 @@ pub fn kind(conn: &Connection, message: MessageId) -> Result<Option<MessageKind>
     Ok(found.map(|word| word.0))
 }
 
+/// A message as it was written, and where it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// Where it belongs.
+    pub thread: ThreadId,
+    /// Which way it goes.
+    pub direction: MessageDirection,
+    /// Who wrote it.
+    pub author: String,
+    /// Its words.
+    pub body: Private<String>,
+    /// Where it stands.
+    pub status: MessageStatus,
+}
+
+/// A message; `None` if there is none with that id.
+pub fn find(conn: &Connection, message: MessageId) -> Result<Option<Written>, StoreError> {
+    Ok(conn
+        .prepare_cached("SELECT thread, direction, author, body, status FROM messages WHERE id = ?")?
+        .query_row([message], |row| {
+            Ok(Written {
+                thread: row.get(0)?,
+                direction: row.get::<_, Word<_>>(1)?.0,
+                author: row.get(2)?,
+                body: Private::new(row.get(3)?),
+                status: row.get::<_, Word<_>>(4)?.0,
+            })
+        })
+        .optional()?)
+}
+
 /// A delivery report, as a gateway's webhook brings it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report<'a> {
@@ -239,6 +270,7 @@ pub(super) fn advance(
         "UPDATE messages SET status = ?2, error = ?3, delivered_at = coalesce(?4, delivered_at) WHERE id = ?1",
     )?
     .execute(params![message, Word(status), error, delivered])?;
+    threads::delivery(tx, message, status, error)?;
     tx.announce(Event::Message(message));
     Ok(())
 }
@@ -250,7 +282,7 @@ pub(super) fn rank(status: MessageStatus) -> u8 {
         MessageStatus::Sending => 1,
         MessageStatus::Unknown => 2,
         MessageStatus::Sent => 3,
-        MessageStatus::Failed | MessageStatus::Undelivered | MessageStatus::Expired => 4,
+        MessageStatus::Failed | MessageStatus::Undelivered | MessageStatus::Expired | MessageStatus::Cancelled => 4,
         MessageStatus::Delivered => 5,
         MessageStatus::Received => 6,
     }

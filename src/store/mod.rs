@@ -3,11 +3,14 @@
 //! - `writer`: one thread that runs closures as savepoints of one transaction and commits them together.
 //! - `readers`: a few read-only connections.
 //! - `migrations`: the schema, numbered. `column`: how our types are written into it.
+//! - `lock`: one daemon a store.
 //! - `unrecorded`: the note that survives when the database could not be written.
 //! - [`calls`], [`threads`], [`messages`], [`consents`], [`inbound`]: one file an aggregate, plain functions over a
 //!   connection. [`outbox`]: what waits to be sent. [`sandbox`]: what the embedded gateway was given.
 //! - [`staff`], [`sessions`]: the clinic's people, and who of them is signed in. [`credentials`], [`passkeys`],
 //!   [`sign_in_links`]: by what they prove who they are.
+//! - [`search`]: threads by words, names and numbers. [`past`]: a history written at once, for the filled demo.
+//! - [`timeline`]: all that happened in a thread, newest first. [`notes`], [`drafts`], [`people`]: what staff write.
 //! - [`audit`]: the append-only chain. [`export`]: rows as the command line prints them.
 //!
 //! Reading functions take a [`Connection`]; writing ones take a [`Tx`], which only [`Store`] hands out.
@@ -17,18 +20,25 @@ pub mod calls;
 mod column;
 pub mod consents;
 pub mod credentials;
+pub mod drafts;
 pub mod export;
 pub mod inbound;
+mod lock;
 pub mod messages;
 mod migrations;
+pub mod notes;
 pub mod outbox;
 pub mod passkeys;
+pub mod past;
+pub mod people;
 mod readers;
 pub mod sandbox;
+pub mod search;
 pub mod sessions;
 pub mod sign_in_links;
 pub mod staff;
 pub mod threads;
+pub mod timeline;
 mod unrecorded;
 mod writer;
 
@@ -74,6 +84,12 @@ pub enum StoreError {
         path: PathBuf,
         /// What the system says.
         source: std::io::Error,
+    },
+    /// Another daemon has it open.
+    #[error("{path} is in use by another threadline daemon; stop that one, or name another folder in [store] path")]
+    InUse {
+        /// The folder.
+        path: PathBuf,
     },
     /// Written by a newer Threadline.
     #[error(
@@ -163,10 +179,15 @@ pub struct Store {
     writer: Arc<writer::Writer>,
     readers: Arc<readers::Readers>,
     before: Option<Unrecorded>,
+    // The last field: let go of when the writer and readers are.
+    _lock: Arc<lock::Lock>,
 }
 
 impl Store {
     /// Opens the store in `dir`, making the folder (mode 0700) and the database as needed, and brings the schema up.
+    ///
+    /// Refused while another has it open: two daemons would send each text twice. Readers ([`open_read_only`]) may come
+    /// and go.
     ///
     /// Says in the log and in the audit chain what the run before could not record ([`Store::unrecorded_before`]).
     pub fn open(dir: &Path, events: Events) -> Result<Store, StoreError> {
@@ -175,6 +196,7 @@ impl Store {
 
     fn open_with(dir: &Path, events: Events, patience: Patience) -> Result<Store, StoreError> {
         make_folder(dir)?;
+        let lock = lock::Lock::take(dir)?;
         let path = dir.join(FILE);
         let mut conn = Connection::open(&path)?;
         // The wait comes first: switching to WAL needs the lock that another process may hold.
@@ -187,7 +209,12 @@ impl Store {
         let note = unrecorded::Note::open(dir)?;
         let before = note.settle(&mut conn);
         let writer = writer::Writer::start(conn, events, note, patience)?;
-        Ok(Store { writer: Arc::new(writer), readers: Arc::new(readers::Readers::new(path, patience.busy)), before })
+        Ok(Store {
+            writer: Arc::new(writer),
+            readers: Arc::new(readers::Readers::new(path, patience.busy)),
+            before,
+            _lock: Arc::new(lock),
+        })
     }
 
     /// Runs `f` on the writer and answers once it is committed. What fails or panics is rolled back alone.
@@ -280,4 +307,4 @@ fn make_folder(dir: &Path) -> Result<(), StoreError> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

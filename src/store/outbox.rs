@@ -12,9 +12,9 @@ use serde_json::json;
 use super::audit::{self, Entry};
 use super::column::{At, Json};
 use super::messages::{self, NewMessage};
-use super::{StoreError, Tx};
+use super::{StoreError, Tx, threads};
 use crate::events::Event;
-use crate::model::{MessageDirection, MessageId, MessageStatus, PhoneNumber, Private};
+use crate::model::{MessageDirection, MessageId, MessageStatus, PhoneNumber, Private, ThreadId};
 
 /// A message in the worker's hands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,9 +41,19 @@ pub struct Leased {
 
 /// Writes an outbound message, its outbox row and its audit row. It is due at once, and of no use after `expires_at`.
 pub fn enqueue(tx: &Tx<'_>, message: &NewMessage, expires_at: Timestamp) -> Result<(), StoreError> {
+    enqueue_later(tx, message, message.at, expires_at)
+}
+
+/// As [`enqueue`], due at `due_at`: until then it can be taken back.
+pub fn enqueue_later(
+    tx: &Tx<'_>,
+    message: &NewMessage,
+    due_at: Timestamp,
+    expires_at: Timestamp,
+) -> Result<(), StoreError> {
     messages::insert(tx, message, MessageDirection::Outbound, MessageStatus::Queued, None)?;
     tx.prepare_cached("INSERT INTO outbox (message, sender, recipient, due_at, expires_at) VALUES (?, ?, ?, ?, ?)")?
-        .execute(params![message.id, message.from, message.to, At(message.at), At(expires_at)])?;
+        .execute(params![message.id, message.from, message.to, At(due_at), At(expires_at)])?;
     let detail = json!({ "kind": message.kind, "thread": message.thread, "call": message.call });
     record(tx, message.id, "message.queued", &message.author, detail, message.at)?;
     tx.announce(Event::Outbox);
@@ -159,6 +169,50 @@ pub fn cancel_for(tx: &Tx<'_>, number: &PhoneNumber, now: Timestamp) -> Result<u
     }
     tx.prepare_cached("UPDATE outbox SET cancelled = 1 WHERE recipient = ?")?.execute([number])?;
     Ok(waiting.len())
+}
+
+/// Takes back a message that has not been handed to the gateway; gives its words and its thread. `None`: it is on its
+/// way or gone, or there is none with that id.
+pub fn take_back(
+    tx: &Tx<'_>,
+    message: MessageId,
+    actor: &str,
+    now: Timestamp,
+) -> Result<Option<(ThreadId, Private<String>)>, StoreError> {
+    let taken = tx.prepare_cached("DELETE FROM outbox WHERE message = ? AND leased_at IS NULL")?.execute([message])?;
+    if taken == 0 {
+        return Ok(None);
+    }
+    messages::advance(tx, message, MessageStatus::Cancelled, None, now)?;
+    // The same form may be sent again.
+    let (thread, body): (ThreadId, String) = tx
+        .prepare_cached("UPDATE messages SET once = NULL WHERE id = ? RETURNING thread, body")?
+        .query_row([message], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    threads::recount(tx, thread)?;
+    record(tx, message, "message.cancelled", actor, json!({ "thread": thread }), now)?;
+    tx.announce(Event::Outbox);
+    Ok(Some((thread, Private::new(body))))
+}
+
+/// What waits for a later time is due now, and of no use after `expires_at`. `false`: it does not wait.
+pub fn send_now(
+    tx: &Tx<'_>,
+    message: MessageId,
+    expires_at: Timestamp,
+    actor: &str,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let hurried = tx
+        .prepare_cached(
+            "UPDATE outbox SET due_at = ?2, expires_at = ?3 WHERE message = ?1 AND leased_at IS NULL AND due_at > ?2",
+        )?
+        .execute(params![message, At(now), At(expires_at)])?;
+    if hurried > 0 {
+        record(tx, message, "message.sent_now", actor, json!({}), now)?;
+        tx.announce(Event::Message(message));
+        tx.announce(Event::Outbox);
+    }
+    Ok(hurried > 0)
 }
 
 /// For the start of the worker, before its first lease: what was leased when the daemon stopped. Each is settled like

@@ -80,6 +80,49 @@ pub fn oldest(conn: &Connection, status: MessageStatus, limit: u32) -> Result<Ve
     Ok(found)
 }
 
+/// A text as a phone shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// Whether the phone's owner wrote it.
+    pub own: bool,
+    /// Its words.
+    pub body: Private<String>,
+    /// When it was written.
+    pub at: Timestamp,
+}
+
+/// The newest `limit` texts that the phone with `number` has got or sent, oldest first. What did not arrive is not on it.
+pub fn phone(conn: &Connection, number: &PhoneNumber, limit: u32) -> Result<Vec<Shown>, StoreError> {
+    let mut found = conn
+        .prepare_cached(
+            "SELECT own, body, at FROM (
+                 SELECT * FROM (SELECT 0 AS own, body, at FROM sandbox
+                     WHERE recipient = ?1 AND status IN ('sent', 'delivered') ORDER BY seq DESC LIMIT ?2)
+                 UNION ALL
+                 SELECT * FROM (SELECT 1, body, created_at FROM messages
+                     WHERE sender = ?1 AND direction = 'inbound' ORDER BY created_at DESC LIMIT ?2)
+             ) ORDER BY at DESC, own LIMIT ?2",
+        )?
+        .query_map(params![number, limit], |row| {
+            Ok(Shown { own: row.get(0)?, body: Private::new(row.get(1)?), at: row.get::<_, At>(2)?.0 })
+        })?
+        .collect::<Result<Vec<_>, _>>()?;
+    found.reverse();
+    Ok(found)
+}
+
+/// The phones that the newest texts went to, newest first, each once.
+pub fn phones(conn: &Connection, among: u32) -> Result<Vec<PhoneNumber>, StoreError> {
+    let found = conn
+        .prepare_cached(
+            "SELECT recipient FROM (SELECT recipient, seq FROM sandbox ORDER BY seq DESC LIMIT ?)
+             GROUP BY recipient ORDER BY max(seq) DESC",
+        )?
+        .query_map([among], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    Ok(found)
+}
+
 fn read(row: &Row<'_>) -> rusqlite::Result<SandboxText> {
     Ok(SandboxText {
         id: row.get(0)?,

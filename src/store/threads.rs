@@ -1,15 +1,127 @@
-//! Text threads: at most one open for each number.
+//! Text threads: at most one open for each number. What people do with one is in `work`; what time finds due, in `due`.
+
+mod due;
+mod work;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, params};
-use serde_json::json;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde_json::{Value, json};
 
 use super::audit::{self, Entry};
-use super::column::{At, Word};
+use super::column::{At, Json, Word};
 use super::messages::{MessageKind, NewMessage};
 use super::{StoreError, Tx};
 use crate::events::Event;
-use crate::model::{CallId, Language, LatestThread, MessageDirection, OpenedBy, PhoneNumber, StaffName, ThreadId};
+use crate::model::{
+    CallId, Language, LatestThread, MessageDirection, MessageId, MessageStatus, OpenedBy, PhoneNumber, Private,
+    StaffName, ThreadId, ThreadState,
+};
+
+pub use due::*;
+pub use work::*;
+
+/// A thread as it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Thread {
+    /// Its id.
+    pub id: ThreadId,
+    /// With whom.
+    pub number: PhoneNumber,
+    /// Who they are, as far as people of the clinic have written it down.
+    pub name: Option<String>,
+    /// Where it stands.
+    pub state: ThreadState,
+    /// Who works it.
+    pub owner: Option<StaffName>,
+    /// The team that it was given to.
+    pub team: Option<String>,
+    /// Its tags, in the order they were put on.
+    pub tags: Vec<String>,
+    /// About what.
+    pub reason: Option<String>,
+    /// In which language.
+    pub language: Option<Language>,
+    /// What opened it.
+    pub opened_by: OpenedBy,
+    /// When it was opened.
+    pub opened_at: Timestamp,
+    /// When it was closed.
+    pub closed_at: Option<Timestamp>,
+    /// How it was resolved.
+    pub resolution: Option<String>,
+    /// When it was taken to the phone.
+    pub moved_to_voice: Option<Timestamp>,
+    /// Since when the patient waits for a person's answer.
+    pub waiting_since: Option<Timestamp>,
+    /// Which words ask for a person at once.
+    pub red_flag: Option<String>,
+    /// When it was handed to clinical staff.
+    pub escalated_at: Option<Timestamp>,
+    /// Why the newest text to the patient did not arrive.
+    pub undeliverable: Option<String>,
+    /// Out of sight until then.
+    pub snoozed_until: Option<Timestamp>,
+    /// When somebody must come back to it.
+    pub follow_up_at: Option<Timestamp>,
+    /// When "anything else I can help with?" was asked.
+    pub close_offered_at: Option<Timestamp>,
+    /// The thread that it has become a part of.
+    pub merged_into: Option<ThreadId>,
+}
+
+const COLUMNS: &str = "id, number, name, state, owner, team, tags, reason, language, opened_by, opened_at, closed_at,
+    resolution, moved_to_voice, waiting_since, red_flag, escalated_at, undeliverable, snoozed_until, follow_up_at,
+    close_offered_at, merged_into";
+
+/// A thread; `None` if there is none with that id.
+pub fn find(conn: &Connection, thread: ThreadId) -> Result<Option<Thread>, StoreError> {
+    let sql = format!("SELECT {COLUMNS} FROM threads WHERE id = ?");
+    Ok(conn.prepare_cached(&sql)?.query_row([thread], read).optional()?)
+}
+
+/// The threads of `number`, the one that was active last first: `most` of them.
+pub fn of_number(conn: &Connection, number: &PhoneNumber, most: usize) -> Result<Vec<Thread>, StoreError> {
+    let sql = format!("SELECT {COLUMNS} FROM threads WHERE number = ? ORDER BY active_at DESC LIMIT ?");
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    let found = conn.prepare_cached(&sql)?.query_map(params![number, most], read)?.collect::<Result<_, _>>()?;
+    Ok(found)
+}
+
+/// The threads that have become a part of `thread`, oldest first.
+pub fn merged_into(conn: &Connection, thread: ThreadId) -> Result<Vec<Thread>, StoreError> {
+    let sql = format!("SELECT {COLUMNS} FROM threads WHERE merged_into = ? ORDER BY opened_at LIMIT ?");
+    let most = i64::try_from(MOST_MERGED).unwrap_or(i64::MAX);
+    let found = conn.prepare_cached(&sql)?.query_map(params![thread, most], read)?.collect::<Result<_, _>>()?;
+    Ok(found)
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<Thread> {
+    let at = |column: usize| Ok::<_, rusqlite::Error>(row.get::<_, Option<At>>(column)?.map(|at| at.0));
+    Ok(Thread {
+        id: row.get(0)?,
+        number: row.get(1)?,
+        name: row.get(2)?,
+        state: row.get::<_, Word<_>>(3)?.0,
+        owner: row.get(4)?,
+        team: row.get(5)?,
+        tags: row.get::<_, Json<_>>(6)?.0,
+        reason: row.get(7)?,
+        language: row.get(8)?,
+        opened_by: row.get::<_, Word<_>>(9)?.0,
+        opened_at: row.get::<_, At>(10)?.0,
+        closed_at: at(11)?,
+        resolution: row.get(12)?,
+        moved_to_voice: at(13)?,
+        waiting_since: at(14)?,
+        red_flag: row.get(15)?,
+        escalated_at: at(16)?,
+        undeliverable: row.get(17)?,
+        snoozed_until: at(18)?,
+        follow_up_at: at(19)?,
+        close_offered_at: at(20)?,
+        merged_into: row.get(21)?,
+    })
+}
 
 /// A thread to be opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,11 +142,11 @@ pub struct NewThread {
     pub at: Timestamp,
 }
 
-/// The open thread of `number`, or else the one closed last.
+/// The open thread of `number`, or else the one closed last. One that has become a part of another counts no more.
 pub fn latest(conn: &Connection, number: &PhoneNumber) -> Result<Option<LatestThread>, StoreError> {
     let found = conn
         .prepare_cached(
-            "SELECT id, state, closed_at FROM threads WHERE number = ?
+            "SELECT id, state, closed_at FROM threads WHERE number = ? AND merged_into IS NULL
              ORDER BY state <> 'closed' DESC, active_at DESC, id DESC LIMIT 1",
         )?
         .query_row([number], |row| {
@@ -48,11 +160,24 @@ pub fn latest(conn: &Connection, number: &PhoneNumber) -> Result<Option<LatestTh
     Ok(found)
 }
 
+/// The language that a thread is held in, where it is known.
+pub fn language(conn: &Connection, thread: ThreadId) -> Result<Option<Language>, StoreError> {
+    let language =
+        conn.prepare_cached("SELECT language FROM threads WHERE id = ?")?.query_row([thread], |row| row.get(0));
+    Ok(language.optional()?.flatten())
+}
+
+/// Notes the language that a thread is held in from now on.
+pub fn set_language(tx: &Tx<'_>, thread: ThreadId, language: &Language) -> Result<(), StoreError> {
+    tx.prepare_cached("UPDATE threads SET language = ? WHERE id = ?")?.execute(params![language, thread])?;
+    Ok(())
+}
+
 /// Opens a thread. Fails if the number has an open one.
 pub fn open(tx: &Tx<'_>, thread: &NewThread) -> Result<(), StoreError> {
     tx.prepare_cached(
-        "INSERT INTO threads (id, number, state, reason, language, opened_by, call, opened_at, active_at)
-         VALUES (?1, ?2, 'open', ?3, ?4, ?5, ?6, ?7, ?7)",
+        "INSERT INTO threads (id, number, name, state, reason, language, opened_by, call, opened_at, active_at)
+         VALUES (?1, ?2, (SELECT group_concat(name, ', ') FROM people WHERE number = ?2), 'open', ?3, ?4, ?5, ?6, ?7, ?7)",
     )?
     .execute(params![
         thread.id,
@@ -67,11 +192,11 @@ pub fn open(tx: &Tx<'_>, thread: &NewThread) -> Result<(), StoreError> {
     record(tx, thread.id, "thread.opened", "system", detail, thread.at)
 }
 
-/// Notes that something happened in a thread. One that was snoozed is open again.
+/// Notes that something was written in a thread. One that was snoozed is open again.
 pub fn touch(tx: &Tx<'_>, thread: ThreadId, at: Timestamp) -> Result<(), StoreError> {
     tx.prepare_cached(
         "UPDATE threads SET active_at = max(active_at, ?2),
-             state = CASE state WHEN 'snoozed' THEN 'open' ELSE state END WHERE id = ?1",
+             state = CASE state WHEN 'snoozed' THEN 'open' ELSE state END, snoozed_until = NULL WHERE id = ?1",
     )?
     .execute(params![thread, At(at)])?;
     tx.announce(Event::Thread(thread));
@@ -108,39 +233,150 @@ pub(super) fn heard(tx: &Tx<'_>, message: &NewMessage, direction: MessageDirecti
     Ok(())
 }
 
-/// Opens a closed thread again.
-pub fn reopen(tx: &Tx<'_>, thread: ThreadId, actor: &str, at: Timestamp) -> Result<(), StoreError> {
+/// Keeps in a thread's row whether its newest text to the patient arrived.
+pub(super) fn delivery(
+    tx: &Tx<'_>,
+    message: MessageId,
+    status: MessageStatus,
+    error: Option<&str>,
+) -> Result<(), StoreError> {
+    let problem = match status {
+        MessageStatus::Failed | MessageStatus::Undelivered | MessageStatus::Expired | MessageStatus::Unknown => {
+            Some(error.unwrap_or("the gateway gave no reason"))
+        }
+        MessageStatus::Sent | MessageStatus::Delivered => None,
+        _ => return Ok(()),
+    };
     tx.prepare_cached(
-        "UPDATE threads SET state = 'open', closed_at = NULL, resolution = NULL, active_at = max(active_at, ?2)
-         WHERE id = ?1",
+        "UPDATE threads SET undeliverable = ?2 WHERE undeliverable IS NOT ?2 AND state <> 'closed'
+             AND id = (SELECT thread FROM messages WHERE id = ?1)
+             AND last_at <= (SELECT created_at FROM messages WHERE id = ?1)",
     )?
-    .execute(params![thread, At(at)])?;
-    record(tx, thread, "thread.reopened", actor, json!({}), at)
+    .execute(params![message, problem])?;
+    Ok(())
 }
 
-/// Closes a thread, with a word on how it was resolved. Closing a closed one changes nothing.
-pub fn close(tx: &Tx<'_>, thread: ThreadId, resolution: &str, actor: &str, at: Timestamp) -> Result<(), StoreError> {
-    let closed = tx
+/// The tags of open threads, by name: what is suggested for a new one.
+pub fn tags_in_use(conn: &Connection) -> Result<Vec<String>, StoreError> {
+    let found = conn
         .prepare_cached(
-            "UPDATE threads SET state = 'closed', closed_at = ?2, resolution = ?3, active_at = max(active_at, ?2)
-             WHERE id = ?1 AND state <> 'closed'",
+            "SELECT DISTINCT tag.value FROM
+                 (SELECT tags FROM threads INDEXED BY threads_queue WHERE state <> 'closed' AND tags <> '[]' LIMIT 500) open,
+                 json_each(open.tags) tag ORDER BY tag.value LIMIT 50",
         )?
-        .execute(params![thread, At(at), resolution])?;
-    if closed == 0 {
+        .query_map([], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    Ok(found)
+}
+
+/// Puts on record that somebody opened a thread.
+pub fn viewed(tx: &Tx<'_>, thread: ThreadId, staff: &StaffName, at: Timestamp) -> Result<(), StoreError> {
+    if find(tx, thread)?.is_none() {
         return Ok(());
     }
-    record(tx, thread, "thread.closed", actor, json!({ "resolution": resolution }), at)
+    let (actor, subject) = (staff.as_str(), format!("thread:{thread}"));
+    audit::append(tx, Entry { at, actor, action: "thread.viewed", subject: &subject, detail: json!({}) })?;
+    seen(tx, thread, staff, at)
 }
 
+/// Notes how far somebody has read a thread, and that the waiting patient's words were looked at.
+pub fn seen(tx: &Tx<'_>, thread: ThreadId, staff: &StaffName, at: Timestamp) -> Result<(), StoreError> {
+    tx.prepare_cached(
+        "INSERT INTO seen (staff, thread, at) SELECT ?1, id, ?3 FROM threads WHERE id = ?2
+         ON CONFLICT (thread, staff) DO UPDATE SET at = max(at, excluded.at)",
+    )?
+    .execute(params![staff, thread, At(at)])?;
+    let opened = tx
+        .prepare_cached(
+            "UPDATE threads SET opened_since = ?2
+             WHERE id = ?1 AND waiting_since IS NOT NULL AND opened_since IS NULL",
+        )?
+        .execute(params![thread, At(at)])?;
+    // Announced once a wait: else whoever reads would refresh for ever.
+    if opened > 0 {
+        tx.announce(Event::Thread(thread));
+    }
+    Ok(())
+}
+
+/// An answer that somebody gave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// Who.
+    pub by: String,
+    /// Their words.
+    pub body: Private<String>,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// The first answer after the deed `seen` that is not by `author` and was not taken back.
+pub fn answered_since(
+    conn: &Connection,
+    thread: ThreadId,
+    seen: i64,
+    author: &str,
+) -> Result<Option<Answer>, StoreError> {
+    Ok(conn
+        .prepare_cached(
+            "SELECT e.actor, m.body, m.created_at FROM thread_events e
+                 JOIN messages m ON m.id = json_extract(e.detail, '$.message')
+             WHERE e.thread = ? AND e.seq > ? AND e.what = 'answered' AND e.actor <> ? AND m.status <> 'cancelled'
+             ORDER BY e.seq LIMIT 1",
+        )?
+        .query_row(params![thread, seen, author], |row| {
+            Ok(Answer { by: row.get(0)?, body: Private::new(row.get(1)?), at: row.get::<_, At>(2)?.0 })
+        })
+        .optional()?)
+}
+
+/// Brings what the queue shows back in step with the messages: after one was taken back.
+pub(super) fn recount(tx: &Tx<'_>, thread: ThreadId) -> Result<(), StoreError> {
+    let by_person = "m.direction = 'outbound' AND m.status <> 'cancelled'
+        AND m.author NOT IN ('system', 'automation')";
+    let sql = format!(
+        "UPDATE threads SET
+             (last_at, last_author, last_words) = (SELECT m.created_at, m.author, substr(m.body, 1, {PREVIEW})
+                 FROM messages m WHERE m.thread = ?1 AND m.status <> 'cancelled'
+                 ORDER BY m.created_at DESC, m.id DESC LIMIT 1),
+             first_reply_at = (SELECT min(m.created_at) FROM messages m WHERE m.thread = ?1 AND {by_person}),
+             waiting_since = (SELECT min(w.created_at) FROM messages w
+                 WHERE w.thread = ?1 AND w.direction = 'inbound' AND w.kind <> 'keyword'
+                 AND w.created_at >= coalesce(
+                     (SELECT max(m.created_at) FROM messages m WHERE m.thread = ?1 AND {by_person}), 0))
+         WHERE id = ?1"
+    );
+    tx.prepare_cached(&sql)?.execute([thread])?;
+    tx.announce(Event::Thread(thread));
+    Ok(())
+}
+
+/// Puts on record what was done with a thread: in the audit chain, and in its timeline as the verb of `action`.
 fn record(
     tx: &Tx<'_>,
     thread: ThreadId,
     action: &str,
     actor: &str,
-    detail: serde_json::Value,
+    detail: Value,
     at: Timestamp,
 ) -> Result<(), StoreError> {
+    note(tx, thread, action.strip_prefix("thread.").unwrap_or(action), actor, &detail, at)?;
     audit::append(tx, Entry { at, actor, action, subject: &format!("thread:{thread}"), detail })?;
-    tx.announce(Event::Thread(thread));
     Ok(())
+}
+
+/// Puts something into a thread's timeline that the audit chain has elsewhere; gives its number, by which whoever
+/// answers says what they had seen.
+pub fn note(
+    tx: &Tx<'_>,
+    thread: ThreadId,
+    what: &str,
+    actor: &str,
+    detail: &Value,
+    at: Timestamp,
+) -> Result<i64, StoreError> {
+    tx.prepare_cached("INSERT INTO thread_events (thread, at, actor, what, detail) VALUES (?, ?, ?, ?, ?)")?
+        .execute(params![thread, At(at), actor, what, detail.to_string()])?;
+    tx.announce(Event::Thread(thread));
+    Ok(tx.last_insert_rowid())
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Context, HANGUP_NODE, Hangup, Kind, MissedCall, Node, NodeId, Tree, file, lint};
+use super::{Context, HANGUP_NODE, Hangup, Kind, MissedCall, Node, NodeId, SYSTEM_TROUBLE, Tree, file, lint};
 use crate::model::toml_file::{Reader, Span, Table, Value, closest};
 use crate::model::{Language, Problem, Problems, PromptKey};
 
@@ -238,13 +238,13 @@ fn report_endless_rounds(nodes: &[Node], compiler: &Compiler<'_>, reader: &Reade
     }
 }
 
-/// Every recorded prompt that the tree can say, in the clinic's language and those that a key switches to, with its
+/// Every recorded prompt that a call can hear, in the clinic's language and those that a key switches to, with its
 /// length.
 fn spoken(nodes: &[Node], compiler: &Compiler<'_>) -> BTreeMap<PromptKey, Duration> {
     let languages = compiler.languages.borrow();
     let languages: BTreeSet<&Language> = languages.keys().chain([&compiler.context.language]).collect();
     let mut spoken = BTreeMap::new();
-    for name in nodes.iter().flat_map(|node| node.kind.prompts()) {
+    for name in nodes.iter().flat_map(|node| node.kind.prompts()).chain([SYSTEM_TROUBLE]) {
         for language in &languages {
             if let Some(info) = compiler.context.prompts.find(language, name) {
                 let key = PromptKey { language: (*language).clone(), name: name.to_owned() };

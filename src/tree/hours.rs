@@ -62,6 +62,13 @@ impl Minute {
     }
 }
 
+impl Minute {
+    /// 0 to 1440.
+    pub fn since_midnight(self) -> u16 {
+        self.0
+    }
+}
+
 impl fmt::Display for Minute {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:02}:{:02}", self.0 / 60, self.0 % 60)

@@ -55,6 +55,9 @@ pub struct Tree {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(usize);
 
+/// The prompt that is said when something of ours fails. A clinic may do without it.
+pub const SYSTEM_TROUBLE: &str = "system_trouble";
+
 /// The plain target `hangup`, which every tree has.
 const HANGUP_NODE: NodeId = NodeId(0);
 
@@ -255,6 +258,63 @@ impl Tree {
     pub fn prompt(&self, language: &Language, name: &str) -> PromptKey {
         let key = PromptKey { language: language.clone(), name: name.to_owned() };
         if self.spoken.contains_key(&key) { key } else { PromptKey { language: self.language.clone(), ..key } }
+    }
+
+    /// [`SYSTEM_TROUBLE`] in `language` or the clinic's, where it was recorded.
+    pub fn trouble(&self, language: &Language) -> Option<PromptKey> {
+        Some(self.prompt(language, SYSTEM_TROUBLE)).filter(|key| self.spoken.contains_key(key))
+    }
+
+    /// Whether a call that comes to `from` is texted without another key. A `number` node asks for one.
+    pub fn texts_without_a_key(&self, from: NodeId) -> bool {
+        let (mut seen, mut next) = (BTreeSet::new(), vec![from]);
+        while let Some(id) = next.pop() {
+            match &self.node(id).kind {
+                Kind::Text(_) => return true,
+                Kind::Play(_) | Kind::Hours(_) if seen.insert(id) => next.extend(self.node(id).kind.targets()),
+                _ => {}
+            }
+        }
+        false
+    }
+
+    /// The opening hours of a call that went through the nodes of `path`: those it came to last; or else the tree's only
+    /// ones, or those that every call begins with.
+    pub fn hours(&self, path: &[String]) -> Option<&Hours> {
+        let named = |name: &String| self.all_hours().find(|(node, _)| node == name);
+        let mut all = self.all_hours();
+        let only = all.next().filter(|_| all.next().is_none());
+        path.iter()
+            .rev()
+            .find_map(named)
+            .or(only)
+            .or_else(|| named(&self.node(self.start).name))
+            .map(|(_, hours)| hours)
+    }
+
+    /// Whether [`Tree::hours`] are known wherever `message` is sent.
+    pub fn knows_hours_for(&self, message: &str) -> bool {
+        if self.hours(&[]).is_some() {
+            return true;
+        }
+        let (mut without, mut next) = (BTreeSet::new(), vec![self.start]);
+        while let Some(id) = next.pop() {
+            if !matches!(self.node(id).kind, Kind::Hours(_)) && without.insert(id) {
+                next.extend(self.node(id).kind.targets());
+            }
+        }
+        let sends = |id: &NodeId| matches!(&self.node(*id).kind, Kind::Text(text) if text.message == message);
+        // A caller may hang up anywhere, and who writes a keyword has not called.
+        let missed = self.missed_call.as_ref().is_some_and(|missed| missed.message == message);
+        self.messages_used().contains(message) && !missed && !without.iter().any(sends)
+    }
+
+    /// Every `hours` node's name with its hours.
+    pub fn all_hours(&self) -> impl Iterator<Item = (&str, &Hours)> {
+        self.nodes.iter().filter_map(|node| match &node.kind {
+            Kind::Hours(hours) => Some((node.name.as_str(), &hours.hours)),
+            _ => None,
+        })
     }
 
     /// How long a prompt plays; zero for one that the tree does not use.

@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
-use axum::extract::{Path, State};
+use axum::extract::{FromRequestParts, Path, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 
@@ -55,37 +56,31 @@ impl HookCounters {
 }
 
 /// `POST /hooks/{gateway}/inbound`
-pub(super) async fn inbound(
-    State(web): State<Web>,
-    Path(gateway): Path<String>,
-    client: Client,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Body,
-) -> Response {
-    let came = Came { gateway, peer: client.address, uri, headers };
+pub(super) async fn inbound(State(web): State<Web>, came: Came, body: Body) -> Response {
     answer(&web, handle(&web, Hook::Inbound, came, body).await)
 }
 
 /// `POST /hooks/{gateway}/status`
-pub(super) async fn status(
-    State(web): State<Web>,
-    Path(gateway): Path<String>,
-    client: Client,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Body,
-) -> Response {
-    let came = Came { gateway, peer: client.address, uri, headers };
+pub(super) async fn status(State(web): State<Web>, came: Came, body: Body) -> Response {
     answer(&web, handle(&web, Hook::Status, came, body).await)
 }
 
 /// A webhook without its body.
-struct Came {
+pub(super) struct Came {
     gateway: String,
     peer: IpAddr,
     uri: Uri,
     headers: HeaderMap,
+}
+
+impl FromRequestParts<Web> for Came {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, web: &Web) -> Result<Self, Response> {
+        let Path(gateway) = Path::from_request_parts(parts, web).await.map_err(IntoResponse::into_response)?;
+        let client = Client::from_request_parts(parts, web).await.map_err(IntoResponse::into_response)?;
+        Ok(Came { gateway, peer: client.address, uri: parts.uri.clone(), headers: std::mem::take(&mut parts.headers) })
+    }
 }
 
 /// Why a webhook gets no 2xx.

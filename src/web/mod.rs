@@ -8,6 +8,13 @@
 //!   account; everybody's. [`client`]: where a request comes from. [`door`]: what is remembered of those who ask.
 //! - [`page`]: what stands around every page. [`problem`]: what a page says when it cannot. [`words`]: all sentences, in
 //!   English and Spanish. [`assets`]: style, scripts.
+//! - [`search`]: threads by words, names and numbers.
+//! - [`palette`]: find a thread or do something, from any page.
+//! - [`compose`]: a text to somebody who has not written.
+//! - [`help`]: how things work.
+//! - [`audit`]: the audit chain, to be read, checked and exported.
+//! - [`phone`]: a patient's phone, where the embedded gateway is in use.
+//! - [`thread`]: a thread's page and what is done on it.
 //! - [`hooks`]: what gateways report. [`health`]: `/healthz`. [`metrics`]: `/metrics`.
 //!
 //! The rules of a thread are in [`crate::conversation`], not here. What pages show of calls is handed in as plain
@@ -15,22 +22,29 @@
 
 pub mod account;
 pub mod assets;
+pub mod audit;
 pub mod client;
+pub mod compose;
 pub mod door;
 pub mod gate;
 pub mod health;
+pub mod help;
 pub mod hooks;
 pub mod metrics;
 pub mod page;
+pub mod palette;
 pub mod password;
 pub mod people;
 pub mod person;
+pub mod phone;
 pub mod problem;
 pub mod route;
+pub mod search;
 mod serve;
 pub mod session;
 pub mod shield;
 pub mod sign_in;
+pub mod thread;
 mod tls;
 pub mod words;
 
@@ -42,7 +56,7 @@ use axum::middleware::{from_fn, from_fn_with_state};
 
 use crate::call::registry::Registry;
 use crate::clock::Clock;
-use crate::conversation::templates::Templates;
+use crate::conversation::templates::{Templates, Values};
 use crate::events::Events;
 use crate::model::PromptCatalog;
 use crate::settings::Settings;
@@ -72,6 +86,15 @@ pub struct Files {
     pub templates: Arc<Templates>,
     /// What the prompts say.
     pub catalog: Arc<PromptCatalog>,
+}
+
+impl Files {
+    /// What the variables of a template say whoever is written to.
+    pub fn values(&self) -> Values {
+        let (clinic, from) = (&self.settings.clinic, &self.settings.sms.from);
+        let values = Values::of_clinic(&clinic.name, from.as_str(), clinic.response_target.as_deref());
+        values.with_hours(self.tree.hours(&[]))
+    }
 }
 
 /// What the routes work with. Cloning it gives another handle on the same.
@@ -111,14 +134,31 @@ impl fmt::Debug for Web {
 
 /// Every route there is: each page's file lists its own.
 pub fn routes() -> Vec<Route> {
-    let machines = vec![
+    let pages = [
+        machines,
+        sign_in::routes,
+        account::routes,
+        people::routes,
+        thread::routes,
+        search::routes,
+        compose::routes,
+        palette::routes,
+        audit::routes,
+        help::routes,
+        phone::routes,
+    ];
+    pages.into_iter().flat_map(|routes| routes()).collect()
+}
+
+/// What machines ask for.
+fn machines() -> Vec<Route> {
+    vec![
         Route::get("/assets/{name}", Access::Anybody, assets::asset),
         Route::post("/hooks/{gateway}/inbound", Access::Anybody, hooks::inbound),
         Route::post("/hooks/{gateway}/status", Access::Anybody, hooks::status),
         Route::get("/healthz", Access::Anybody, health::healthz),
         Route::get("/metrics", Access::Anybody, metrics::metrics),
-    ];
-    [machines, sign_in::routes(), account::routes(), people::routes()].into_iter().flatten().collect()
+    ]
 }
 
 /// The routes, each behind its gate and all behind the shield.

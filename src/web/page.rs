@@ -4,6 +4,7 @@ use axum::http::HeaderMap;
 use maud::{DOCTYPE, Markup, html};
 
 use super::FRAGMENT;
+use super::palette;
 use super::person::Person;
 use super::words::{Ui, shell};
 use crate::conversation::permission::Act;
@@ -28,9 +29,10 @@ pub enum Section {
 /// A page for somebody who is signed in. `title` is shown in the tab: no patient's name or number, ever.
 pub fn page(person: &Person, section: Section, title: &str, body: Markup) -> Markup {
     let words = shell::words(person.ui);
-    let link = |here: Section, href: &str, text: &str| {
+    let link = |here: Section, href: &str, text: &str, key: Option<&str>| {
         html! {
-            a href=(href) aria-current=[(here == section).then_some("page")] { (text) }
+            a href=(href) data-key=[key] data-does=[key.map(|_| text)]
+                aria-current=[(here == section).then_some("page")] { (text) }
         }
     };
     let whole = html! {
@@ -39,15 +41,19 @@ pub fn page(person: &Person, section: Section, title: &str, body: Markup) -> Mar
             a.brand href="/" aria-label="Threadline" { "Threadline" }
             nav aria-label=(words.sections) {
                 @if person.may(Act::ReadThreads) {
-                    (link(Section::Inbox, "/", words.inbox))
-                    (link(Section::Search, "/search", words.search))
+                    (link(Section::Inbox, "/", words.inbox, Some("g i")))
+                    (link(Section::Search, "/search", words.search, Some("/")))
                 }
-                @if person.may(Act::SeeDay) { (link(Section::Day, "/day", words.day)) }
-                @if person.may(Act::SeeTree) || person.may(Act::ReadAudit) { (link(Section::Admin, "/admin", words.admin)) }
-                (link(Section::Help, "/help", words.help))
+                @if person.may(Act::WorkThreads) {
+                    a href="/new" data-key="g n" data-does=(words.new_text) { (words.new_text) }
+                }
+                @if person.may(Act::SeeDay) { (link(Section::Day, "/day", words.day, Some("g d"))) }
+                @if person.may(Act::SeeTree) || person.may(Act::ReadAudit) { (link(Section::Admin, "/admin", words.admin, Some("g a"))) }
+                (link(Section::Help, "/help", words.help, Some("g h")))
             }
+            (palette::button(person))
             div.who {
-                (link(Section::Account, "/account", &person.shown_as))
+                (link(Section::Account, "/account", &person.shown_as, None))
                 form method="post" action="/sign-out" { button.quiet type="submit" { (words.sign_out) } }
             }
         }
@@ -55,6 +61,7 @@ pub fn page(person: &Person, section: Section, title: &str, body: Markup) -> Mar
         main #content tabindex="-1" { (body) }
         div #announce .hidden role="status" aria-live="polite" {}
         div #toasts {}
+        (palette::dialogs(person))
     };
     document(person.ui, title, Some(person), whole)
 }

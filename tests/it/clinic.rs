@@ -1,7 +1,7 @@
 //! A clinic's box for tests: the real daemon as a process of its own, on loopback, with a folder that goes with it.
 
 use std::net::{SocketAddr, TcpListener, UdpSocket};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use serde_json::Value;
 use tempfile::TempDir;
+use threadline::cli::phone::{Phone, PhoneCall};
 use threadline::store::export::{self, What};
 use threadline::store::{self, StoreError};
 use tokio::time::{Instant, sleep};
@@ -29,6 +30,10 @@ pub struct Clinic {
     pub folder: TempDir,
     pub sip: SocketAddr,
     pub web: SocketAddr,
+    /// The store's folder, as the tests see it.
+    pub store: PathBuf,
+    /// What runs the daemon, such as a command that enters a namespace.
+    pub run_by: Vec<String>,
     daemon: Option<Child>,
 }
 
@@ -55,24 +60,43 @@ impl Clinic {
         for (name, text) in [("threadline.toml", config.as_str()), ("tree.toml", TREE), ("messages.toml", messages)] {
             std::fs::write(folder.path().join(name), text).unwrap();
         }
-        Clinic { folder, sip, web, daemon: None }
+        let store = folder.path().join("store");
+        Clinic { folder, sip, web, store, run_by: Vec::new(), daemon: None }
     }
 
     /// Starts the daemon and waits until it takes calls.
     pub async fn start(&mut self) {
         let log = std::fs::File::options().create(true).append(true).open(self.folder.path().join("log")).unwrap();
-        let daemon = Command::new(env!("CARGO_BIN_EXE_threadline"))
-            .args(["serve", "--config"])
-            .arg(self.folder.path().join("threadline.toml"))
-            .env("CRASH_TEST_TOKEN", TOKEN)
+        let daemon = self
+            .command(&["serve"])
+            .env("RUST_LOG", "info,threadline::call::perform=debug")
             .stderr(log)
-            .stdin(Stdio::null())
             .spawn()
             .unwrap();
         self.daemon = Some(daemon);
         let url = format!("http://{}/healthz", self.web);
         let ready = async || reqwest::get(&url).await.is_ok_and(|answer| answer.status().is_success());
         self.until("the daemon takes calls", ready).await;
+    }
+
+    /// `threadline` with `arguments` and this clinic's configuration.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let program = env!("CARGO_BIN_EXE_threadline").to_owned();
+        let mut words =
+            self.run_by.iter().cloned().chain([program]).chain(arguments.iter().map(|word| (*word).to_owned()));
+        let mut command = Command::new(words.next().unwrap());
+        command
+            .args(words)
+            .arg("--config")
+            .arg(self.folder.path().join("threadline.toml"))
+            .env("CRASH_TEST_TOKEN", TOKEN)
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// The patient dials and somebody picks up.
+    pub async fn dial(&self, phone: &Phone) -> PhoneCall {
+        phone.dial(&format!("sip:+12125550100@{}", self.sip), PATIENT).await.unwrap()
     }
 
     /// As the kernel does it when memory runs out: no goodbye.
@@ -94,9 +118,29 @@ impl Clinic {
         self.daemon.as_mut().unwrap().try_wait().unwrap().is_some_and(|status| status.success())
     }
 
+    /// Waits until the daemon has ended by itself.
+    pub async fn until_ended(&mut self) {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.ended_well() {
+            assert!(Instant::now() < deadline, "the daemon does not end\n{}", self.log());
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// What the daemon has said so far.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    /// Changes the box's settings: each text, which must be there, by another.
+    pub fn rewrite(&self, changes: &[(&str, &str)]) {
+        let file = self.folder.path().join("threadline.toml");
+        let mut text = std::fs::read_to_string(&file).unwrap();
+        for (from, to) in changes {
+            assert!(text.contains(from), "no {from} in {text}");
+            text = text.replace(from, to);
+        }
+        std::fs::write(file, text).unwrap();
     }
 
     /// Replaces the phone tree.
@@ -105,7 +149,7 @@ impl Clinic {
     }
 
     pub fn rows(&self, what: What) -> Vec<Value> {
-        let conn = store::open_read_only(&self.folder.path().join("store")).unwrap();
+        let conn = store::open_read_only(&self.store).unwrap();
         let mut rows = Vec::new();
         export::rows(&conn, what, None, |line| -> Result<(), StoreError> {
             rows.push(serde_json::from_str(line).unwrap());

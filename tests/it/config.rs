@@ -13,7 +13,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use threadline::cli::check;
 use threadline::conversation::templates::Templates;
-use threadline::model::{Language, Problem, Problems, PromptCatalog, PromptInfo, PromptKey};
+use threadline::model::{Language, Problem, Problems, PromptCatalog, PromptInfo, PromptKey, Severity};
 use threadline::settings::{Gateway, SecretPlaces, Settings, Transport};
 use threadline::tree::{Context, Tree};
 
@@ -28,7 +28,7 @@ fn data(folder: &str) -> PathBuf {
 /// Prompts of five seconds each, digits of half a second.
 pub fn prompts() -> PromptCatalog {
     let english = "emergency welcome more after_hours directions again tour texting_you_now ask_mobile read_back \
-                   confirm_number number_wrong goodbye cannot_text wrong_key";
+                   confirm_number number_wrong goodbye cannot_text wrong_key system_trouble";
     let digits = (0..10).map(|digit| format!("digit_{digit}"));
     let english = english.split_whitespace().map(str::to_owned).chain(digits).map(|name| ("en", name));
     let spanish = ["welcome", "texting_you_now"].map(|name| ("es", name.to_owned()));
@@ -162,6 +162,7 @@ fn the_boxs_file_is_read_whole() {
     assert_eq!((settings.rtp.ports, settings.rtp.silence_timeout), ((20_000, 20_999), Duration::from_secs(30)));
     let Gateway::Twilio(twilio) = &settings.sms.gateway else { panic!("twilio") };
     assert_eq!((twilio.auth_token.expose().as_str(), twilio.base_url.as_str()), ("token", "http://127.0.0.1:9"));
+    assert_eq!(twilio.webhook_key.as_ref().unwrap().expose(), "swordfish");
     assert!((settings.sms.rate - 2.0).abs() < f64::EPSILON);
     assert_eq!(settings.web.public_url.as_deref(), Some("https://clinic.example"));
     assert_eq!(settings.store.path, folder.join("data"));
@@ -262,6 +263,50 @@ fn check_says_everything_at_once_and_fails() {
         .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["severity"].as_str().unwrap().to_owned())
         .collect();
     assert_eq!(severities.iter().filter(|severity| *severity == "error").count(), 3, "{lines}");
+}
+
+#[test]
+fn hours_that_nobody_can_tell_are_reported() {
+    const ONE: &str = "start = \"menu:m\"\n[menu.m]\nsay = \"welcome\"\nkeys = { 1 = \"hours:a\" }\n\
+        [hours.a]\nopen = [ { days = \"mon-fri\", from = \"08:00\", to = \"17:00\" } ]\nwhen_open = \"text:t\"\nwhen_closed = \"text:t\"\n\
+        [text.t]\nmessage = \"greeting\"\n[missed_call]\nmessage = \"missed\"\n";
+    const OTHER: &str = "[hours.b]\nopen = []\nwhen_open = \"hangup\"\nwhen_closed = \"hangup\"\n";
+    let reported = |tree: &str, messages: &str| -> Vec<(Severity, String)> {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = fs::read_to_string(root().join("config/threadline.toml")).unwrap();
+        let missing = if messages.contains("[missed]") { "" } else { "[missed]\nen = \"{clinic}: sorry.\"\n" };
+        for (name, text) in [
+            ("threadline.toml", &settings[..]),
+            ("phone-tree.toml", tree),
+            ("messages.toml", &format!("{messages}{missing}")),
+        ] {
+            fs::write(folder.path().join(name), text).unwrap();
+        }
+        let at = "2026-11-24T12:00:00Z".parse().unwrap();
+        let checked = check::check(&folder.path().join("threadline.toml"), at, |_| (default_prompts(), vec![]));
+        let of_messages = |problem: &Problem| problem.file.ends_with("messages.toml");
+        checked.problems.into_iter().filter(of_messages).map(|problem| (problem.severity, problem.message)).collect()
+    };
+    let greeting = "[greeting]\nen = \"{clinic}, open {hours}\"\n";
+    let help = "[help]\nen = \"{clinic}, open {hours}. STOP to opt out.\"\n";
+    let missed = "[missed]\nen = \"{clinic}, open {hours}\"\n";
+    assert_eq!(reported(ONE, &format!("{greeting}{help}{missed}")), []);
+    // With two, each call knows those that it went through; who wrote HELP or left before has none.
+    let two = format!("{ONE}{OTHER}");
+    let cannot_say = "and it is sent where nobody can say which hours are meant";
+    let of = |message: &str| format!("message \"{message}\" needs {{hours}}, {cannot_say}");
+    let all = reported(&two, &format!("{greeting}{help}{missed}"));
+    let expected = [
+        (Severity::Error, "message \"greeting\" needs {hours}, which cannot be put into words in `en`".to_owned()),
+        (Severity::Error, of("missed")),
+        (Severity::Warning, of("help")),
+    ];
+    assert_eq!(all, expected);
+    let past_them = two.replace("1 = \"hours:a\"", "1 = \"hours:a\", 2 = \"text:t\"");
+    assert_eq!(reported(&past_them, greeting), [(Severity::Error, of("greeting"))]);
+    let french = "[greeting]\nen = \"{clinic}\"\nfr = \"{hours}\"\n";
+    let unsaid = "message \"greeting\" needs {hours}, which cannot be put into words in `fr`".to_owned();
+    assert_eq!(reported(ONE, french), [(Severity::Error, unsaid)]);
 }
 
 proptest::proptest! {

@@ -2,17 +2,20 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+use threadline::call::perform::GOODBYE;
+use threadline::conversation::closing;
+use threadline::conversation::snippets::{self, Known, for_people};
 use threadline::conversation::templates::{Encoding, Templates, Values, Variable, segments};
 use threadline::media::PromptLibrary;
 use threadline::model::{Language, PromptCatalog};
 use threadline::settings::Settings;
-use threadline::tree::{Context, Kind, Tree};
+use threadline::tree::{Context, Kind, SYSTEM_TROUBLE, Tree};
 
 /// Prompts that are said outside of the tree: when the daemon stops, and when something of ours is broken.
-const OUTSIDE: [&str; 2] = ["closing", "system_trouble"];
+const OUTSIDE: [&str; 2] = [GOODBYE, SYSTEM_TROUBLE];
 /// The level of every prompt, in dB RMS of full scale, and how far one may be from it.
 const LEVEL: (f64, f64) = (-22.0, 1.5);
 
@@ -33,8 +36,7 @@ fn shipped() -> (Settings, PromptCatalog, Templates) {
     (settings, library.catalog(), templates)
 }
 
-#[test]
-fn the_clinics_files_are_sound_and_every_prompt_has_its_place() {
+fn tree() -> Arc<Tree> {
     let (settings, prompts, templates) = &*SHIPPED;
     let context = Context {
         zone: settings.clinic.timezone.clone(),
@@ -47,7 +49,13 @@ fn the_clinics_files_are_sound_and_every_prompt_has_its_place() {
     };
     let (tree, warnings) = Tree::load(&settings.clinic.phone_tree, &context).unwrap_or_else(|p| panic!("{p}"));
     assert!(warnings.is_empty(), "{warnings:?}");
+    tree
+}
 
+#[test]
+fn the_clinics_files_are_sound_and_every_prompt_has_its_place() {
+    let (settings, prompts, _) = &*SHIPPED;
+    let tree = tree();
     let Kind::Play(first) = &tree.node(tree.start()).kind else { panic!("the first node says nothing") };
     let words = &prompts.find(&settings.clinic.language, &first.say[0]).unwrap().words;
     assert!(words.contains("emergency") && words.contains("9 1 1"), "{words}");
@@ -68,21 +76,26 @@ fn a_prompt_that_offers_a_text_says_so_before_the_key() {
 }
 
 #[test]
-fn every_message_is_one_plain_sms_that_names_the_clinic_and_the_way_out() {
+fn every_message_is_one_plain_sms_that_names_the_clinic_and_what_comes_unasked_the_way_out() {
     let (settings, _, templates) = &*SHIPPED;
+    let (tree, known) = (tree(), Known { people: vec!["Maria Lopez".into()] });
+    let for_people = for_people(templates, &tree);
+    assert!(for_people.iter().any(|name| name == closing::OFFER), "asked before a conversation is closed");
     for (name, languages) in templates.names() {
         for language in languages {
             let target = if language == Language::default() { "15 minutes" } else { "15 minutos" };
             let values = Values::from([
                 (Variable::Clinic, settings.clinic.name.clone()),
                 (Variable::ResponseTarget, target.to_owned()),
+                (Variable::Number, "+1 212 555 0100".to_owned()),
             ]);
+            let values = snippets::values(values.with_hours(tree.hours(&[])), &known);
             let text = templates.render(&name, &language, &values).unwrap();
             let cost = segments(&text);
             assert_eq!((cost.encoding, cost.segments), (Encoding::Gsm7, 1), "{name}: {text}");
             assert!(text.starts_with("Riverside Therapy: "), "{name}: {text}");
             let way = if name == "stop_confirmation" { "START" } else { "STOP" };
-            assert!(text.contains(way), "{name}: {text}");
+            assert!(text.contains(way) || for_people.contains(&name), "{name}: {text}");
         }
     }
     for name in ["help", "stop_confirmation", "start_confirmation"] {

@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use jiff::Timestamp;
 use reqwest::{Client, StatusCode, header, redirect};
@@ -16,7 +15,7 @@ use threadline::media::PromptLibrary;
 use threadline::model::{Language, Roles, StaffName};
 use threadline::settings::Settings;
 use threadline::sms::Gateway;
-use threadline::sms::inbound::{Inbound, Replies};
+use threadline::sms::inbound::Inbound;
 use threadline::sms::sandbox::Sandbox;
 use threadline::sms::twilio::install_tls_provider;
 use threadline::store::sessions::{self, NewSession};
@@ -25,6 +24,8 @@ use threadline::store::{Store, Tx};
 use threadline::web::{self, Files, Health, Web, session};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+
+use super::outbox::replies;
 
 /// A Monday, 11:00 in the clinic's zone: it is open.
 pub const MONDAY: &str = "2026-11-02T16:00:00Z";
@@ -50,11 +51,6 @@ impl Desk {
         let (clock, events) = (Clock::manual(MONDAY.parse().unwrap()), Events::default());
         let store = Store::open(folder.path(), events.clone()).unwrap();
         let gateway = Gateway::Sandbox(Sandbox::new(store.clone(), clock.clone()));
-        let replies = || Replies {
-            clinic: "Riverside Therapy".into(),
-            language: Language::default(),
-            expire_after: Duration::from_secs(4 * 3600),
-        };
         let mut files = files();
         let mut settings = (*files.settings).clone();
         change(&mut settings);

@@ -107,6 +107,7 @@ impl FakeTwilio {
             api_key: None,
             api_secret: None,
             auth_token: Private::new(TOKEN.to_owned()),
+            webhook_key: None,
             base_url: format!("http://{}", self.address),
             messaging_service: None,
         }
@@ -389,6 +390,7 @@ fn an_address_that_is_none_is_refused() {
         api_key: None,
         api_secret: None,
         auth_token: Private::new(TOKEN.to_owned()),
+        webhook_key: None,
         base_url: "ftp://example".into(),
         messaging_service: None,
     };

@@ -310,9 +310,10 @@ async fn silence_is_noticed_once_and_not_while_the_peer_need_not_send() {
 async fn on_hold_nothing_is_sent_and_the_prompt_goes_on_afterwards() {
     let media = media();
     let samples = noise(16_000);
+    // Encoded before anything is recorded: what is waited for below is the prompt's beginning, not the silence before it.
+    let prompt = Arc::new(Prompt::from_samples(8_000, &samples).unwrap());
     let (mut a, b) = call(&media, Codec::Pcmu, |_| {});
     let recording = b.record(Duration::from_secs(10));
-    let prompt = Arc::new(Prompt::from_samples(8_000, &samples).unwrap());
     let id = a.play(vec![prompt]);
     until(|| recording.samples().len() > 2_000).await;
     a.start(MediaPlan { flow: Flow::RecvOnly, ..plan(Codec::Pcmu, b.port()) });

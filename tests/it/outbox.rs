@@ -1,11 +1,13 @@
 //! The outbox worker with a real store: the sandbox's failures, a gateway that misbehaves, crashes and shutdown.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
 use threadline::clock::Clock;
+use threadline::conversation::templates::{Templates, Values, Variable};
 use threadline::events::Events;
 use threadline::model::{
     CallId, Consent, ConsentMethod, ConsentState, Digit, Language, MessageId, MessageStatus, PhoneNumber, Private,
@@ -23,6 +25,17 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::gateway::{FakeTwilio, Mood, outgoing};
+
+/// What a clinic without messages of its own answers to keywords with.
+pub fn replies() -> Replies {
+    Replies {
+        templates: Arc::new(Templates::parse(Path::new("messages.toml"), "", &Language::default()).unwrap().0),
+        values: Values::from([(Variable::Clinic, "Riverside Therapy".to_owned())]),
+        language: Language::default(),
+        expire_after: Duration::from_secs(3600),
+        reopen_within: Duration::from_secs(72 * 3600),
+    }
+}
 
 /// A store in a folder of its own and what works on it.
 pub struct House {
@@ -64,11 +77,7 @@ impl House {
     }
 
     pub fn inbound(&self) -> Inbound {
-        Inbound::new(self.store.clone(), || Replies {
-            clinic: "Riverside Therapy".into(),
-            language: Language::default(),
-            expire_after: Duration::from_secs(3600),
-        })
+        Inbound::new(self.store.clone(), replies)
     }
 
     /// Queues the text of a key pressed on the phone.

@@ -204,7 +204,9 @@ fn menus_nest_and_lead_back() {
     call.expect(&["play emergency welcome", "play more"]);
     call.press("*");
     call.expect(&["play emergency welcome"]);
-    call.press("21");
+    call.press("2");
+    call.wait(1.0);
+    call.press("1");
     call.expect(&["play more", "text:billing to +12125550142: en billing by 1", "play directions"]);
     assert_eq!(call.engine.outcome(), Outcome::Texted);
 }
@@ -236,15 +238,50 @@ fn a_key_during_a_play_skips_it_and_counts_in_the_menu_after_it() {
     let mut call = Call::from_mobile();
     call.press("3");
     call.wait(1.0);
+    call.press("3");
+    call.expect(&["play emergency welcome", "play directions", "play tour"]);
+}
+
+#[test]
+fn a_key_for_a_text_pressed_before_its_offer_is_asked_for_again() {
+    let tree = "start = \"play:first\"\n[play.first]\nsay = \"emergency\"\nthen = \"menu:m\"\n\
+                [menu.m]\nsay = \"welcome\"\nkeys = { 1 = \"text:t\", 2 = \"play:p\", 3 = \"play:q\" }\nwrong_key = \"wrong_key\"\n\
+                [text.t]\nsay = \"texting_you_now\"\nmessage = \"greeting\"\n\
+                [play.p]\nsay = \"tour\"\nthen = \"menu:m\"\n[play.q]\nsay = \"directions\"\nthen = \"text:t\"\n";
+    let answered = || {
+        let mut call = Call::ringing(parsed(tree), number(MOBILE), OPEN);
+        call.input(Input::Answered);
+        call.wait(2.0);
+        call
+    };
+    // Typed in one breath, also twice: nothing of the offer was heard.
+    for keys in ["1", "11", "3"] {
+        let mut call = answered();
+        call.press(keys);
+        call.wait(0.4);
+        call.press("1");
+        call.expect(&["play emergency", "play welcome"]);
+        assert_eq!((call.texts.len(), call.engine.digits()), (0, ""), "{keys}");
+        // Barging in is fine.
+        call.wait(0.6);
+        call.press("1");
+        call.expect(&["text:t to +12125550142: en greeting by 1", "play texting_you_now"]);
+        let heard: Vec<_> = call.texts[0].evidence.prompts.iter().map(|prompt| prompt.name.as_str()).collect();
+        assert_eq!((heard, call.engine.digits()), (vec!["welcome"], "1"));
+    }
+    // Nor was it heard while a wrong key is told.
+    let mut call = answered();
+    call.press("7");
+    call.wait(4.9);
     call.press("1");
-    call.expect(&[
-        "play emergency welcome",
-        "play directions",
-        "text:general to +12125550142: en greeting by 1",
-        "play texting_you_now",
-    ]);
-    // The menu was not heard, so the evidence is what was.
-    assert_eq!(call.texts[0].evidence.prompts[0].name, "directions");
+    call.expect(&["play emergency", "play wrong_key welcome"]);
+    call.wait(0.2);
+    call.press("1");
+    assert_eq!(call.texts.len(), 1);
+    // To find one's way, a key counts at once.
+    let mut call = answered();
+    call.press("2");
+    call.expect(&["play emergency", "play tour"]);
 }
 
 #[test]
@@ -275,7 +312,9 @@ fn the_key_pressed_twice_in_haste_sends_one_text_and_cuts_nothing_off() {
 #[test]
 fn a_text_that_was_sent_is_not_sent_again() {
     let mut call = Call::from_mobile();
-    call.press("21");
+    call.press("2");
+    call.wait(1.0);
+    call.press("1");
     call.wait(5.1);
     call.press("1");
     call.finish();
@@ -297,6 +336,7 @@ fn a_key_may_switch_the_language_and_what_is_not_recorded_falls_back() {
     call.press("9");
     call.expect(&["play emergency welcome", "play emergency es/welcome"]);
     assert_eq!(call.engine.language().as_str(), "es");
+    call.wait(1.0);
     call.press("1");
     call.expect(&["text:general to +12125550142: es greeting by 1", "play es/texting_you_now"]);
 }
@@ -471,6 +511,10 @@ fn a_number_typed_before_it_is_asked_for_counts() {
     call.press("1");
     assert_eq!(call.texts[0].to.as_str(), "+16462530142");
     assert_eq!(call.texts[0].node, "text:general");
+    // The menus were not heard: consent is the key that confirmed the number, after the words that ask for it.
+    let evidence = &call.texts[0].evidence;
+    assert_eq!(evidence.digit, Digit::from_char('1'));
+    assert_eq!(evidence.prompts.iter().map(|prompt| prompt.name.as_str()).collect::<Vec<_>>(), ["confirm_number"]);
 }
 
 #[test]
@@ -484,6 +528,51 @@ fn a_refused_text_goes_where_the_tree_says() {
     call.input(Input::TextResult(TextResult::Refused("opted_out".to_owned())));
     call.expect(&["play cannot_text"]);
     assert_eq!(call.engine.outcome(), Outcome::Abandoned);
+}
+
+#[test]
+fn a_text_that_something_of_ours_kept_back_is_not_blamed_on_the_caller() {
+    let mut call = Call::from_mobile();
+    call.answer = None;
+    call.press("1");
+    call.wait(1.0);
+    call.input(Input::TextResult(TextResult::Failed("the disk is full".to_owned())));
+    call.expect(&[
+        "play emergency welcome",
+        "text:general to +12125550142: en greeting by 1",
+        "play texting_you_now",
+        "play system_trouble",
+    ]);
+    assert_eq!(call.engine.outcome(), Outcome::Abandoned);
+    call.finish();
+    call.expect(&["hang up: hangup"]);
+    assert_eq!(call.engine.path().last().unwrap(), "hangup", "it goes on where the text leads");
+    assert_eq!(call.engine.outcome(), Outcome::Missed, "so that the caller is owed a text");
+}
+
+#[test]
+fn a_promise_waits_a_little_for_a_slow_store() {
+    let promised = || {
+        let mut call = Call::from_mobile();
+        call.answer = None;
+        call.press("1");
+        call.done();
+        // The prompt takes five seconds.
+        call.wait(7.0);
+        call.expect(&[]);
+        call
+    };
+    let mut call = promised();
+    call.input(Input::TextResult(TextResult::Queued));
+    call.expect(&["hang up: hangup"]);
+    let mut call = promised();
+    call.input(Input::TextResult(TextResult::Failed("locked".to_owned())));
+    call.finish();
+    call.expect(&["play system_trouble", "hang up: hangup"]);
+    let mut call = promised();
+    call.wait(4.1);
+    call.expect(&["hang up: hangup"]);
+    assert_eq!(call.engine.outcome(), Outcome::Texted, "until it is refused");
 }
 
 #[test]
@@ -529,7 +618,11 @@ fn a_round_without_end_is_ended() {
     let mut call = Call::ringing(tree, number(MOBILE), OPEN);
     call.input(Input::Answered);
     call.finish();
-    assert_eq!(call.done().last().unwrap(), &format!("hang up: {}", HangupCause::TooManyNodes));
+    let done = call.done();
+    assert_eq!(
+        done[done.len() - 2..],
+        ["play system_trouble".to_owned(), format!("hang up: {}", HangupCause::TooManyNodes)]
+    );
     assert_eq!(call.engine.path().len(), 200);
 }
 
@@ -545,6 +638,8 @@ enum Step {
     Press(u8),
     Wait(f64),
     Refuse,
+    Fail,
+    Silence,
     Late,
     HangUp,
 }
@@ -555,6 +650,8 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (0..3u8).prop_map(Step::Press),
         4 => (0.0..12.0f64).prop_map(Step::Wait),
         1 => Just(Step::Refuse),
+        1 => Just(Step::Fail),
+        1 => Just(Step::Silence),
         1 => Just(Step::Late),
         1 => Just(Step::HangUp),
     ]
@@ -562,7 +659,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 proptest! {
     /// Whatever a caller does: an answered call ends or has a deadline; a text goes to the caller's own number, or to
-    /// one that was read back and confirmed; the call ends once and as one thing.
+    /// one that was read back and confirmed; nothing that was not played before is shown as what they agreed to; the call ends once and as one thing.
     #[test]
     fn whatever_a_caller_does(
         steps in prop::collection::vec(step(), 0..60),
@@ -579,6 +676,8 @@ proptest! {
                 }
                 Step::Wait(seconds) => call.wait(seconds),
                 Step::Refuse => call.answer = Some(TextResult::Refused("opted_out".to_owned())),
+                Step::Fail => call.answer = Some(TextResult::Failed("locked".to_owned())),
+                Step::Silence => call.answer = None,
                 Step::Late => call.input(Input::TextResult(TextResult::Queued)),
                 Step::HangUp => call.input(Input::HungUp),
             }
@@ -598,6 +697,11 @@ proptest! {
             Outcome::Texted | Outcome::Informed | Outcome::Missed | Outcome::Abandoned
         ));
         for text in &call.texts {
+            prop_assert!(text.evidence.digit.is_some() && !text.evidence.prompts.is_empty());
+            let sent = call.log.iter().position(|entry| entry.starts_with(&format!("{} to", text.node))).unwrap();
+            for prompt in &text.evidence.prompts {
+                prop_assert!(call.log[..sent].iter().any(|entry| entry.contains(&prompt.name)), "{:?}", call.log);
+            }
             if text.to.as_str() == MOBILE && !anonymous {
                 continue;
             }

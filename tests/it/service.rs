@@ -3,16 +3,12 @@
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use threadline::cli::phone::{Phone, PhoneCall};
+use threadline::cli::phone::Phone;
 use threadline::model::Digit;
 use threadline::store::export::What;
 
 use super::clinic::{Clinic, PATIENT};
 use super::gateway::FakeTwilio;
-
-async fn dial(phone: &Phone, clinic: &Clinic) -> PhoneCall {
-    phone.dial(&format!("sip:+12125550100@{}", clinic.sip), PATIENT).await.unwrap()
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reload_changes_the_next_call_and_a_bad_edit_changes_nothing() {
@@ -21,7 +17,7 @@ async fn a_reload_changes_the_next_call_and_a_bad_edit_changes_nothing() {
     let mut clinic = Clinic::new(gateway.address);
     clinic.start().await;
     let phone = Phone::start(clinic.sip).await.unwrap();
-    let running = dial(&phone, &clinic).await;
+    let running = clinic.dial(&phone).await;
     clinic.until("the call is on record", async || clinic.rows(What::Calls).len() == 1).await;
 
     clinic.write_tree("start = \"menu:nowhere\"\n");
@@ -38,7 +34,7 @@ async fn a_reload_changes_the_next_call_and_a_bad_edit_changes_nothing() {
     clinic.until("the text of the running call is sent", async || gateway.taken().len() == 1).await;
     running.hang_up().await;
     // The next one hears the new tree: no menu.
-    let mut next = dial(&phone, &clinic).await;
+    let mut next = clinic.dial(&phone).await;
     tokio::time::timeout(Duration::from_secs(30), next.ended()).await.expect("the new tree ends the call by itself");
     let over = async || clinic.rows(What::Calls).iter().all(|call| !call["outcome"].is_null());
     clinic.until("both calls are over", over).await;
@@ -54,7 +50,7 @@ async fn told_to_stop_the_daemon_finishes_the_call_takes_no_other_and_ends_well(
     let mut clinic = Clinic::new(gateway.address);
     clinic.start().await;
     let phone = Phone::start(clinic.sip).await.unwrap();
-    let running = dial(&phone, &clinic).await;
+    let running = clinic.dial(&phone).await;
     clinic.until("the call is on record", async || clinic.rows(What::Calls).len() == 1).await;
 
     clinic.signal(Signal::SIGTERM);
@@ -68,11 +64,7 @@ async fn told_to_stop_the_daemon_finishes_the_call_takes_no_other_and_ends_well(
     running.press(Digit::from_char('1').unwrap());
     clinic.until("the text is sent", async || gateway.taken().len() == 1).await;
     running.hang_up().await;
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
-    while !clinic.ended_well() {
-        assert!(tokio::time::Instant::now() < deadline, "the daemon does not end\n{}", clinic.log());
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    clinic.until_ended().await;
     let calls = clinic.rows(What::Calls);
     assert_eq!(calls.len(), 1);
     assert_eq!(calls[0]["outcome"], "texted");

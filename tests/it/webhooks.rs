@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use reqwest::{Client, RequestBuilder, StatusCode};
-use threadline::model::{ConsentState, MessageStatus};
+use threadline::model::{ConsentState, MessageStatus, Private};
 use threadline::sms::signature::sign;
 use threadline::sms::twilio::{Twilio, install_tls_provider};
 use threadline::sms::{Gateway, Outgoing, SendOutcome};
@@ -118,6 +118,32 @@ async fn a_signed_text_is_kept_once_and_an_unproven_one_not_at_all() {
     assert_eq!(house.export(What::Messages).await.len(), 1);
 }
 
+/// Body, hash and signature come out of twilio-python 9.13.0.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_json_text_signed_with_a_shared_key_is_kept() {
+    const BODY: &str = "{\"MessageSid\":\"SM00000000000000000000000000000077\",\"From\":\"+12125550142\",\
+                        \"To\":\"+12125550100\",\"Body\":\"¿Puedo venir a las 3?\",\"NumMedia\":0}";
+    const HASH: &str = "bb9e2ade36ef24a7aeb25e42ad317f85753a51a67885666ed9b1a41b4dae6811";
+    let mut settings = FakeTwilio::start().await.settings();
+    settings.webhook_key = Some(Private::new("shared-key".to_owned()));
+    let site = Site::start(House::new(), Gateway::Twilio(Twilio::new(settings).unwrap())).await;
+    let post = |body: &str| {
+        let to = site.url(&format!("/hooks/twilio/inbound?bodySHA256={HASH}"));
+        site.client
+            .post(to)
+            .body(body.to_owned())
+            .header("Content-Type", "application/json; charset=utf-8")
+            .header("X-Twilio-Signature", "4TfL5taHKnA1TYW06SFfkNKwA3vSwC1+deqfnGC+3CQ=")
+            .header("X-Twilio-Webhooks-Signature-Settings", "key=webhooks_sharedkey_1,algorithm=HMAC_SHA256")
+            .send()
+    };
+    assert_eq!(post(&BODY.replace("las 3", "las 4")).await.unwrap().status(), StatusCode::FORBIDDEN);
+    assert_eq!(post(BODY).await.unwrap().status(), StatusCode::NO_CONTENT);
+    let messages = site.house.export(What::Messages).await;
+    assert_eq!((messages.len(), &messages[0]["body"]), (1, &"¿Puedo venir a las 3?".into()));
+    site.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_query_is_part_of_what_is_signed() {
     let site = Site::with_twilio().await;
@@ -204,7 +230,8 @@ async fn malformed_requests_get_the_status_that_names_their_fault() {
     let client = &site.client;
     assert_eq!(status(client.get(&inbound)).await, 405);
     assert_eq!(status(client.put(&inbound)).await, 405);
-    assert_eq!(status(client.post(&inbound).body("{}").header("content-type", "application/json")).await, 415);
+    assert_eq!(status(client.post(&inbound).body("{}").header("content-type", "application/json")).await, 403);
+    assert_eq!(status(client.post(&inbound).body("{}").header("content-type", "text/plain")).await, 415);
     assert_eq!(status(client.post(&inbound).body("Body=x")).await, 415);
     assert_eq!(status(client.post(site.url("/hooks/telnyx/inbound"))).await, 404);
     assert_eq!(status(client.post(site.url("/hooks/twilio/other"))).await, 404);

@@ -1,14 +1,14 @@
 //! The far end of a load test, and the least that anyone could do for the same packets.
 //!
-//! - `load_tools sink ADDRESS`: takes RTP until its standard input ends, then prints one JSON object: streams (told apart by
-//!   source and SSRC), packets, those missing by sequence number, and how far the gaps between the packets of a stream
-//!   were from 20 ms, by the kernel's receive timestamps.
-//! - `load_tools bare CALLS SECONDS ADDRESS`: sends what that many calls would, a socket a call, from one loop, and prints
-//!   its CPU time for each second of each call.
+//! - `load_tools sink ADDRESS [echo]`: takes RTP until its standard input ends, then prints one JSON object: streams (told
+//!   apart by source and SSRC), packets, those missing by sequence number, and how far the gaps between the packets of a
+//!   stream were from 20 ms, by the kernel's receive timestamps. With `echo` it sends each packet back: callers who speak.
+//! - `load_tools bare CALLS SECONDS ADDRESS [hear]`: sends what that many calls would, a socket a call, from one loop, and
+//!   prints its CPU time for each second of each call. With `hear` it also reads each socket once a packet time.
 
 use std::collections::HashMap;
 use std::io::{IoSliceMut, Read};
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{SocketAddr, SocketAddrV4, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -29,9 +29,11 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let result = match arguments[..] {
-        ["sink", address] => sink(address),
-        ["bare", calls, seconds, address] => bare(calls, seconds, address),
-        _ => Err("usage: load_tools sink ADDRESS | load_tools bare CALLS SECONDS ADDRESS".into()),
+        ["sink", address] => sink(address, false),
+        ["sink", address, "echo"] => sink(address, true),
+        ["bare", calls, seconds, address] => bare(calls, seconds, address, false),
+        ["bare", calls, seconds, address, "hear"] => bare(calls, seconds, address, true),
+        _ => Err("usage: load_tools sink ADDRESS [echo] | load_tools bare CALLS SECONDS ADDRESS [hear]".into()),
     };
     match result {
         Ok(line) => {
@@ -53,7 +55,7 @@ struct Last {
     at_us: i64,
 }
 
-fn sink(address: &str) -> Result<String> {
+fn sink(address: &str, echo: bool) -> Result<String> {
     /// Datagrams for each system call.
     const BATCH: usize = 64;
 
@@ -93,13 +95,18 @@ fn sink(address: &str) -> Result<String> {
                 _ => None,
             });
             let (Some(at_us), Some(from)) = (at, message.address) else { continue };
-            let datagram: Vec<u8> = message.iovs().flatten().copied().collect();
+            let mut datagram: Vec<u8> = message.iovs().flatten().copied().collect();
             let &[0x80..=0xBF, kind, s1, s2, _, _, _, _, a, b, c, d, ..] = datagram.as_slice() else { continue };
             // RTCP on the same port (RFC 5761 section 4) and telephone-events are no audio.
             if (192..=223).contains(&kind) || kind & 0x7F >= 96 {
                 continue;
             }
             packets += 1;
+            if echo {
+                // Another SSRC, or each side would take the other's stream for its own.
+                datagram[8] ^= 0xFF;
+                socket.send_to(&datagram, SocketAddrV4::from(from))?;
+            }
             let (seq, ssrc) = (u16::from_be_bytes([s1, s2]), u32::from_be_bytes([a, b, c, d]));
             let stream = streams.entry((from, ssrc));
             stream
@@ -129,13 +136,14 @@ fn sink(address: &str) -> Result<String> {
     ))
 }
 
-fn bare(calls: &str, seconds: &str, address: &str) -> Result<String> {
+fn bare(calls: &str, seconds: &str, address: &str, hear: bool) -> Result<String> {
     let (calls, seconds): (u32, u32) = (calls.parse()?, seconds.parse()?);
     let to: SocketAddr = address.parse()?;
     let sockets = (0..calls)
         .map(|_| {
             let socket = UdpSocket::bind("127.0.0.1:0")?;
             socket.connect(to)?;
+            socket.set_nonblocking(true)?;
             Ok(socket)
         })
         .collect::<std::io::Result<Vec<_>>>()?;
@@ -145,7 +153,7 @@ fn bare(calls: &str, seconds: &str, address: &str) -> Result<String> {
     let mut packet = [0x55_u8; PACKET];
     packet[..2].copy_from_slice(&[0x80, 0]);
     let ticks = seconds * 50;
-    let mut sent = 0_u64;
+    let (mut sent, mut heard) = (0_u64, 0_u64);
     for tick in 0..ticks {
         let due = start + PACKET_TIME * tick;
         std::thread::sleep(due.saturating_duration_since(clock::monotonic()));
@@ -155,11 +163,15 @@ fn bare(calls: &str, seconds: &str, address: &str) -> Result<String> {
             packet[8..12].copy_from_slice(&ssrc.to_be_bytes());
             sent += u64::from(socket.send(&packet).is_ok());
         }
+        if hear {
+            let mut buffer = [0; 2 * PACKET];
+            heard += sockets.iter().filter(|socket| socket.recv(&mut buffer).is_ok()).count() as u64;
+        }
     }
     let cpu = cpu_time()? - before;
     let call_seconds = f64::from(calls) * f64::from(seconds);
     Ok(format!(
-        r#"{{"sent": {sent}, "cpu_ms_per_call_second": {:.4}}}"#,
+        r#"{{"sent": {sent}, "heard": {heard}, "cpu_ms_per_call_second": {:.4}}}"#,
         cpu.num_microseconds() as f64 / 1e3 / call_seconds
     ))
 }

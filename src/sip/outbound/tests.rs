@@ -1,6 +1,8 @@
 use super::*;
+use crate::model::{PhoneNumber, Private};
+use crate::settings::{Transport, TrunkAddress};
 use crate::sip::DialogEvent;
-use crate::sip::digest::Answer;
+use crate::sip::digest::{Answer, Credentials};
 use crate::sip::rig::{self, Heard, Peer};
 
 const OFFER: &str =
@@ -310,4 +312,102 @@ fn only_the_command_line_dials() {
     callers(source.as_ref(), &mut found);
     found.retain(|path| !path.contains("/src/sip/outbound/") && !path.contains("/src/cli/"));
     assert!(found.is_empty(), "{found:?} may place calls");
+}
+
+/// A reliable 183 of the fork `tag`.
+async fn reliably(peer: &Peer, invite: &Heard, tag: &str, rseq: u32, body: &str) {
+    let headers = format!("{}Require: 100rel\r\nRSeq: {rseq}\r\n", peer.contact(tag));
+    peer.reply(invite, 183, tag, &headers, body).await;
+}
+
+#[tokio::test]
+async fn reliable_provisional_responses_are_acknowledged_each_once() {
+    let peer = Peer::new().await;
+    let mut call = dial(vec![target(&peer)]).await;
+    let invite = peer.next("INVITE").await;
+    assert!(invite.header("Supported").split(", ").any(|tag| tag == "100rel"));
+    // The PRACKs in order of arrival, without repetitions; each is answered.
+    let pracks = async |wanted: usize| {
+        let mut heard: Vec<(String, String, String)> = Vec::new();
+        while heard.len() < wanted {
+            let prack = peer.next("PRACK").await;
+            peer.reply(&prack, 200, "", "", "").await;
+            let tag = prack.to_tag().unwrap().to_owned();
+            assert_eq!(prack.uri(), format!("sip:{tag}@{}", peer.address()));
+            assert_eq!(
+                (prack.header("Call-ID"), prack.header("From")),
+                (invite.header("Call-ID"), invite.header("From"))
+            );
+            let said = (tag, prack.header("RAck").to_owned(), prack.header("CSeq").to_owned());
+            if !heard.contains(&said) {
+                heard.push(said);
+            }
+        }
+        heard
+    };
+    let said = |tag: &str, rack: &str, cseq: &str| (tag.to_owned(), rack.to_owned(), cseq.to_owned());
+
+    reliably(&peer, &invite, "a", 70, &sdp(5000)).await;
+    assert_eq!(pracks(1).await, [said("a", "70 1 INVITE", "2 PRACK")]);
+    // Again, and one that is not its turn: neither gets a PRACK, or it would come before the next ones.
+    reliably(&peer, &invite, "a", 70, &sdp(5000)).await;
+    reliably(&peer, &invite, "a", 72, "").await;
+    reliably(&peer, &invite, "b", 1, &sdp(6000)).await;
+    reliably(&peer, &invite, "a", 71, "").await;
+    let mut next = pracks(2).await;
+    next.retain(|said| said.1 != "70 1 INVITE");
+    next.extend(pracks(2 - next.len()).await);
+    assert_eq!(next, [said("b", "1 1 INVITE", "2 PRACK"), said("a", "71 1 INVITE", "3 PRACK")]);
+
+    // Who reads PRACKs may send an UPDATE before the answer.
+    let update = |cseq: u32, body: &str| {
+        format!(
+            "UPDATE sip:x@{box_} SIP/2.0\r\nVia: SIP/2.0/UDP {here};branch=z9hG4bKu{cseq}\r\nFrom: <sip:201@h>;tag=a\r\n\
+             To: {ours}\r\nCall-ID: {call}\r\nCSeq: {cseq} UPDATE\r\nContact: <sip:a@{here}>\r\nMax-Forwards: 70\r\n\
+             {kind}Content-Length: {length}\r\n\r\n{body}",
+            box_ = invite.from,
+            here = peer.address(),
+            ours = invite.header("From"),
+            call = invite.header("Call-ID"),
+            kind = if body.is_empty() { "" } else { "Content-Type: application/sdp\r\n" },
+            length = body.len()
+        )
+    };
+    for (cseq, body, status) in [(1, String::new(), "200"), (2, sdp(5002), "488")] {
+        peer.send(&update(cseq, &body), invite.from).await;
+        let answer = loop {
+            let heard = peer.any().await;
+            if heard.header("CSeq") == format!("{cseq} UPDATE") {
+                break heard;
+            }
+        };
+        assert!(answer.text.starts_with(&format!("SIP/2.0 {status} ")), "{}", answer.text);
+    }
+
+    peer.reply(&invite, 200, "a", &peer.contact("a"), "").await;
+    let dialog = loop {
+        match call.next().await {
+            Some(Step::Progress { status: 183, .. }) => {}
+            Some(Step::Answered { dialog, sdp: Some(answer), .. }) => {
+                assert_eq!(answer, sdp(5000));
+                break dialog;
+            }
+            other => panic!("{other:?}"),
+        }
+    };
+    // The ACK has the INVITE's CSeq, what follows goes on after the PRACKs.
+    assert_eq!(peer.next("ACK").await.header("CSeq"), "1 ACK");
+    dialog.bye("").await;
+    let bye = peer.next("BYE").await;
+    assert_eq!((bye.to_tag(), bye.header("CSeq")), (Some("a"), "4 BYE"));
+    peer.reply(&bye, 200, "", "", "").await;
+    // The other phone picked up too: its BYE comes after its PRACK as well.
+    peer.reply(&invite, 200, "b", &peer.contact("b"), &sdp(6000)).await;
+    let bye = loop {
+        let bye = peer.next("BYE").await;
+        if bye.to_tag() == Some("b") {
+            break bye;
+        }
+    };
+    assert!(bye.header("CSeq").split(' ').next().unwrap().parse::<u32>().unwrap() > 2, "{}", bye.text);
 }

@@ -97,6 +97,7 @@ async fn silence_brings_a_trunk_down_and_an_answer_up_again() {
         number: 1,
         response: status.map(|status| Response { status_code: status.into(), ..Response::default() }),
         local: None,
+        closed: None,
     };
     for (status, expected) in [
         (None, TrunkState::Down),

@@ -1,8 +1,11 @@
 //! The use cases against a real database.
 
+use std::path::Path;
+
 use tempfile::TempDir;
 
 use super::*;
+use crate::conversation::templates::Variable;
 use crate::events::{Event, Events};
 use crate::model::{MessageStatus, ThreadState};
 use crate::store::{Connection, Store, audit};
@@ -105,6 +108,12 @@ fn missed(minute: u64) -> MissedCallText {
     }
 }
 
+fn templates() -> Arc<Templates> {
+    let written =
+        "[help]\nen = \"{clinic}: write here. STOP to opt out.\"\nes = \"{clinic}: escriba. STOP para salir.\"\n";
+    Arc::new(Templates::parse(Path::new("messages.toml"), written, &Language::default()).unwrap().0)
+}
+
 fn text(id: &str, body: &str, minute: u64) -> TextIn {
     TextIn {
         gateway: "twilio".into(),
@@ -114,9 +123,11 @@ fn text(id: &str, body: &str, minute: u64) -> TextIn {
         body: body.to_owned().into(),
         media: Vec::new(),
         answered: None,
-        clinic: "Riverside Therapy".into(),
+        templates: templates(),
+        values: Values::from([(Variable::Clinic, "Riverside Therapy".to_owned())]),
         language: Language::default(),
         expire_after: EXPIRE,
+        reopen_within: Duration::from_secs(72 * 3600),
         now: now(minute),
     }
 }
@@ -251,6 +262,21 @@ fn help_is_answered_but_two_machines_do_not_keep_each_other_busy() {
     let latest = clinic.read(|conn| threads::latest(conn, &patient())).unwrap();
     assert_eq!(latest.state, ThreadState::Closed, "a keyword alone asks nothing of the staff");
     assert_eq!(clinic.consent(), None);
+}
+
+#[test]
+fn a_keyword_is_answered_in_the_clinics_words_and_the_threads_language() {
+    let clinic = Desk::new();
+    let body = |received| {
+        let Received::Stored { reply: Some(reply), .. } = received else { panic!("{received:?}") };
+        let sql = "SELECT body FROM messages WHERE id = ?";
+        clinic.read(|conn| Ok(conn.query_row(sql, [reply], |row| row.get::<_, String>(0))?))
+    };
+    assert_eq!(body(clinic.receive(&text("SM1", "HELP", 0))), "Riverside Therapy: write here. STOP to opt out.");
+    clinic.offer(&OfferText { language: Language::parse("es").unwrap(), ..offer(60) }).unwrap();
+    assert_eq!(body(clinic.receive(&text("SM2", "ayuda", 61))), "Riverside Therapy: escriba. STOP para salir.");
+    // Not in the clinic's file: the words that we bring.
+    assert!(body(clinic.receive(&text("SM3", "STOP", 62))).contains("no le enviaremos"));
 }
 
 #[test]

@@ -144,3 +144,6 @@ CREATE TABLE welcome_links (
     id          TEXT PRIMARY KEY,             -- SHA-256 of the link's secret
     expires_at  INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+-- Threads: what has become a part of what.
+CREATE INDEX threads_merged ON threads (merged_into) WHERE merged_into IS NOT NULL;
+CREATE INDEX thread_events_time ON thread_events (thread, at);

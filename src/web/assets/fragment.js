@@ -26,7 +26,9 @@ export async function refresh(element, url) {
 export function send(form, submitter) {
   const data = new FormData(form, submitter);
   const body = form.enctype === "multipart/form-data" ? data : new URLSearchParams(data);
-  return fetchPart(submitter?.formAction ?? form.action, { method: "POST", body });
+  // A button without an address of its own says the page's.
+  const to = submitter?.hasAttribute("formaction") ? submitter.formAction : form.action;
+  return fetchPart(to, { method: "POST", body });
 }
 
 /** Says something to people who listen and to people who look. `action` may be { text, run }. */

@@ -5,10 +5,18 @@
 #![allow(missing_docs)] // A sentence's documentation is its English, which stands in the same file.
 
 pub mod account;
+pub mod audit;
+pub mod compose;
+pub mod help;
+pub mod palette;
 pub mod people;
+pub mod phone;
 pub mod problem;
+pub mod search;
 pub mod shell;
 pub mod sign_in;
+pub mod thread;
+pub mod thread_work;
 
 use axum::http::{HeaderMap, header};
 

@@ -1,0 +1,178 @@
+use jiff::SignedDuration;
+
+use super::*;
+use crate::model::{Language, MessageId, OpenedBy, PhoneNumber, StaffName, ThreadId, ThreadState};
+use crate::store::messages::{MessageKind, NewMessage};
+use crate::store::staff::{self, Staff};
+use crate::store::tests::{in_memory, tx};
+use crate::store::threads::{NewThread, Thread, find};
+use crate::store::{Connection, audit, inbound, outbox};
+
+const RULES: Rules = Rules { close_silent_after: Duration::from_secs(72 * 3600) };
+
+fn at(hour: i64) -> Timestamp {
+    "2026-03-02T09:00:00Z".parse::<Timestamp>().unwrap() + SignedDuration::from_hours(hour)
+}
+
+/// One thread in which the patient has asked and Ana has answered.
+struct Desk {
+    conn: Connection,
+    thread: ThreadId,
+}
+
+impl Desk {
+    fn new() -> Desk {
+        let desk = Desk { conn: in_memory(), thread: ThreadId::new(at(0)) };
+        let tx = tx(&desk.conn);
+        let (number, opened_by) = (PhoneNumber::e164("+16462530142").unwrap(), OpenedBy::Text);
+        let opening =
+            NewThread { id: desk.thread, number, reason: None, language: None, opened_by, call: None, at: at(0) };
+        threads::open(&tx, &opening).unwrap();
+        drop(tx);
+        desk.asks(0);
+        desk.answers(0);
+        desk
+    }
+
+    fn message(&self, author: &str, hour: i64) -> NewMessage {
+        NewMessage {
+            id: MessageId::new(at(hour)),
+            thread: self.thread,
+            kind: MessageKind::Chat,
+            author: author.into(),
+            from: PhoneNumber::e164("+16462530142").unwrap(),
+            to: PhoneNumber::e164("+16462530100").unwrap(),
+            body: "Hello".to_owned().into(),
+            media: Vec::new(),
+            call: None,
+            once: None,
+            at: at(hour),
+        }
+    }
+
+    fn asks(&self, hour: i64) {
+        let message = self.message("patient", hour);
+        inbound::store(&tx(&self.conn), &message, "twilio", &message.id.to_string()).unwrap();
+    }
+
+    fn answers(&self, hour: i64) {
+        let mut message = self.message("ana", hour);
+        std::mem::swap(&mut message.from, &mut message.to);
+        let tx = tx(&self.conn);
+        outbox::enqueue(&tx, &message, at(hour + 1)).unwrap();
+        outbox::lease(&tx, at(hour), 9).unwrap();
+        outbox::sent(&tx, message.id, "twilio", &message.id.to_string(), crate::model::MessageStatus::Sent, at(hour))
+            .unwrap();
+    }
+
+    fn turn(&self, hour: i64) -> usize {
+        run_due(&tx(&self.conn), at(hour), &RULES).unwrap()
+    }
+
+    fn thread(&self) -> Thread {
+        find(&self.conn, self.thread).unwrap().unwrap()
+    }
+
+    fn staff(&self, name: &str, away_until: Option<Timestamp>) -> StaffName {
+        let staff = Staff {
+            name: name.parse().unwrap(),
+            shown_as: name.into(),
+            roles: "front_desk".parse().unwrap(),
+            team: None,
+            language: Language::default(),
+            away_until,
+            disabled_at: None,
+        };
+        staff::add(&tx(&self.conn), &staff, "system", at(0)).unwrap();
+        if let Some(until) = away_until {
+            let until = until.as_microsecond();
+            self.conn.execute("UPDATE staff SET away_until = ?1 WHERE name = ?2", (until, name)).unwrap();
+        }
+        staff.name
+    }
+}
+
+#[test]
+fn what_was_snoozed_comes_back_when_its_time_has_come() {
+    let desk = Desk::new();
+    threads::snooze(&tx(&desk.conn), desk.thread, at(3), "ana", at(1)).unwrap();
+    assert_eq!(threads::next_due(&desk.conn).unwrap(), Some(at(3)));
+    assert_eq!((desk.turn(2), desk.thread().state), (0, ThreadState::Snoozed));
+    assert_eq!((desk.turn(3), desk.thread().state), (1, ThreadState::Open));
+    assert_eq!((desk.turn(3), threads::next_due(&desk.conn).unwrap()), (0, None));
+}
+
+#[test]
+fn a_follow_up_makes_the_thread_wait_also_one_that_was_snoozed() {
+    let desk = Desk::new();
+    threads::follow_up(&tx(&desk.conn), desk.thread, Some(at(5)), "ana", at(1)).unwrap();
+    threads::snooze(&tx(&desk.conn), desk.thread, at(50), "ana", at(1)).unwrap();
+    assert_eq!(desk.turn(4), 0);
+    assert_eq!(desk.turn(5), 1);
+    let thread = desk.thread();
+    assert_eq!((thread.state, thread.waiting_since, thread.follow_up_at), (ThreadState::Open, Some(at(5)), None));
+}
+
+#[test]
+fn silence_closes_a_thread_after_its_time_and_only_then() {
+    let desk = Desk::new();
+    assert_eq!((desk.turn(71), desk.thread().state), (0, ThreadState::Open));
+    assert_eq!(desk.turn(72), 1);
+    assert_eq!(desk.thread().resolution.as_deref(), Some("silent"));
+    assert_eq!(desk.turn(1_000), 0);
+    audit::verify(&desk.conn).unwrap();
+}
+
+#[test]
+fn an_unanswered_offer_closes_it_sooner_and_an_answer_takes_it_off() {
+    let desk = Desk::new();
+    threads::close_offered(&tx(&desk.conn), desk.thread, "ana", at(1)).unwrap();
+    assert_eq!(desk.turn(4), 0);
+    assert_eq!((desk.turn(5), desk.thread().resolution.as_deref()), (1, Some("silent")));
+    let answered = Desk::new();
+    threads::close_offered(&tx(&answered.conn), answered.thread, "ana", at(1)).unwrap();
+    answered.asks(2);
+    assert_eq!(answered.turn(6), 0);
+}
+
+#[test]
+fn nothing_closes_upon_who_waits_or_what_is_held() {
+    let waits = Desk::new();
+    waits.asks(1);
+    assert_eq!(waits.turn(1_000), 0);
+    type Hold = fn(&Tx<'_>, ThreadId);
+    let holds: [Hold; 3] = [
+        |tx, thread| assert!(threads::flag(tx, thread, "chest pain", at(1)).unwrap()),
+        |tx, thread| assert!(threads::follow_up(tx, thread, Some(at(5_000)), "ana", at(1)).unwrap()),
+        |tx, thread| assert!(threads::snooze(tx, thread, at(5_000), "ana", at(1)).unwrap()),
+    ];
+    for hold in holds {
+        let desk = Desk::new();
+        hold(&tx(&desk.conn), desk.thread);
+        assert_eq!(desk.turn(1_000), 0);
+    }
+    let scheduled = Desk::new();
+    let mut later = scheduled.message("ana", 1);
+    std::mem::swap(&mut later.from, &mut later.to);
+    outbox::enqueue_later(&tx(&scheduled.conn), &later, at(2_000), at(2_001)).unwrap();
+    assert_eq!(scheduled.turn(1_000), 0);
+    let failed = Desk::new();
+    let mut text = failed.message("ana", 1);
+    std::mem::swap(&mut text.from, &mut text.to);
+    outbox::enqueue(&tx(&failed.conn), &text, at(2)).unwrap();
+    outbox::lease(&tx(&failed.conn), at(1), 9).unwrap();
+    outbox::failed(&tx(&failed.conn), text.id, "a landline", at(1)).unwrap();
+    assert_eq!(failed.turn(1_000), 0, "somebody must call them");
+}
+
+#[test]
+fn who_is_away_gives_back_what_waits_and_nothing_else() {
+    let desk = Desk::new();
+    let ana = desk.staff("ana", Some(at(100)));
+    threads::assign(&tx(&desk.conn), desk.thread, Some(&ana), "bo", at(1)).unwrap();
+    assert_eq!((desk.turn(2), desk.thread().owner), (0, Some(ana.clone())), "nobody waits in it");
+    desk.asks(3);
+    assert_eq!((desk.turn(3), desk.thread().owner), (1, None));
+    threads::assign(&tx(&desk.conn), desk.thread, Some(&ana), "bo", at(4)).unwrap();
+    assert_eq!((desk.turn(101), desk.thread().owner), (0, Some(ana)), "she is back");
+}

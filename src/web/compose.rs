@@ -1,0 +1,362 @@
+//! `/new`: a text to somebody who has not written. To whom, then what; refused with the reason where there is no
+//! consent, with the way to record consent that is given at the desk.
+//!
+//! Numbers and names are posted, never part of an address.
+
+use axum::Form;
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+use maud::{Markup, html};
+use serde::Deserialize;
+
+use super::page::{Section, page};
+use super::person::Person;
+use super::problem::Problem;
+use super::route::{Access, Route};
+use super::words::Ui;
+use super::words::compose::{Words, words};
+use super::{Files, Web};
+use crate::conversation::consent::Refusal;
+use crate::conversation::permission::Act;
+use crate::conversation::templates::{Encoding, Segments, Variable, segments};
+use crate::model::{Language, MessageId, PhoneNumber, ThreadState};
+use crate::sms::new_text::{self, LONGEST, NewText, NotSent};
+use crate::store::search::{self, Contact, Terms};
+
+/// Its routes.
+pub fn routes() -> Vec<Route> {
+    let access = Access::May(Act::WorkThreads);
+    vec![
+        Route::get("/new", access, blank),
+        Route::post("/new", access, look),
+        Route::post("/new/people", access, people),
+        Route::post("/new/count", access, count),
+        Route::post("/new/send", access, send),
+        Route::post("/new/consent", Access::May(Act::ChangeConsent), consent),
+    ]
+}
+
+/// What was written so far.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Asked {
+    to: String,
+    body: String,
+    /// `greeting/es`
+    template: String,
+    /// Whether the template shall be filled in.
+    fill: String,
+    /// What the form is known by.
+    form: String,
+    /// The language that consent was asked in.
+    language: String,
+    /// Whether they said yes.
+    agreed: String,
+}
+
+/// What the address may say.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Wanted {
+    template: String,
+}
+
+/// `GET /new`
+async fn blank(State(web): State<Web>, person: Person, Query(wanted): Query<Wanted>) -> Markup {
+    let asked = Asked { template: wanted.template, ..Asked::default() };
+    let _ = &web;
+    whole(&person, html! { (to_whom(words(person.ui), &asked, &[], None)) })
+}
+
+/// `POST /new`: to whom; and a template filled in.
+async fn look(State(web): State<Web>, person: Person, Form(mut asked): Form<Asked>) -> Result<Response, Problem> {
+    let (words, files) = (words(person.ui), (web.files)());
+    let contact = match find(&web, &files, &asked.to).await? {
+        Known::One(contact) => contact,
+        Known::Several(contacts) => {
+            return Ok(whole(&person, to_whom(words, &asked, &contacts, None)).into_response());
+        }
+        Known::Nobody => {
+            let why = (!asked.to.trim().is_empty()).then_some(words.nobody);
+            return Ok(whole(&person, to_whom(words, &asked, &[], why)).into_response());
+        }
+    };
+    let mut problem = None;
+    if !asked.template.is_empty() && (!asked.fill.is_empty() || asked.body.is_empty()) {
+        match filled_in(&files, &asked.template, &contact) {
+            Some(body) => asked.body = body,
+            None => problem = Some(words.no_value),
+        }
+    }
+    asked.form = MessageId::new(web.clock.now().wall).to_string();
+    what(&web, &person, &files, &asked, &contact, problem, None).await
+}
+
+/// `POST /new/send`
+async fn send(State(web): State<Web>, person: Person, Form(asked): Form<Asked>) -> Result<Response, Problem> {
+    let (words, files) = (words(person.ui), (web.files)());
+    let Ok(to) = PhoneNumber::parse(&asked.to, files.settings.clinic.country) else {
+        return Err(Problem::refused(words.nobody));
+    };
+    let text = NewText {
+        to: to.clone(),
+        from: files.settings.sms.from.clone(),
+        author: person.name.clone(),
+        body: asked.body.trim().to_owned().into(),
+        form: asked.form.chars().take(64).collect(),
+        expire_after: files.settings.sms.expire_after,
+        reopen_within: files.settings.desk.reopen_within,
+        now: web.clock.now().wall,
+    };
+    match web.store.write(move |tx| new_text::send(tx, &text)).await? {
+        Ok(composed) => Ok(Redirect::to(&format!("/threads/{}", composed.thread)).into_response()),
+        Err(why) => {
+            let contact = web.store.read(move |conn| search::contact(conn, &to)).await?;
+            let problem = Some(sentence(words, &why));
+            let page = what(&web, &person, &files, &asked, &contact, problem, None).await?;
+            Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response())
+        }
+    }
+}
+
+/// `POST /new/consent`: they agreed at the desk.
+async fn consent(State(web): State<Web>, person: Person, Form(asked): Form<Asked>) -> Result<Response, Problem> {
+    let (words, files) = (words(person.ui), (web.files)());
+    let Ok(number) = PhoneNumber::parse(&asked.to, files.settings.clinic.country) else {
+        return Err(Problem::refused(words.nobody));
+    };
+    let contact = {
+        let number = number.clone();
+        web.store.read(move |conn| search::contact(conn, &number)).await?
+    };
+    if asked.agreed.is_empty() {
+        let page = what(&web, &person, &files, &asked, &contact, Some(words.tick), None).await?;
+        return Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response());
+    }
+    if !number.can_text() || number == files.settings.sms.from {
+        return Err(Problem::refused(words.untextable));
+    }
+    let disclosure = disclosure(&files, if asked.language == "es" { Ui::Es } else { Ui::En });
+    let (actor, now) = (person.name.clone(), web.clock.now().wall);
+    let recorded = web.store.write(move |tx| new_text::consent_at_desk(tx, &number, &disclosure, &actor, now)).await?;
+    match recorded {
+        Ok(()) => {
+            let asked = Asked { form: MessageId::new(now).to_string(), ..asked };
+            what(&web, &person, &files, &asked, &contact, None, Some(words.recorded)).await
+        }
+        Err(why) => Err(Problem::refused(sentence(words, &NotSent::Consent(why)))),
+    }
+}
+
+/// `POST /new/people`: who may be meant, for the field's suggestions.
+async fn people(State(web): State<Web>, Form(asked): Form<Asked>) -> Result<Markup, Problem> {
+    let terms = Terms::parse(&asked.to);
+    let found = web.store.read(move |conn| search::contacts(conn, &terms)).await?;
+    Ok(html! {
+        @for contact in found {
+            option value=(contact.number.as_str()) { @if let Some(name) = &contact.name { (name.expose()) } }
+        }
+    })
+}
+
+/// `POST /new/count`: what a text costs.
+async fn count(person: Person, Form(asked): Form<Asked>) -> Markup {
+    cost(words(person.ui), &asked.body)
+}
+
+enum Known {
+    One(Contact),
+    Several(Vec<Contact>),
+    Nobody,
+}
+
+async fn find(web: &Web, files: &Files, to: &str) -> Result<Known, Problem> {
+    let number = PhoneNumber::parse(to, files.settings.clinic.country).ok();
+    let terms = Terms::parse(to);
+    let found = web
+        .store
+        .read(move |conn| match number {
+            Some(number) => Ok(vec![search::contact(conn, &number)?]),
+            None => search::contacts(conn, &terms),
+        })
+        .await?;
+    Ok(match <[Contact; 1]>::try_from(found) {
+        Ok([one]) => Known::One(one),
+        Err(none) if none.is_empty() => Known::Nobody,
+        Err(several) => Known::Several(several),
+    })
+}
+
+fn sentence(words: &Words, why: &NotSent) -> &'static str {
+    match why {
+        NotSent::Empty => words.empty,
+        NotSent::TooLong(_) => words.too_long,
+        NotSent::Untextable => words.untextable,
+        NotSent::Consent(Refusal::OptedOut) => words.opted_out,
+        NotSent::Consent(_) => words.no_consent,
+    }
+}
+
+/// The words that are read aloud before consent at the desk.
+fn disclosure(files: &Files, ui: Ui) -> String {
+    words(ui).disclosure.replace("{clinic}", &files.settings.clinic.name)
+}
+
+/// A template for this person; none if it needs what is not known.
+fn filled_in(files: &Files, template: &str, contact: &Contact) -> Option<String> {
+    let (name, language) = template.split_once('/').unwrap_or((template, files.settings.clinic.language.as_str()));
+    let values = files.values();
+    let first = contact.name.as_ref().and_then(|name| name.expose().split_whitespace().next().map(str::to_owned));
+    let values = match first {
+        Some(first) => values.with(Variable::FirstName, first),
+        None => values,
+    };
+    files.templates.render(name, &Language::parse(language).ok()?, &values).ok()
+}
+
+fn whole(person: &Person, body: Markup) -> Markup {
+    let words = words(person.ui);
+    page(person, Section::Inbox, words.title, html! { div.prose #compose { h1 { (words.title) } (body) } })
+}
+
+fn to_whom(words: &Words, asked: &Asked, several: &[Contact], problem: Option<&str>) -> Markup {
+    html! {
+        form.card method="post" action="/new" {
+            div.field {
+                label for="to" { (words.to) }
+                input #to name="to" value=(asked.to) list="people" required autofocus maxlength="120" autocomplete="off"
+                    aria-describedby="to-hint" aria-invalid=[problem.map(|_| "true")];
+                datalist #people {}
+                p #to-hint .hint { (words.to_hint) }
+                @if let Some(problem) = problem { p.error role="alert" { (problem) } }
+            }
+            @if !asked.template.is_empty() { input type="hidden" name="template" value=(asked.template); }
+            button type="submit" { (words.next) }
+        }
+        @if !several.is_empty() {
+            h2 { (words.who) }
+            ul.found {
+                @for contact in several {
+                    li {
+                        form method="post" action="/new" {
+                            @if !asked.template.is_empty() { input type="hidden" name="template" value=(asked.template); }
+                            button.second type="submit" name="to" value=(contact.number.as_str()) { (named(contact)) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn named(contact: &Contact) -> Markup {
+    html! {
+        @if let Some(name) = &contact.name { strong { (name.expose()) } " " }
+        span.number { (contact.number.as_str()) }
+    }
+}
+
+/// What to write, or why nothing may be written.
+async fn what(
+    web: &Web,
+    person: &Person,
+    files: &Files,
+    asked: &Asked,
+    contact: &Contact,
+    problem: Option<&str>,
+    done: Option<&str>,
+) -> Result<Response, Problem> {
+    let words = words(person.ui);
+    let (to, from) = (contact.number.clone(), files.settings.sms.from.clone());
+    let may = web.store.read(move |conn| new_text::may_write(conn, &to, &from)).await?;
+    let continues = contact.state.is_some_and(|state| state != ThreadState::Closed);
+    let body = html! {
+        div.card {
+            div.bar {
+                span { (words.to) ": " (named(contact)) }
+                a.push href="/new" { (words.other) }
+            }
+            @if may.is_ok() {
+                p.hint {
+                    @if continues { (words.goes_into) } @else { (words.new_thread) }
+                }
+            }
+            @if let Some(done) = done { p.notice.good role="status" { (done) } }
+            @match &may {
+                Ok(()) => (text_form(words, files, asked, contact, problem)),
+                Err(why) => {
+                    @if let Some(problem) = problem { p.notice.bad role="alert" { (problem) } }
+                    @if problem != Some(sentence(words, why)) { p.notice.warn { (sentence(words, why)) } }
+                    @if *why == NotSent::Consent(Refusal::NoConsent) && person.may(Act::ChangeConsent) {
+                        (consent_form(words, person, files, contact))
+                    }
+                }
+            }
+        }
+    };
+    Ok(whole(person, body).into_response())
+}
+
+fn text_form(words: &Words, files: &Files, asked: &Asked, contact: &Contact, problem: Option<&str>) -> Markup {
+    let templates = files.templates.names();
+    html! {
+        form method="post" action="/new" {
+            input type="hidden" name="to" value=(contact.number.as_str());
+            div.field {
+                label for="template" { (words.template) }
+                div.inline {
+                    select #template name="template" {
+                        option value="" { (words.no_template) }
+                        @for (name, languages) in &templates {
+                            @for language in languages {
+                                @let value = format!("{name}/{language}");
+                                option value=(value) selected[value == asked.template] {
+                                    (name.replace('_', " ")) " (" (language) ")"
+                                }
+                            }
+                        }
+                    }
+                    button.second type="submit" name="fill" value="yes" { (words.use_template) }
+                }
+            }
+        }
+        form method="post" action="/new/send" {
+            input type="hidden" name="to" value=(contact.number.as_str());
+            input type="hidden" name="form" value=(asked.form);
+            div.field {
+                label for="body" { (words.text) }
+                textarea #body name="body" rows="5" maxlength=(LONGEST) required autofocus aria-describedby="cost"
+                    aria-invalid=[problem.map(|_| "true")] { (asked.body) }
+                @if let Some(problem) = problem { p.error role="alert" { (problem) } }
+                p #cost .hint { (cost(words, &asked.body)) }
+            }
+            button type="submit" data-send="" { (words.send) }
+        }
+    }
+}
+
+fn cost(words: &Words, body: &str) -> Markup {
+    let Segments { encoding, segments, .. } = segments(body);
+    html! {
+        (body.chars().count()) " " (words.characters) ", "
+        @if segments == 1 { (words.one_text) } @else { (segments) " " (words.texts) }
+        @if encoding == Encoding::Ucs2 { " · " (words.own_letters) }
+    }
+}
+
+fn consent_form(words: &Words, person: &Person, files: &Files, contact: &Contact) -> Markup {
+    html! {
+        h2 { (words.at_desk) }
+        @for ui in [person.ui, person.ui.pick(Ui::Es, Ui::En)] {
+            form method="post" action="/new/consent" {
+                input type="hidden" name="to" value=(contact.number.as_str());
+                input type="hidden" name="language" value=(ui.tag());
+                p.small { (words.read_aloud) }
+                blockquote lang=(ui.tag()) { (disclosure(files, ui)) }
+                p { label { input type="checkbox" name="agreed" value="yes" required; " " (words.they_said_yes) } }
+                p { button.second type="submit" { (words.record) } }
+            }
+        }
+    }
+}

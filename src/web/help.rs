@@ -1,0 +1,97 @@
+//! `/help`: how things work, in one page: the queue, states, keys, roles, numbers, privacy.
+
+use maud::{Markup, html};
+
+use super::page::{Section, page};
+use super::person::Person;
+use super::route::{Access, Route};
+use super::words::help::{Words, act, role, words};
+use crate::conversation::permission::{Act, role_may};
+use crate::model::Role;
+
+/// Its routes.
+pub fn routes() -> Vec<Route> {
+    vec![Route::get("/help", Access::SignedIn, help)]
+}
+
+/// `GET /help`
+async fn help(person: Person) -> Markup {
+    let words = words(person.ui);
+    let parts = [
+        ("queue", words.queue, points(words.queue_says)),
+        ("states", words.states, facts(words.states_are)),
+        ("keys-help", words.keys, keys(words)),
+        ("search-help", words.search, points(words.search_says)),
+        ("roles", words.roles, roles(&person, words)),
+        ("numbers", words.numbers, facts(words.numbers_are)),
+        ("privacy", words.privacy, points(words.privacy_says)),
+    ];
+    let body = html! {
+        div.prose {
+            h1 { (words.title) }
+            nav aria-label=(words.contents) {
+                ul.tabs { @for (id, title, _) in &parts { li { a href={ "#" (id) } { (title) } } } }
+            }
+            @for (id, title, part) in &parts {
+                section aria-labelledby=(id) { h2 id=(id) tabindex="-1" { (title) } (part) }
+            }
+        }
+    };
+    page(&person, Section::Help, words.title, body)
+}
+
+fn points(all: &[&str]) -> Markup {
+    html! { ul { @for point in all { li { (point) } } } }
+}
+
+fn facts(all: &[(&str, &str)]) -> Markup {
+    html! { dl.facts { @for (name, says) in all { dt { (name) } dd { (says) } } } }
+}
+
+fn keys(words: &Words) -> Markup {
+    html! {
+        p { (words.keys_say) }
+        dl.keys-list {
+            @for (keys, does) in words.keys_are {
+                dt { @for (at, key) in keys.split(' ').enumerate() { @if at > 0 { " " } kbd { (key) } } }
+                dd { (does) }
+            }
+        }
+        p { button.second type="button" data-opens="keys" { (words.show_keys) } }
+    }
+}
+
+fn roles(person: &Person, words: &Words) -> Markup {
+    html! {
+        p { (words.roles_say) }
+        div.scroll tabindex="0" role="region" aria-label=(words.roles) {
+            table.who {
+                thead {
+                    tr {
+                        td {}
+                        @for one in Role::ALL {
+                            th scope="col" {
+                                (role(person.ui, one))
+                                @if person.roles.contains(one) { br; span.badge { (words.yours) } }
+                            }
+                        }
+                    }
+                }
+                tbody {
+                    @for what in Act::ALL {
+                        tr {
+                            th scope="row" { (act(person.ui, what)) }
+                            @for one in Role::ALL {
+                                @let may = role_may(one, what);
+                                td {
+                                    @if may { span.good-mark aria-hidden="true" { "✓" } span.hidden { (words.yes) } }
+                                    @else { span.faint aria-hidden="true" { "–" } span.hidden { (words.no) } }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,322 @@
+//! `/search`: threads by their words, people by their names, numbers by their digits.
+//!
+//! What is looked for is posted, so that no patient's name stands in an address, a history or a log. That somebody
+//! searched is on record, and how much they found; not for what.
+
+use axum::Form;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan};
+use maud::{Markup, html};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::page::{Section, is_fragment, page};
+use super::person::Person;
+use super::problem::Problem;
+use super::route::{Access, Route};
+use super::words::search::{Words, words};
+use super::{Files, Web};
+use crate::conversation::permission::Act;
+use crate::model::{MessageDirection, ThreadState};
+use crate::store::audit::{self, Entry};
+use crate::store::search::{self, CONTACTS, Contact, Filters, Found, Hit, Piece, Rest, Terms};
+use crate::store::staff::{self, Staff};
+
+/// Its routes.
+pub fn routes() -> Vec<Route> {
+    let access = Access::May(Act::ReadThreads);
+    vec![Route::get("/search", access, blank), Route::post("/search", access, find)]
+}
+
+/// What was typed.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Asked {
+    q: String,
+    state: String,
+    owner: String,
+    team: String,
+    tag: String,
+    from: String,
+    to: String,
+    direction: String,
+    undeliverable: String,
+    before: String,
+}
+
+/// `GET /search`
+async fn blank(State(web): State<Web>, person: Person) -> Result<Markup, Problem> {
+    let staff = web.store.read(staff::list).await?;
+    let words = words(person.ui);
+    let start = html! { p.empty { (words.start) } };
+    Ok(whole(&person, &(web.files)(), &staff, &Asked::default(), start))
+}
+
+/// `POST /search`
+async fn find(
+    State(web): State<Web>,
+    person: Person,
+    headers: HeaderMap,
+    Form(asked): Form<Asked>,
+) -> Result<Markup, Problem> {
+    let files = (web.files)();
+    let zone = &files.settings.clinic.timezone;
+    let filters = filters(&asked, zone).ok_or_else(|| Problem::refused(words(person.ui).bad_date))?;
+    let terms = Terms::parse(&asked.q);
+    let before: Option<i64> = asked.before.parse().ok();
+    let answer = if terms.is_empty() && filters.is_empty() {
+        html! { p.empty { (words(person.ui).start) } }
+    } else {
+        let (found, contacts) = web
+            .store
+            .read(move |conn| {
+                let found = search::texts(conn, &terms, &filters, before)?;
+                let contacts = if before.is_none() { search::contacts(conn, &terms)? } else { Vec::new() };
+                Ok((found, contacts))
+            })
+            .await?;
+        record(&web, &person, found.hits.len() + contacts.len());
+        results(words(person.ui), zone, &asked, &found, &contacts)
+    };
+    if is_fragment(&headers) {
+        return Ok(answer);
+    }
+    let staff = web.store.read(staff::list).await?;
+    Ok(whole(&person, &files, &staff, &asked, answer))
+}
+
+/// That somebody searched, and how much they saw.
+fn record(web: &Web, person: &Person, found: usize) {
+    let (actor, at) = (person.name.clone(), web.clock.now().wall);
+    web.store.try_write_detached("a search", move |tx| {
+        let detail = json!({ "found": found });
+        audit::append(tx, Entry { at, actor: actor.as_str(), action: "threads.searched", subject: "search", detail })?;
+        Ok(())
+    });
+}
+
+/// None if a date is none.
+fn filters(asked: &Asked, zone: &TimeZone) -> Option<Filters> {
+    let word = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
+    Some(Filters {
+        state: match asked.state.as_str() {
+            "open" => Some(ThreadState::Open),
+            "snoozed" => Some(ThreadState::Snoozed),
+            "closed" => Some(ThreadState::Closed),
+            _ => None,
+        },
+        owner: word(&asked.owner),
+        team: word(&asked.team),
+        tag: word(&asked.tag),
+        from: midnight(&asked.from, zone, 0)?,
+        to: midnight(&asked.to, zone, 1)?,
+        direction: match asked.direction.as_str() {
+            "inbound" => Some(MessageDirection::Inbound),
+            "outbound" => Some(MessageDirection::Outbound),
+            _ => None,
+        },
+        undeliverable: !asked.undeliverable.is_empty(),
+    })
+}
+
+/// When a day begins at the clinic, `days` later. `Some(None)` if no day was given, none if it is no day.
+pub(super) fn midnight(text: &str, zone: &TimeZone, days: i32) -> Option<Option<Timestamp>> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Some(None);
+    }
+    let date: Date = text.parse().ok()?;
+    let start = date.checked_add(days.days()).ok()?.to_zoned(zone.clone()).ok()?;
+    Some(Some(start.timestamp()))
+}
+
+/// A time as people of the clinic read it.
+pub(super) fn when(at: Timestamp, zone: &TimeZone) -> Markup {
+    html! {
+        time.number datetime=(at) { (at.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M")) }
+    }
+}
+
+fn whole(person: &Person, files: &Files, staff: &[Staff], asked: &Asked, answer: Markup) -> Markup {
+    let words = words(person.ui);
+    let body = html! {
+        h1 { (words.title) }
+        form #search .card method="post" action="/search" role="search" {
+            div.inline {
+                div.wide {
+                    label for="q" { (words.look_for) }
+                    input #q type="search" name="q" value=(asked.q) maxlength="200" autocomplete="off" autofocus
+                        aria-describedby="q-hint";
+                }
+                button type="submit" { (words.find) }
+            }
+            p #q-hint .hint { (words.hint) }
+            (narrowing(words, files, staff, asked))
+        }
+        section #results aria-label=(words.results) aria-live="polite" { (answer) }
+    };
+    page(person, Section::Search, words.title, body)
+}
+
+fn narrowing(words: &Words, files: &Files, staff: &[Staff], asked: &Asked) -> Markup {
+    let Asked { state, owner, team, tag, from, to, direction, undeliverable, .. } = asked;
+    let used = [state, owner, team, tag, from, to, direction, undeliverable].into_iter().any(|field| !field.is_empty());
+    let choice = |name: &str, label: &str, chosen: &str, options: &[(&str, &str)]| {
+        html! {
+            div {
+                label for=(name) { (label) }
+                select id=(name) name=(name) {
+                    option value="" { (words.any) }
+                    @for (value, text) in options {
+                        option value=(value) selected[*value == chosen] { (text) }
+                    }
+                }
+            }
+        }
+    };
+    let people: Vec<_> = staff.iter().map(|one| (one.name.as_str(), one.shown_as.as_str())).collect();
+    let teams: Vec<_> = files.settings.teams.iter().map(|team| (team.name.as_str(), team.shown_as.as_str())).collect();
+    let states = [("open", words.open), ("snoozed", words.snoozed), ("closed", words.closed)];
+    html! {
+        details open[used] {
+            summary { (words.narrow) }
+            div.filters {
+                (choice("state", words.state, state, &states))
+                (choice("owner", words.owner, owner, &people))
+                @if !teams.is_empty() { (choice("team", words.team, team, &teams)) }
+                div {
+                    label for="tag" { (words.tag) }
+                    input #tag name="tag" value=(tag) maxlength="60" autocomplete="off";
+                }
+                div { label for="from" { (words.from) } input #from type="date" name="from" value=(from); }
+                div { label for="to" { (words.to) } input #to type="date" name="to" value=(to); }
+                (choice("direction", words.direction, direction, &[("inbound", words.inbound), ("outbound", words.outbound)]))
+                div.tick {
+                    label {
+                        input type="checkbox" name="undeliverable" value="yes" checked[!undeliverable.is_empty()];
+                        " " (words.undeliverable)
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn results(words: &Words, zone: &TimeZone, asked: &Asked, found: &Found, contacts: &[Contact]) -> Markup {
+    html! {
+        @if !contacts.is_empty() {
+            h2 { (words.people) }
+            ul.found { @for contact in contacts { li { (person_row(words, contact)) } } }
+            @if contacts.len() == CONTACTS { p.hint { (words.more_contacts) } }
+        }
+        @if !found.hits.is_empty() {
+            @if asked.before.is_empty() { h2 { (words.messages) } }
+            ul.found { @for hit in &found.hits { li { (row(words, zone, hit)) } } }
+        }
+        @if found.hits.is_empty() && contacts.is_empty() && found.rest == Rest::Nothing && asked.before.is_empty() {
+            div.empty { p { (words.nothing) } p.small { (words.nothing_hint) } }
+        }
+        @match found.rest {
+            Rest::Nothing => {}
+            Rest::More(place) => (more(asked, place, words.more)),
+            Rest::NotSearched(place, at) => {
+                p.notice { (words.not_searched) " " (when(at, zone)) ". " (words.narrow_hint) }
+                (more(asked, place, words.older))
+            }
+        }
+    }
+}
+
+/// The same question again, from another place on.
+fn more(asked: &Asked, place: i64, text: &str) -> Markup {
+    let fields = [
+        ("q", &asked.q),
+        ("state", &asked.state),
+        ("owner", &asked.owner),
+        ("team", &asked.team),
+        ("tag", &asked.tag),
+        ("from", &asked.from),
+        ("to", &asked.to),
+        ("direction", &asked.direction),
+        ("undeliverable", &asked.undeliverable),
+    ];
+    html! {
+        form.more method="post" action="/search" {
+            @for (name, value) in fields {
+                @if !value.is_empty() { input type="hidden" name=(name) value=(value); }
+            }
+            input type="hidden" name="before" value=(place);
+            button.second type="submit" { (text) }
+        }
+    }
+}
+
+fn row(words: &Words, zone: &TimeZone, hit: &Hit) -> Markup {
+    let who = match hit.direction {
+        Some(MessageDirection::Inbound) => words.inbound,
+        Some(MessageDirection::Outbound) => words.outbound,
+        None => words.note,
+    };
+    html! {
+        a href={ "/threads/" (hit.thread) } {
+            span.head {
+                @match &hit.name {
+                    Some(name) => { strong { (name.expose()) } " " span.number.faint { (hit.number.as_str()) } }
+                    None => strong.number { (hit.number.as_str()) },
+                }
+                (state(words, hit.state))
+                @if let Some(owner) = &hit.owner { span.faint.small { (owner) } }
+                span.push.faint.small { (when(hit.at, zone)) }
+            }
+            span.words { span.faint { (who) ": " } (marked(&hit.words)) }
+        }
+    }
+}
+
+fn person_row(words: &Words, contact: &Contact) -> Markup {
+    let who = html! {
+        span.head {
+            @match &contact.name {
+                Some(name) => { strong { (name.expose()) } " " span.number.faint { (contact.number.as_str()) } }
+                None => strong.number { (contact.number.as_str()) },
+            }
+            @if let Some(other) = &contact.on_behalf_of {
+                span.small { (words.on_behalf_of) " " (other.expose()) }
+            }
+            @match contact.state {
+                Some(at) => (state(words, at)),
+                None => span.faint.small { (words.no_thread) },
+            }
+        }
+    };
+    match contact.thread {
+        Some(thread) => html! { a href={ "/threads/" (thread) } { (who) } },
+        None => html! {
+            form method="post" action="/new" {
+                (who)
+                input type="hidden" name="to" value=(contact.number.as_str());
+                button.quiet type="submit" { (words.write) }
+            }
+        },
+    }
+}
+
+fn state(words: &Words, state: ThreadState) -> Markup {
+    match state {
+        ThreadState::Open => html! { span.badge.good { (words.open) } },
+        ThreadState::Snoozed => html! { span.badge { (words.snoozed) } },
+        ThreadState::Closed => html! { span.badge.plain { (words.closed) } },
+    }
+}
+
+/// The words, with what was looked for marked.
+pub(super) fn marked(pieces: &[Piece]) -> Markup {
+    html! {
+        @for piece in pieces {
+            @if piece.found { mark { (piece.text.expose()) } } @else { (piece.text.expose()) }
+        }
+    }
+}

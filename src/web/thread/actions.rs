@@ -1,0 +1,422 @@
+//! What is done with a thread: each a small form.
+
+use axum::Form;
+use axum::extract::{Path, State};
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Redirect};
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use super::answer::{blank, fill, not_later, spoken, unfilled};
+use super::{Answer, done, told, write};
+use crate::conversation::closing::{self, Resolution};
+use crate::conversation::later::Later;
+use crate::conversation::permission::{Act, may};
+use crate::model::{NoteId, PhoneNumber, Private, StaffName, ThreadId, ThreadState};
+use crate::sms::reply::{self, NotSent, Reply};
+use crate::store::threads::{self, MOST_TAGS, NotMerged, Thread};
+use crate::store::{StoreError, Tx, notes, staff, timeline};
+use crate::web::Web;
+use crate::web::person::Person;
+use crate::web::problem::Problem;
+use crate::web::words::thread_work::{Words, words};
+use crate::web::words::{self as all_words};
+
+/// A note beside an action has so many bytes at most.
+const LONGEST_NOTE: usize = notes::LONGEST;
+/// A reason has so many characters at most.
+const LONGEST_REASON: usize = 80;
+/// A tag has so many characters at most.
+const LONGEST_TAG: usize = 40;
+
+/// What the small forms send.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Sent {
+    to: String,
+    team: String,
+    tag: String,
+    reason: String,
+    note: String,
+    #[serde(rename = "for")]
+    choice: String,
+    at: String,
+    resolution: String,
+    into: String,
+    number: String,
+}
+
+type Refused = Result<(), Problem>;
+
+/// The thread, if it is there and not a part of another.
+fn there(tx: &Tx<'_>, id: ThreadId) -> Result<Result<Thread, Problem>, StoreError> {
+    Ok(threads::find(tx, id)?.filter(|thread| thread.merged_into.is_none()).ok_or(Problem::NotFound))
+}
+
+/// As [`there`], and open.
+fn open(tx: &Tx<'_>, id: ThreadId, words: &Words) -> Result<Result<Thread, Problem>, StoreError> {
+    let open = |thread: Thread| match thread.state {
+        ThreadState::Closed => Err(Problem::conflict(words.is_closed)),
+        _ => Ok(thread),
+    };
+    Ok(there(tx, id)?.and_then(open))
+}
+
+/// Leaves a closure with the problem, if there is one.
+macro_rules! or_leave {
+    ($result:expr) => {
+        match $result {
+            Ok(value) => value,
+            Err(problem) => return Ok(Err(problem)),
+        }
+    };
+}
+
+/// `POST /threads/{id}/take`
+pub async fn take(State(web): State<Web>, person: Person, Path(id): Path<ThreadId>, headers: HeaderMap) -> Answer {
+    give(&web, &person, &headers, id, Some(person.name.clone())).await
+}
+
+/// `POST /threads/{id}/release`
+pub async fn release(State(web): State<Web>, person: Person, Path(id): Path<ThreadId>, headers: HeaderMap) -> Answer {
+    give(&web, &person, &headers, id, None).await
+}
+
+/// `POST /threads/{id}/assign`
+pub async fn assign(
+    State(web): State<Web>,
+    person: Person,
+    Path(id): Path<ThreadId>,
+    headers: HeaderMap,
+    Form(sent): Form<Sent>,
+) -> Answer {
+    let Ok(to) = StaffName::parse(&sent.to) else {
+        return Err(told(&person)(Problem::refused(words(person.ui).no_such_staff)));
+    };
+    give(&web, &person, &headers, id, Some(to)).await
+}
+
+async fn give(web: &Web, person: &Person, headers: &HeaderMap, id: ThreadId, to: Option<StaffName>) -> Answer {
+    let (actor, now, words) = (person.name.clone(), web.clock.now().wall, words(person.ui));
+    write(web, person, headers, id, move |tx| {
+        or_leave!(there(tx, id)?);
+        if let Some(to) = &to {
+            let works = staff::find(tx, to)?
+                .is_some_and(|staff| staff.disabled_at.is_none() && may(&staff.roles, Act::WorkThreads));
+            if !works {
+                return Ok(Err(Problem::refused(words.no_such_staff)));
+            }
+        }
+        threads::assign(tx, id, to.as_ref(), actor.as_str(), now)?;
+        Ok(Ok(()))
+    })
+    .await
+}
+
+/// `POST /threads/{id}/team`
+pub async fn team(
+    State(web): State<Web>,
+    person: Person,
+    Path(id): Path<ThreadId>,
+    headers: HeaderMap,
+    Form(sent): Form<Sent>,
+) -> Answer {
+    let known = (web.files)().settings.teams.iter().any(|team| team.name == sent.team);
+    if !known && !sent.team.is_empty() {
+        return Err(told(&person)(Problem::refused(words(person.ui).no_such_team)));
+    }
+    let team = (!sent.team.is_empty()).then_some(sent.team);
+    each(&web, &person, &headers, id, move |tx, actor, now| threads::set_team(tx, id, team.as_deref(), actor, now))
+        .await
+}
+
+/// `POST /threads/{id}/reason`
+pub async fn reason(
+    State(web): State<Web>,
+    person: Person,
+    Path(id): Path<ThreadId>,
+    headers: HeaderMap,
+    Form(sent): Form<Sent>,
+) -> Answer {
+    let reason = sent.reason.trim().to_owned();
+    if reason.chars().count() > LONGEST_REASON {
+        return Err(told(&person)(Problem::refused((words(person.ui).too_long)(LONGEST_REASON))));
+    }
+    let reason = (!reason.is_empty()).then_some(reason);
+    each(&web, &person, &headers, id, move |tx, actor, now| threads::set_reason(tx, id, reason.as_deref(), actor, now))
+        .await
+}
+
+/// `POST /threads/{id}/tag`
+pub async fn tag(
+    State(web): State<Web>,
+    person: Person,
+    Path(id): Path<ThreadId>,
+    headers: HeaderMap,
+    Form(sent): Form<Sent>,
+) -> Answer {
+    let (actor, now, words) = (person.name.clone(), web.clock.now().wall, words(person.ui));
+    let tag = sent.tag.split_whitespace().collect::<Vec<_>>().join(" ");
+    let length = tag.chars().count();
+    if length == 0 || length > LONGEST_TAG || tag.contains(',') || tag.chars().any(char::is_control) {
+        return Err(told(&person)(Problem::refused(words.bad_tag)));
+    }
+    write(&web, &person, &headers, id, move |tx| {
+        let thread = or_leave!(there(tx, id)?);
+        if thread.tags.len() >= MOST_TAGS && !thread.tags.contains(&tag) {
+            return Ok(Err(Problem::refused(words.too_many_tags)));
+        }
+        threads::tag(tx, id, &tag, actor.as_str(), now)?;
+        Ok(Ok(()))
+    })
+    .await
+}
+
+/// `POST /threads/{id}/untag`
+pub async fn untag(
+    State(web): State<Web>,
+    person: Person,
+    Path(id): Path<ThreadId>,
+    headers: HeaderMap,
+    Form(sent): Form<Sent>,
+) -> Answer {
+    each(&web, &person, &headers, id, move |tx, actor, now| threads::untag(tx, id, &sent.tag, actor, now)).await
+}
+
+/// Something that is done with a thread, open or not.
+async fn each<F>(web: &Web, person: &Person, headers: &HeaderMap, id: ThreadId, f: F) -> Answer
+where
+    F: FnOnce(&Tx<'_>, &str, Timestamp) -> Result<bool, StoreError> + Send + 'static,
+{
+    let (actor, now) = (person.name.clone(), web.clock.now().wall);
+    write(web, person, headers, id, move |tx| {
+        or_leave!(there(tx, id)?);
+        f(tx, actor.as_str(), now)?;
+        Ok(Ok(()))
+    })
+    .await
+}
+
+/// Something that is done with an open thread, with a note where it says why.
+async fn with_note<F>(
+    web: &Web,
+    person: &Person,
+    headers: &HeaderMap,
+    id: ThreadId,
+    note: String,
+    needed: bool,
+    f: F,
+) -> Answer
+where
+    F: FnOnce(&Tx<'_>, &str, Timestamp) -> Result<bool, StoreError> + Send + 'static,
+{
+    let (actor, now, words) = (person.name.clone(), web.clock.now().wall, words(person.ui));
+    let note = note.replace("\r\n", "\n");
+    if needed && note.trim().is_empty() {
+        return Err(told(person)(Problem::refused(words.missing_note)));
+    }
+    if note.len() > LONGEST_NOTE {
+        return Err(told(person)(Problem::refused((words.too_long)(LONGEST_NOTE))));
+    }
+    write(web, person, headers, id, move |tx| {
+        or_leave!(open(tx, id, words)?);
+        f(tx, actor.as_str(), now)?;
+        if !note.trim().is_empty() {
+            let body = Private::new(note);
+            notes::add(tx, &notes::Note { id: NoteId::new(now), thread: id, author: actor, body, at: now })?;
+        }
+        Ok(Ok(()))
+    })
+    .await
+}
+
+/// `POST /threads/{id}/escalate`
+pub async fn escalate(
+    State(web): State<Web>,
+    person: Person,
+    Path(id): Path<ThreadId>,
+    headers: HeaderMap,
+    Form(sent): Form<Sent>,
+) -> Answer {
+    const CLINICAL: &str = "clinical";
+    with_note(&web, &person, &headers, id, sent.note, true, move |tx, actor, now| {
+        threads::escalate(tx, id, CLINICAL, actor, now)
+    })
+    .await
+}
+
+/// `POST /threads/{id}/clear-flag`
+pub async fn clear_flag(
+    State(web): State<Web>,
+    person: Person,
+    Path(id): Path<ThreadId>,
+    headers: HeaderMap,
+    Form(sent): Form<Sent>,
+) -> Answer {
+    with_note(&web, &person, &headers, id, sent.note, true, move |tx, actor, now| {
+        threads::clear_flag(tx, id, actor, now)
+    })
+    .await
+}
+
+/// `POST /threads/{id}/snooze`
+pub async fn snooze(
+    State(web): State<Web>,
+    person: Person,
+    Path(id): Path<ThreadId>,
+    headers: HeaderMap,
+    Form(sent): Form<Sent>,
+) -> Answer {
+    let until = time(&web, &person, &sent).map_err(told(&person))?;
+    with_note(&web, &person, &headers, id, String::new(), false, move |tx, actor, now| {
+        threads::snooze(tx, id, until, actor, now)
+    })
+    .await
+}
+
+/// `POST /threads/{id}/wake`
+pub async fn wake(State(web): State<Web>, person: Person, Path(id): Path<ThreadId>, headers: HeaderMap) -> Answer {
+    each(&web, &person, &headers, id, move |tx, actor, now| threads::wake(tx, id, actor, now)).await
+}
+
+/// `POST /threads/{id}/follow-up`; without a time nobody need come back to it.
+pub async fn follow_up(
+    State(web): State<Web>,
+    person: Person,
+    Path(id): Path<ThreadId>,
+    headers: HeaderMap,
+    Form(sent): Form<Sent>,
+) -> Answer {
+    let when = match sent.at.trim() {
+        "" => None,
+        _ => Some(time(&web, &person, &sent).map_err(told(&person))?),
+    };
+    with_note(&web, &person, &headers, id, sent.note, false, move |tx, actor, now| {
+        threads::follow_up(tx, id, when, actor, now)
+    })
+    .await
+}
+
+fn time(web: &Web, person: &Person, sent: &Sent) -> Result<Timestamp, Problem> {
+    let zone = (web.files)().settings.clinic.timezone.clone();
+    let time = Later::parse(&sent.choice, &sent.at).time(web.clock.now().wall, &zone);
+    time.map_err(|why| Problem::refused(not_later(why, all_words::thread::words(person.ui))))
+}
+
+/// `POST /threads/{id}/voice`
+pub async fn voice(State(web): State<Web>, person: Person, Path(id): Path<ThreadId>, headers: HeaderMap) -> Answer {
+    each(&web, &person, &headers, id, move |tx, actor, now| threads::moved_to_voice(tx, id, actor, now)).await
+}
+
+/// `POST /threads/{id}/close`
+pub async fn close(
+    State(web): State<Web>,
+    person: Person,
+    Path(id): Path<ThreadId>,
+    headers: HeaderMap,
+    Form(sent): Form<Sent>,
+) -> Answer {
+    let Ok(resolution) = sent.resolution.parse::<Resolution>() else {
+        return Err(told(&person)(Problem::refused(words(person.ui).bad_resolution)));
+    };
+    each(&web, &person, &headers, id, move |tx, actor, now| {
+        if resolution == Resolution::MovedToVoice {
+            threads::moved_to_voice(tx, id, actor, now)?;
+        }
+        threads::close(tx, id, resolution.as_str(), actor, now)
+    })
+    .await
+}
+
+/// `POST /threads/{id}/offer`: asks "anything else I can help with?"; without an answer the thread closes by itself.
+pub async fn offer(State(web): State<Web>, person: Person, Path(id): Path<ThreadId>, headers: HeaderMap) -> Answer {
+    let files = (web.files)();
+    if !files.templates.names().contains_key(closing::OFFER) {
+        return Err(told(&person)(Problem::refused(words(person.ui).no_offer)));
+    }
+    let spoken = web.store.read(move |conn| spoken(conn, id)).await.map_err(Problem::from).map_err(told(&person))?;
+    let Some((language, known)) = spoken else { return Err(told(&person)(Problem::NotFound)) };
+    let sentences = all_words::thread::words(person.ui);
+    let text = fill(&files, closing::OFFER, language, &known)
+        .map_err(|why| told(&person)(Problem::refused(unfilled(&why, sentences))))?;
+    let again = Reply { body: text.into(), ..blank(&web, &person, &files, id) };
+    let (actor, words) = (person.name.clone(), words(person.ui));
+    write(&web, &person, &headers, id, move |tx| {
+        let thread = or_leave!(open(tx, id, words)?);
+        if thread.close_offered_at.is_some() {
+            return Ok(Ok(()));
+        }
+        // It answers nothing, so nobody's answer overtakes it.
+        let (seen, form) = (i64::MAX, format!("offer:{id}:{}", timeline::version(tx, id)?));
+        match reply::reply(tx, &Reply { seen, form, ..again.clone() })? {
+            Ok(_) => {
+                threads::close_offered(tx, id, actor.as_str(), again.now)?;
+                Ok(Ok(()))
+            }
+            Err(NotSent::Missing) => Ok(Err(Problem::NotFound)),
+            Err(why) => Ok(Err(Problem::refused(super::compose::refused(&why, sentences)))),
+        }
+    })
+    .await
+}
+
+/// `POST /threads/{id}/reopen`
+pub async fn reopen(State(web): State<Web>, person: Person, Path(id): Path<ThreadId>, headers: HeaderMap) -> Answer {
+    let (actor, now, words) = (person.name.clone(), web.clock.now().wall, words(person.ui));
+    write(&web, &person, &headers, id, move |tx| {
+        let Some(thread) = threads::find(tx, id)? else { return Ok(Err(Problem::NotFound)) };
+        let reopened = threads::reopen(tx, id, actor.as_str(), now)?;
+        let fine: Refused = match thread.state {
+            ThreadState::Closed if !reopened => Err(Problem::conflict(words.not_reopened)),
+            _ => Ok(()),
+        };
+        Ok(fine)
+    })
+    .await
+}
+
+/// `POST /threads/{id}/merge`: into an earlier conversation of the number, or into that of another number.
+pub async fn merge(
+    State(web): State<Web>,
+    person: Person,
+    Path(id): Path<ThreadId>,
+    headers: HeaderMap,
+    Form(sent): Form<Sent>,
+) -> Answer {
+    let (actor, now, words) = (person.name.clone(), web.clock.now().wall, words(person.ui));
+    let chosen: Option<ThreadId> = sent.into.parse().ok();
+    let number = sent.number.trim();
+    let number = if number.is_empty() {
+        None
+    } else {
+        let country = (web.files)().settings.clinic.country;
+        let read = PhoneNumber::parse(number, country);
+        Some(read.map_err(|_| told(&person)(Problem::refused(words.bad_number)))?)
+    };
+    let merged = web
+        .store
+        .write(move |tx| {
+            let into = match (chosen, number) {
+                (Some(into), None) => into,
+                (_, Some(number)) => match threads::latest(tx, &number)? {
+                    Some(latest) => latest.id,
+                    None => return Ok(Err(Problem::refused(words.no_thread_of_number))),
+                },
+                (None, None) => return Ok(Err(Problem::refused(words.merge_missing))),
+            };
+            Ok(match threads::merge(tx, id, into, actor.as_str(), now)? {
+                Ok(()) => Ok(into),
+                Err(NotMerged::Missing) => Err(Problem::NotFound),
+                Err(NotMerged::Same) => Err(Problem::conflict(words.merge_same)),
+                Err(NotMerged::Full) => Err(Problem::conflict(words.merge_full)),
+            })
+        })
+        .await
+        .map_err(Problem::from)
+        .and_then(|merged| merged)
+        .map_err(told(&person))?;
+    if crate::web::page::is_fragment(&headers) {
+        return Ok(done(&headers, merged));
+    }
+    Ok(Redirect::to(&format!("/threads/{merged}")).into_response())
+}

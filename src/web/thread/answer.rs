@@ -1,0 +1,348 @@
+//! Answering: texts, notes, drafts, ready messages, and taking a text back.
+
+use axum::Form;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
+use axum::response::{IntoResponse, Redirect};
+use serde::Deserialize;
+
+use super::show::{self, Shown};
+use super::{Answer, compose, done, told};
+use crate::conversation::later::{Later, NotLater};
+use crate::conversation::snippets::{self, Known};
+use crate::conversation::templates::{TemplateError, Variable};
+use crate::model::{Language, MessageId, NoteId, Private, ThreadId};
+use crate::sms::reply::{self, NotSent, Reply};
+use crate::store::{Connection, StoreError, drafts, notes, people, threads};
+use crate::web::page::is_fragment;
+use crate::web::person::Person;
+use crate::web::problem::Problem;
+use crate::web::words::thread::{self, Words};
+use crate::web::{Files, Web};
+
+/// Where a script finds how to take back what it has just sent.
+const UNDO: HeaderName = HeaderName::from_static("x-undo");
+
+/// What the box sends.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Typed {
+    body: String,
+    version: i64,
+    form: String,
+    kind: String,
+    #[serde(rename = "do")]
+    button: String,
+    send_at: String,
+    template: String,
+}
+
+/// `POST /threads/{id}/answer`
+pub async fn answer(
+    State(web): State<Web>,
+    person: Person,
+    Path(id): Path<ThreadId>,
+    headers: HeaderMap,
+    Form(form): Form<Typed>,
+) -> Answer {
+    let body = form.body.replace("\r\n", "\n");
+    if form.kind == "note" {
+        return note(&web, &person, id, &headers, body).await;
+    }
+    let (files, words, now) = ((web.files)(), thread::words(person.ui), web.clock.now().wall);
+    // The form's own name, so that what is sent twice is one text. One without a name is no page's of ours.
+    let Ok(name) = form.form.parse::<MessageId>() else {
+        return refuse(
+            &web,
+            &person,
+            &headers,
+            id,
+            StatusCode::UNPROCESSABLE_ENTITY,
+            compose::alert(words.forged),
+            body,
+        )
+        .await;
+    };
+    let send_at = match form.button.as_str() {
+        "later" if form.send_at.trim().is_empty() => Some(Err(words.choose_time)),
+        "later" => {
+            let time = Later::At(form.send_at.trim().to_owned()).time(now, &files.settings.clinic.timezone);
+            Some(time.map_err(|why| not_later(why, words)))
+        }
+        _ => None,
+    };
+    let send_at = match send_at.transpose() {
+        Ok(send_at) => send_at,
+        Err(why) => {
+            return refuse(&web, &person, &headers, id, StatusCode::UNPROCESSABLE_ENTITY, compose::alert(why), body)
+                .await;
+        }
+    };
+    let draft = Reply { send_at, ..blank(&web, &person, &files, id) };
+    let reply = Reply { body: Private::new(body.clone()), seen: form.version, form: name.to_string(), ..draft };
+    let sent =
+        web.store.write(move |tx| reply::reply(tx, &reply)).await.map_err(Problem::from).map_err(told(&person))?;
+    match sent {
+        Ok(replied) if is_fragment(&headers) => {
+            let undo = [(UNDO, format!("/messages/{}/undo", replied.message))];
+            let fresh = show::again(&web, &person, &headers, id, StatusCode::OK, Shown::default()).await;
+            Ok((undo, fresh).into_response())
+        }
+        Ok(_) => Ok(Redirect::to(&format!("/threads/{id}#compose")).into_response()),
+        Err(why) => not_sent(&web, &person, &headers, id, why, body).await,
+    }
+}
+
+/// An answer of this person in this thread, without its words.
+pub fn blank(web: &Web, person: &Person, files: &Files, thread: ThreadId) -> Reply {
+    Reply {
+        thread,
+        author: person.name.clone(),
+        from: files.settings.sms.from.clone(),
+        body: Private::default(),
+        seen: 0,
+        form: String::new(),
+        send_at: None,
+        undo: files.settings.desk.undo,
+        expire_after: files.settings.sms.expire_after,
+        now: web.clock.now().wall,
+    }
+}
+
+/// Says why nothing was sent, and keeps the words in the box.
+async fn not_sent(web: &Web, person: &Person, headers: &HeaderMap, id: ThreadId, why: NotSent, body: String) -> Answer {
+    let words = thread::words(person.ui);
+    let status = match &why {
+        NotSent::Missing => return Err(told(person)(Problem::NotFound)),
+        NotSent::Overtaken { .. } | NotSent::Elsewhere(_) | NotSent::Merged(_) => StatusCode::CONFLICT,
+        _ => StatusCode::UNPROCESSABLE_ENTITY,
+    };
+    let notice = match &why {
+        NotSent::Overtaken { by, body, at } => {
+            let times = show::times(web, person, &(web.files)());
+            let by = shown_as(web, by).await.map_err(told(person))?;
+            compose::overtaken(&by, body, &times.short(*at), words)
+        }
+        why => compose::alert(&compose::refused(why, words)),
+    };
+    refuse(web, person, headers, id, status, notice, body).await
+}
+
+async fn shown_as(web: &Web, name: &str) -> Result<String, Problem> {
+    let Ok(staff) = name.parse() else { return Ok(name.to_owned()) };
+    let found = web.store.read(move |conn| crate::store::staff::find(conn, &staff)).await?;
+    Ok(found.map_or(name.to_owned(), |staff| staff.shown_as))
+}
+
+/// The page with a notice, and what was written kept as a draft.
+async fn refuse(
+    web: &Web,
+    person: &Person,
+    headers: &HeaderMap,
+    id: ThreadId,
+    status: StatusCode,
+    notice: maud::Markup,
+    body: String,
+) -> Answer {
+    keep(web, person, id, body.clone()).await.map_err(told(person))?;
+    let shown = Shown { words: Some(body), notice: Some(notice), note: false };
+    Ok(show::again(web, person, headers, id, status, shown).await)
+}
+
+/// Keeps a draft. A thread that is not there keeps none.
+async fn keep(web: &Web, person: &Person, id: ThreadId, body: String) -> Result<(), Problem> {
+    let (name, now) = (person.name.clone(), web.clock.now().wall);
+    let kept = web
+        .store
+        .write(move |tx| {
+            let there = threads::find(tx, id)?.is_some();
+            if there {
+                drafts::save(tx, &name, id, &body, now)?;
+            }
+            Ok(there)
+        })
+        .await?;
+    if kept { Ok(()) } else { Err(Problem::NotFound) }
+}
+
+async fn note(web: &Web, person: &Person, id: ThreadId, headers: &HeaderMap, body: String) -> Answer {
+    let words = thread::words(person.ui);
+    let wrong = match body.len() {
+        _ if body.trim().is_empty() => Some(words.empty),
+        length if length > notes::LONGEST => Some(words.note_too_long),
+        _ => None,
+    };
+    if let Some(wrong) = wrong {
+        keep(web, person, id, body.clone()).await.map_err(told(person))?;
+        let shown = Shown { words: Some(body), notice: Some(compose::alert(wrong)), note: true };
+        return Ok(show::again(web, person, headers, id, StatusCode::UNPROCESSABLE_ENTITY, shown).await);
+    }
+    let (name, now) = (person.name.clone(), web.clock.now().wall);
+    let note = notes::Note { id: NoteId::new(now), thread: id, author: name.clone(), body: body.into(), at: now };
+    let written = web
+        .store
+        .write(move |tx| {
+            let there = threads::find(tx, id)?.is_some();
+            if there {
+                notes::add(tx, &note)?;
+                drafts::clear(tx, &name, id)?;
+            }
+            Ok(there)
+        })
+        .await
+        .map_err(Problem::from)
+        .map_err(told(person))?;
+    if !written {
+        return Err(told(person)(Problem::NotFound));
+    }
+    if is_fragment(headers) {
+        return Ok(show::again(web, person, headers, id, StatusCode::OK, Shown::default()).await);
+    }
+    Ok(done(headers, id))
+}
+
+/// `POST /threads/{id}/draft`
+pub async fn draft(
+    State(web): State<Web>,
+    person: Person,
+    Path(id): Path<ThreadId>,
+    headers: HeaderMap,
+    Form(form): Form<Typed>,
+) -> Answer {
+    keep(&web, &person, id, form.body.replace("\r\n", "\n")).await.map_err(told(&person))?;
+    Ok(done(&headers, id))
+}
+
+/// `POST /threads/{id}/template`: the words of a ready message. A script puts them where one types; without one they
+/// are added to the draft.
+pub async fn template(
+    State(web): State<Web>,
+    person: Person,
+    Path(id): Path<ThreadId>,
+    headers: HeaderMap,
+    Form(form): Form<Typed>,
+) -> Answer {
+    let (files, words) = ((web.files)(), thread::words(person.ui));
+    let spoken = web.store.read(move |conn| spoken(conn, id)).await.map_err(Problem::from).map_err(told(&person))?;
+    let Some((language, known)) = spoken else { return Err(told(&person)(Problem::NotFound)) };
+    let body = form.body.replace("\r\n", "\n");
+    let text = match fill(&files, &form.template, language, &known) {
+        Ok(text) => text,
+        Err(why) => {
+            let why = unfilled(&why, words);
+            return refuse(&web, &person, &headers, id, StatusCode::UNPROCESSABLE_ENTITY, compose::alert(&why), body)
+                .await;
+        }
+    };
+    if is_fragment(&headers) {
+        return Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response());
+    }
+    let body = if body.trim().is_empty() { text } else { format!("{} {text}", body.trim_end()) };
+    keep(&web, &person, id, body).await.map_err(told(&person))?;
+    Ok(Redirect::to(&format!("/threads/{id}#compose")).into_response())
+}
+
+/// The language of a thread, or else of the only person behind its number; and what is known of them.
+pub fn spoken(conn: &Connection, id: ThreadId) -> Result<Option<(Option<Language>, Known)>, StoreError> {
+    let Some(thread) = threads::find(conn, id)? else { return Ok(None) };
+    let people = people::of_number(conn, &thread.number)?;
+    let theirs = people.iter().find_map(|contact| contact.language.clone());
+    let known = Known { people: people.into_iter().map(|contact| contact.name).collect() };
+    Ok(Some((thread.language.or(theirs), known)))
+}
+
+/// A message that is meant for people, with its variables filled in.
+pub fn fill(files: &Files, template: &str, language: Option<Language>, known: &Known) -> Result<String, TemplateError> {
+    if !snippets::for_people(&files.templates, &files.tree).iter().any(|name| name == template) {
+        return Err(TemplateError::Unknown(template.to_owned()));
+    }
+    let language = language.unwrap_or_else(|| files.settings.clinic.language.clone());
+    let number = super::text::number(&files.settings.sms.from);
+    let clinic = files.values().with(Variable::Number, number);
+    files.templates.render(template, &language, &snippets::values(clinic, known))
+}
+
+/// What a message lacks, asked for in words.
+pub fn unfilled(why: &TemplateError, words: &Words) -> String {
+    match why {
+        TemplateError::Unknown(_) => words.no_template.to_owned(),
+        TemplateError::NoValue { variable: Variable::FirstName, .. } => words.missing_first_name.to_owned(),
+        TemplateError::NoValue { variable: Variable::Hours, .. } => words.missing_hours.to_owned(),
+        TemplateError::NoValue { variable, .. } => (words.missing)(&variable.to_string()),
+    }
+}
+
+/// `POST /messages/{id}/undo`: takes a text back that has not gone.
+pub async fn undo(State(web): State<Web>, person: Person, Path(id): Path<MessageId>, headers: HeaderMap) -> Answer {
+    let (name, now) = (person.name.clone(), web.clock.now().wall);
+    let taken = web
+        .store
+        .write(move |tx| {
+            let there = crate::store::messages::find(tx, id)?.is_some();
+            Ok((there, reply::take_back(tx, id, &name, now)?))
+        })
+        .await
+        .map_err(Problem::from)
+        .map_err(told(&person))?;
+    match taken {
+        (false, _) => Err(told(&person)(Problem::NotFound)),
+        (true, None) => Err(told(&person)(Problem::conflict(thread::words(person.ui).too_late))),
+        (true, Some(thread)) => Ok(done(&headers, thread)),
+    }
+}
+
+/// `POST /messages/{id}/now`: sends what waits for a later time.
+pub async fn now(State(web): State<Web>, person: Person, Path(id): Path<MessageId>, headers: HeaderMap) -> Answer {
+    let (name, now) = (person.name.clone(), web.clock.now().wall);
+    let expire_after = (web.files)().settings.sms.expire_after;
+    let hurried = web
+        .store
+        .write(move |tx| {
+            let written = crate::store::messages::find(tx, id)?;
+            Ok(match written {
+                None => None,
+                Some(written) => Some((written.thread, reply::send_now(tx, id, &name, expire_after, now)?)),
+            })
+        })
+        .await
+        .map_err(Problem::from)
+        .map_err(told(&person))?;
+    match hurried {
+        None => Err(told(&person)(Problem::NotFound)),
+        Some((_, false)) => Err(told(&person)(Problem::conflict(thread::words(person.ui).not_waiting))),
+        Some((thread, true)) => Ok(done(&headers, thread)),
+    }
+}
+
+/// `POST /messages/{id}/resend`
+pub async fn resend(State(web): State<Web>, person: Person, Path(id): Path<MessageId>, headers: HeaderMap) -> Answer {
+    let files = (web.files)();
+    // The thread is the message's own; this one only fills the form.
+    let again = blank(&web, &person, &files, ThreadId::new(web.clock.now().wall));
+    let sent = web
+        .store
+        .write(move |tx| {
+            let thread = crate::store::messages::find(tx, id)?.map(|written| written.thread);
+            Ok((thread, reply::resend(tx, id, &again)?))
+        })
+        .await
+        .map_err(Problem::from)
+        .map_err(told(&person))?;
+    match sent {
+        (Some(thread), Ok(_)) => Ok(done(&headers, thread)),
+        (None, _) | (_, Err(NotSent::Missing)) => Err(told(&person)(Problem::NotFound)),
+        (Some(_), Err(why)) => {
+            let words = thread::words(person.ui);
+            Err(told(&person)(Problem::conflict(compose::refused(&why, words))))
+        }
+    }
+}
+
+/// Why a time cannot be.
+pub fn not_later(why: NotLater, words: &Words) -> &'static str {
+    match why {
+        NotLater::Unreadable => words.unreadable_time,
+        NotLater::Past => words.past,
+        NotLater::TooFar => words.too_far,
+    }
+}

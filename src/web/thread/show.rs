@@ -1,0 +1,424 @@
+//! The page and its parts. Opening the page is put on record; a script that refreshes a part of it is not.
+
+use std::collections::BTreeMap;
+
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Redirect, Response};
+use jiff::Timestamp;
+use maud::{Markup, html};
+use serde::Deserialize;
+
+use super::compose::{Compose, compose};
+use super::text::{GAP, Times, number, safe};
+use super::timeline::{Around, others, timeline as draw};
+use super::{Answer, side, told};
+use crate::conversation::closing;
+use crate::conversation::consent::{Purpose, may_text};
+use crate::conversation::permission::{Act, may};
+use crate::conversation::snippets;
+use crate::model::{Consent, NoteId, PhoneNumber, StaffName, ThreadId, ThreadState};
+use crate::sms::reply::NotSent;
+use crate::store::people::Contact;
+use crate::store::staff::{self, Staff};
+use crate::store::threads::{self, Thread};
+use crate::store::timeline::{self as store_timeline, Place, Timeline};
+use crate::store::{Connection, StoreError, consents, drafts, notes, people};
+use crate::web::page::{self, Section, is_fragment};
+use crate::web::person::Person;
+use crate::web::problem::Problem;
+use crate::web::words::{thread, thread_work};
+use crate::web::{Files, Web};
+
+/// So many earlier conversations of a number are listed.
+const EARLIER: usize = 20;
+
+/// A thread with all that stands beside it.
+#[derive(Debug)]
+pub struct Opened {
+    pub thread: Thread,
+    pub people: Vec<Contact>,
+    pub consent: Option<Consent>,
+    pub staff: Vec<Staff>,
+    pub earlier: Vec<Thread>,
+    pub merged: Vec<Thread>,
+    pub suggestions: Vec<String>,
+    pub can_offer: bool,
+    now: Timestamp,
+}
+
+impl Opened {
+    fn read(conn: &Connection, id: ThreadId, now: Timestamp, can_offer: bool) -> Result<Option<Opened>, StoreError> {
+        let Some(thread) = threads::find(conn, id)? else { return Ok(None) };
+        let mut earlier = threads::of_number(conn, &thread.number, EARLIER)?;
+        earlier.retain(|other| other.id != id && other.merged_into.is_none());
+        Ok(Some(Opened {
+            people: people::of_number(conn, &thread.number)?,
+            consent: consents::current(conn, &thread.number)?,
+            staff: staff::list(conn)?,
+            merged: threads::merged_into(conn, id)?,
+            suggestions: threads::tags_in_use(conn)?,
+            thread,
+            earlier,
+            can_offer,
+            now,
+        }))
+    }
+
+    /// What somebody of the clinic is called.
+    pub fn name(&self, name: &StaffName) -> String {
+        self.staff.iter().find(|staff| staff.name == *name).map_or(name.to_string(), |staff| staff.shown_as.clone())
+    }
+
+    /// What an actor is called.
+    pub fn shown(&self, actor: &str) -> String {
+        StaffName::parse(actor).map_or(actor.to_owned(), |name| self.name(&name))
+    }
+
+    /// Everybody to whom the thread can be given.
+    pub fn workers(&self) -> impl Iterator<Item = &Staff> {
+        self.staff.iter().filter(|staff| staff.disabled_at.is_none() && may(&staff.roles, Act::WorkThreads))
+    }
+
+    /// Whether somebody is on leave.
+    pub fn is_away(&self, staff: &Staff) -> bool {
+        staff.away_until.is_some_and(|until| until > self.now)
+    }
+
+    fn names(&self) -> BTreeMap<StaffName, String> {
+        self.staff.iter().map(|staff| (staff.name.clone(), staff.shown_as.clone())).collect()
+    }
+
+    /// Why no text may be sent in this thread at all.
+    fn refusal(&self, from: &PhoneNumber) -> Option<NotSent> {
+        if !self.thread.number.can_text() || self.thread.number == *from {
+            return Some(NotSent::Untextable);
+        }
+        let state = self.consent.as_ref().map(|consent| consent.state);
+        may_text(state, Purpose::Conversation).err().map(NotSent::Consent)
+    }
+}
+
+/// The box as it shall be shown: by itself, or after a try that failed.
+#[derive(Debug, Default)]
+pub struct Shown {
+    /// What is in it instead of the kept draft.
+    pub words: Option<String>,
+    /// What is to be said.
+    pub notice: Option<Markup>,
+    /// A note was being written.
+    pub note: bool,
+}
+
+/// `GET /threads/{id}`
+pub async fn thread(State(web): State<Web>, person: Person, Path(id): Path<ThreadId>, headers: HeaderMap) -> Answer {
+    if is_fragment(&headers) {
+        return Ok(compose_part(&web, &person, id, Shown::default()).await.map_err(told(&person))?.into_response());
+    }
+    let (opened, page) = whole(&web, &person, id, Shown::default()).await.map_err(told(&person))?;
+    if let Some(into) = opened.thread.merged_into {
+        return Ok(Redirect::to(&format!("/threads/{into}")).into_response());
+    }
+    let (name, now) = (person.name, web.clock.now().wall);
+    web.store.try_write_detached("thread.viewed", move |tx| threads::viewed(tx, id, &name, now));
+    Ok(page.into_response())
+}
+
+/// The page with the box as it shall be: after a try that failed, with its `status`.
+pub async fn again(
+    web: &Web,
+    person: &Person,
+    headers: &HeaderMap,
+    id: ThreadId,
+    status: StatusCode,
+    shown: Shown,
+) -> Response {
+    if is_fragment(headers) {
+        return match compose_part(web, person, id, shown).await {
+            Ok(part) => (status, part).into_response(),
+            Err(problem) => problem.for_person(person),
+        };
+    }
+    match whole(web, person, id, shown).await {
+        Ok((_, page)) => (status, page).into_response(),
+        Err(problem) => problem.for_person(person),
+    }
+}
+
+async fn whole(web: &Web, person: &Person, id: ThreadId, shown: Shown) -> Result<(Opened, Markup), Problem> {
+    let files = (web.files)();
+    let times = times(web, person, &files);
+    let name = person.name.clone();
+    let (opened, timeline, draft) = read(web, &files, id, move |conn, thread| {
+        Ok((store_timeline::page(conn, thread, None)?, drafts::find(conn, &name, thread.id)?))
+    })
+    .await
+    .map(|(opened, (timeline, draft))| (opened, timeline, draft))?;
+    let words = thread::words(person.ui);
+    let draft = shown.words.unwrap_or_else(|| draft.map(|draft| draft.into_inner()).unwrap_or_default());
+    let body = html! {
+        article #thread data-thread=(id) {
+            div #head { (heading(&opened, person, &times)) }
+            div.columns {
+                div {
+                    (earlier_threads(&opened, person, &times))
+                    section aria-labelledby="what" {
+                        h2.hidden #what { (words.timeline) }
+                        div #timeline { (drawn(&opened, person, &times, &timeline, &format!("/threads/{id}/timeline"))) }
+                    }
+                    section #compose.card aria-label=(words.answer) {
+                        (answer_box(&opened, person, &files, &times, timeline.version, &draft, shown.note, shown.notice))
+                    }
+                }
+                aside #side { (side::side(&opened, person, &files.settings, &times)) }
+            }
+        }
+    };
+    Ok((opened, page::page(person, Section::Inbox, words.title, body)))
+}
+
+/// The box alone.
+async fn compose_part(web: &Web, person: &Person, id: ThreadId, shown: Shown) -> Result<Markup, Problem> {
+    let files = (web.files)();
+    let times = times(web, person, &files);
+    let name = person.name.clone();
+    let (opened, (version, draft)) = read(web, &files, id, move |conn, thread| {
+        Ok((store_timeline::version(conn, thread.id)?, drafts::find(conn, &name, thread.id)?))
+    })
+    .await?;
+    let draft = shown.words.unwrap_or_else(|| draft.map(|draft| draft.into_inner()).unwrap_or_default());
+    Ok(answer_box(&opened, person, &files, &times, version, &draft, shown.note, shown.notice))
+}
+
+#[allow(clippy::too_many_arguments)] // The page's parts, each once.
+fn answer_box(
+    opened: &Opened,
+    person: &Person,
+    files: &Files,
+    times: &Times,
+    version: i64,
+    draft: &str,
+    note: bool,
+    notice: Option<Markup>,
+) -> Markup {
+    let words = thread::words(person.ui);
+    if !person.may(Act::WorkThreads) {
+        return html! { p.faint { (words.read_only) } };
+    }
+    let refusal = opened.refusal(&files.settings.sms.from);
+    let templates = snippets::for_people(&files.templates, &files.tree);
+    compose(&Compose {
+        thread: opened.thread.id,
+        version,
+        draft,
+        note,
+        refusal: refusal.as_ref(),
+        notice,
+        templates: &templates,
+        times,
+        words,
+    })
+}
+
+/// `GET /threads/{id}/timeline`, and with `?before=` the page before.
+pub async fn timeline(
+    State(web): State<Web>,
+    person: Person,
+    Path(id): Path<ThreadId>,
+    Query(query): Query<Before>,
+    headers: HeaderMap,
+) -> Answer {
+    let before: Option<Place> = match query.before.as_deref().map(str::parse).transpose() {
+        Ok(before) => before,
+        Err(_) => return Err(told(&person)(Problem::NotFound)),
+    };
+    let whole_page = !is_fragment(&headers);
+    let newest = before.is_none();
+    let part = entries(&web, &person, id, before, &format!("/threads/{id}/timeline")).await.map_err(told(&person))?;
+    let (name, now) = (person.name.clone(), web.clock.now().wall);
+    if whole_page {
+        web.store.try_write_detached("thread.viewed", move |tx| threads::viewed(tx, id, &name, now));
+    } else if newest {
+        web.store.try_write_detached("thread.seen", move |tx| threads::seen(tx, id, &name, now));
+    }
+    if !whole_page {
+        return Ok(part.into_response());
+    }
+    // Without a script: the earlier page stands alone, with the way back.
+    let words = thread::words(person.ui);
+    let body = html! {
+        p { a href={ "/threads/" (id) } { (words.newest) } }
+        section aria-label=(words.timeline) { (part) }
+    };
+    Ok(page::page(&person, Section::Inbox, words.title, body).into_response())
+}
+
+/// What comes before which place.
+#[derive(Debug, Deserialize)]
+pub struct Before {
+    before: Option<String>,
+}
+
+/// `GET /threads/{id}/earlier/{other}`: an earlier conversation of the same number, in its place on the page.
+pub async fn earlier(
+    State(web): State<Web>,
+    person: Person,
+    Path((id, other)): Path<(ThreadId, ThreadId)>,
+    headers: HeaderMap,
+) -> Answer {
+    if !is_fragment(&headers) {
+        return Ok(Redirect::to(&format!("/threads/{other}")).into_response());
+    }
+    let same = move |conn: &Connection| {
+        let (this, that) = (threads::find(conn, id)?, threads::find(conn, other)?);
+        Ok(this.zip(that).is_some_and(|(this, that)| this.number == that.number))
+    };
+    if !web.store.read(same).await.map_err(Problem::from).map_err(told(&person))? {
+        return Err(told(&person)(Problem::NotFound));
+    }
+    let path = format!("/threads/{other}/timeline");
+    let part = entries(&web, &person, other, None, &path).await.map_err(told(&person))?;
+    let (name, now) = (person.name, web.clock.now().wall);
+    web.store.try_write_detached("thread.viewed", move |tx| threads::viewed(tx, other, &name, now));
+    Ok(part.into_response())
+}
+
+async fn entries(
+    web: &Web,
+    person: &Person,
+    id: ThreadId,
+    before: Option<Place>,
+    path: &str,
+) -> Result<Markup, Problem> {
+    let files = (web.files)();
+    let times = times(web, person, &files);
+    let (opened, timeline): (Opened, Timeline) =
+        read(web, &files, id, move |conn, thread| store_timeline::page(conn, thread, before.as_ref())).await?;
+    Ok(drawn(&opened, person, &times, &timeline, path))
+}
+
+/// `GET /threads/{id}/side`
+pub async fn side(State(web): State<Web>, person: Person, Path(id): Path<ThreadId>) -> Answer {
+    let files = (web.files)();
+    let times = times(&web, &person, &files);
+    let (opened, ()) = read(&web, &files, id, |_, _| Ok(())).await.map_err(told(&person))?;
+    Ok(side::side(&opened, &person, &files.settings, &times).into_response())
+}
+
+/// `GET /threads/{id}/head`
+pub async fn head(State(web): State<Web>, person: Person, Path(id): Path<ThreadId>) -> Answer {
+    let files = (web.files)();
+    let times = times(&web, &person, &files);
+    let (opened, ()) = read(&web, &files, id, |_, _| Ok(())).await.map_err(told(&person))?;
+    Ok(heading(&opened, &person, &times).into_response())
+}
+
+/// `GET /threads/{id}/notes/{note}`: a note in full.
+pub async fn note(State(web): State<Web>, person: Person, Path((id, note)): Path<(ThreadId, NoteId)>) -> Answer {
+    let files = (web.files)();
+    let times = times(&web, &person, &files);
+    let (opened, note) = read(&web, &files, id, move |conn, _| notes::find(conn, note)).await.map_err(told(&person))?;
+    let of_thread = |note: &notes::Note| note.thread == id || opened.merged.iter().any(|part| part.id == note.thread);
+    let Some(note) = note.filter(of_thread) else { return Err(told(&person)(Problem::NotFound)) };
+    let words = thread::words(person.ui);
+    let body = html! {
+        p { a href={ "/threads/" (id) } { (words.newest) } }
+        article.card {
+            h1 { (words.note) }
+            p.faint { bdi { (opened.name(&note.author)) } (GAP) (times.mark(note.at, &times.short(note.at))) }
+            p.words dir="auto" { (safe(note.body.expose(), words)) }
+        }
+    };
+    Ok(page::page(&person, Section::Inbox, words.title, body).into_response())
+}
+
+/// Reads a thread and something more of it; without a thread, 404.
+async fn read<T: Send + 'static>(
+    web: &Web,
+    files: &Files,
+    id: ThreadId,
+    more: impl FnOnce(&Connection, &Thread) -> Result<T, StoreError> + Send + 'static,
+) -> Result<(Opened, T), Problem> {
+    let now = web.clock.now().wall;
+    let can_offer = files.templates.names().contains_key(closing::OFFER);
+    let found = web
+        .store
+        .read(move |conn| {
+            let Some(opened) = Opened::read(conn, id, now, can_offer)? else { return Ok(None) };
+            let more = more(conn, &opened.thread)?;
+            Ok(Some((opened, more)))
+        })
+        .await?;
+    found.ok_or(Problem::NotFound)
+}
+
+/// How this person's page writes times.
+pub fn times(web: &Web, person: &Person, files: &Files) -> Times {
+    Times { zone: files.settings.clinic.timezone.clone(), ui: person.ui, now: web.clock.now().wall }
+}
+
+fn drawn(opened: &Opened, person: &Person, times: &Times, timeline: &Timeline, path: &str) -> Markup {
+    let around = Around {
+        thread: opened.thread.id,
+        times,
+        words: thread::words(person.ui),
+        names: &opened.names(),
+        others: &others(opened.merged.iter().filter(|part| part.number != opened.thread.number)),
+        works: person.may(Act::WorkThreads),
+    };
+    draw(&around, timeline, path)
+}
+
+fn heading(opened: &Opened, person: &Person, times: &Times) -> Markup {
+    let words = thread::words(person.ui);
+    let thread = &opened.thread;
+    let state = match thread.state {
+        ThreadState::Open => html! { span.badge.good { (words.open) } },
+        ThreadState::Snoozed => {
+            let until = thread.snoozed_until.map(|at| times.short(at)).unwrap_or_default();
+            html! { span.badge.warn { ((words.snoozed)(&until)) } }
+        }
+        ThreadState::Closed => {
+            let how = thread.resolution.as_deref().map(|how| thread_work::resolution(person.ui, how));
+            html! { span.badge.plain { ((words.closed)(&how.unwrap_or_default())) } }
+        }
+    };
+    html! {
+        h1 {
+            @if opened.people.is_empty() { span.faint { (words.unnamed) } }
+            @for (index, contact) in opened.people.iter().enumerate() {
+                @if index > 0 { (words.and) }
+                bdi { (contact.name) }
+                @if let Some(whom) = &contact.on_behalf_of { " " span.faint { ((words.for_whom)(whom)) } }
+            }
+            " " bdi.number.faint { (number(&thread.number)) }
+        }
+        p.bar {
+            (state)
+            @if let Some(owner) = &thread.owner { span.badge { bdi { (opened.name(owner)) } } }
+            @if thread.escalated_at.is_some() && thread.state != ThreadState::Closed { span.badge.bad { (words.escalated) } }
+            @if let Some(at) = thread.follow_up_at { span.badge.warn { ((words.follow_up)(&times.short(at))) } }
+            @if let Some(since) = thread.waiting_since { span.faint { ((words.waiting)(&times.short(since))) } }
+        }
+        @if let Some(flag) = &thread.red_flag { p.notice.bad role="alert" { ((words.red_flag)(flag)) } }
+        @if let Some(why) = &thread.undeliverable { p.notice.bad { ((words.undeliverable)(why)) } }
+        @if thread.close_offered_at.is_some() { p.notice { (words.offered) } }
+    }
+}
+
+fn earlier_threads(opened: &Opened, person: &Person, times: &Times) -> Markup {
+    let words = thread::words(person.ui);
+    html! {
+        @if !opened.earlier.is_empty() {
+            section aria-label=(words.earlier_threads) {
+                @for other in opened.earlier.iter().rev() {
+                    details.before data-part={ "/threads/" (opened.thread.id) "/earlier/" (other.id) } {
+                        @let how = other.resolution.as_deref().map_or(words.open.to_owned(), |how| thread_work::resolution(person.ui, how));
+                        summary { ((words.earlier_thread)(&times.date(other.opened_at), &how)) }
+                        div { p { a href={ "/threads/" (other.id) } { (words.open_it) } } }
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! The words of [`crate::web::help`].
+
+use super::Ui;
+use crate::conversation::permission::Act;
+use crate::model::Role;
+
+/// Its sentences.
+#[derive(Debug)]
+pub struct Words {
+    pub title: &'static str,
+    pub contents: &'static str,
+    pub queue: &'static str,
+    pub queue_says: &'static [&'static str],
+    pub states: &'static str,
+    pub states_are: &'static [(&'static str, &'static str)],
+    pub keys: &'static str,
+    pub keys_say: &'static str,
+    pub show_keys: &'static str,
+    pub keys_are: &'static [(&'static str, &'static str)],
+    pub search: &'static str,
+    pub search_says: &'static [&'static str],
+    pub roles: &'static str,
+    pub roles_say: &'static str,
+    pub yes: &'static str,
+    pub no: &'static str,
+    pub yours: &'static str,
+    pub numbers: &'static str,
+    pub numbers_are: &'static [(&'static str, &'static str)],
+    pub privacy: &'static str,
+    pub privacy_says: &'static [&'static str],
+}
+
+const EN: Words = Words {
+    title: "Help",
+    contents: "On this page",
+    queue: "How the queue works",
+    queue_says: &[
+        "One conversation with a patient is one thread, whatever they used: a call and a key, a missed call, a text. While it is open, everything new goes into it.",
+        "Words that may mean danger come first. Then comes whoever has waited longest for an answer. Threads in which the patient has the word come last.",
+        "Whoever answers a thread that is nobody's has it from then on. Others see that you are in a thread, and that you are writing.",
+        "A text can be taken back for a few seconds after it was sent. If somebody else was faster, you are told before yours goes.",
+        "STOP, START and HELP are obeyed and answered by the house itself; nobody needs to do anything.",
+    ],
+    states: "What the states mean",
+    states_are: &[
+        ("Open", "Somebody owes somebody an answer."),
+        ("Waiting", "Open, and it is the patient who waits. The time says since when."),
+        ("Snoozed", "Out of sight until a time, or until the patient writes."),
+        ("Closed", "Done. If they write again soon, it opens again; later, a new thread begins."),
+        ("Escalated", "Given to clinical staff."),
+        ("Undeliverable", "The newest text to the patient did not arrive; the thread says why. Call them."),
+        (
+            "Unknown",
+            "The text was handed over and the gateway cannot say what became of it. Ask before you send it again.",
+        ),
+    ],
+    keys: "Keys",
+    keys_say: "Press ? on any page to see what can be done there by a key. Keys without Ctrl can be switched off in that list.",
+    show_keys: "Show the keys of this page",
+    keys_are: &[
+        ("Ctrl K", "find a thread, a person, a template, or do something"),
+        ("Ctrl Enter", "send what is written"),
+        ("/", "search"),
+        ("g i", "inbox"),
+        ("g n", "new text"),
+        ("g d", "the day"),
+        ("g h", "this page"),
+        ("Esc", "leave a field, close a window"),
+    ],
+    search: "How search works",
+    search_says: &[
+        "All words must be there; beginnings are enough, capitals and accents do not matter. \"Quotes\" keep words together.",
+        "Four digits of a number find it, however it is written: 0142, (212) 555-0142.",
+        "The newest comes first. If a search would take long, it stops and says up to when it has looked.",
+    ],
+    roles: "Who may do what",
+    roles_say: "Each role has what its work needs and no more. A person with several roles may do what any of them may.",
+    yes: "yes",
+    no: "no",
+    yours: "yours",
+    numbers: "How the numbers are counted",
+    numbers_are: &[
+        (
+            "Threads opened",
+            "Conversations that began that day: by a key in a call, after a missed call, by a text, or by us. A conversation that goes on counts once, on the day it was opened.",
+        ),
+        (
+            "Time to the first answer",
+            "From the patient's first text to the first text that a person wrote. Only the clinic's opening hours count. Automatic texts are no answer. The middle one of the day is shown: half were quicker.",
+        ),
+        (
+            "Moved to voice",
+            "Conversations that ended on the phone after all, because somebody called the patient from the thread or they called us about it.",
+        ),
+    ],
+    privacy: "Privacy",
+    privacy_says: &[
+        "Texts are not encrypted on their way. Write only what is needed, and nothing that others should not read on the phone's screen.",
+        "Look only at threads that your work needs. Every look, search and export is on record with your name.",
+        "What you search for is not recorded, nor does it stand in the browser's history.",
+        "Without consent nothing is sent. Consent is given by a key in a call, by texting us, or at the desk after hearing the words. STOP ends it at once, and only START lifts that.",
+        "Sign out on a shared computer. An unused session ends by itself.",
+        "In an emergency nobody should text: tell them to call 911.",
+    ],
+};
+
+const ES: Words = Words {
+    title: "Ayuda",
+    contents: "En esta página",
+    queue: "Cómo funciona la cola",
+    queue_says: &[
+        "Una conversación con un paciente es un hilo, venga de donde venga: una llamada y una tecla, una llamada perdida, un mensaje. Mientras está abierto, todo lo nuevo va a él.",
+        "Primero van las palabras que pueden indicar peligro. Después, quien lleva más tiempo esperando respuesta. Al final, los hilos en los que le toca hablar al paciente.",
+        "Quien responde un hilo que no es de nadie se queda con él. Los demás ven que usted está en un hilo y que está escribiendo.",
+        "Un mensaje se puede recuperar unos segundos después de enviarlo. Si otra persona fue más rápida, se le avisa antes de que salga el suyo.",
+        "ALTO, START y AYUDA se obedecen y se contestan solos; nadie tiene que hacer nada.",
+    ],
+    states: "Qué significan los estados",
+    states_are: &[
+        ("Abierto", "Alguien le debe una respuesta a alguien."),
+        ("En espera", "Abierto, y es el paciente quien espera. La hora dice desde cuándo."),
+        ("Pospuesto", "Fuera de la vista hasta una hora, o hasta que el paciente escriba."),
+        ("Cerrado", "Terminado. Si escribe pronto, se vuelve a abrir; más tarde empieza un hilo nuevo."),
+        ("Derivado", "Pasado al personal clínico."),
+        ("No entregado", "El último mensaje al paciente no llegó; el hilo dice por qué. Llámele."),
+        (
+            "Desconocido",
+            "El mensaje se entregó a la pasarela y esta no sabe qué fue de él. Pregunte antes de enviarlo otra vez.",
+        ),
+    ],
+    keys: "Teclas",
+    keys_say: "Pulse ? en cualquier página para ver qué se puede hacer allí con una tecla. Las teclas sin Ctrl se pueden apagar en esa lista.",
+    show_keys: "Mostrar las teclas de esta página",
+    keys_are: &[
+        ("Ctrl K", "buscar un hilo, una persona, una plantilla, o hacer algo"),
+        ("Ctrl Enter", "enviar lo escrito"),
+        ("/", "buscar"),
+        ("g i", "bandeja"),
+        ("g n", "mensaje nuevo"),
+        ("g d", "el día"),
+        ("g h", "esta página"),
+        ("Esc", "salir de un campo, cerrar una ventana"),
+    ],
+    search: "Cómo funciona la búsqueda",
+    search_says: &[
+        "Deben estar todas las palabras; basta su principio, y no importan mayúsculas ni acentos. Las \"comillas\" las mantienen juntas.",
+        "Cuatro cifras de un número lo encuentran, se escriba como se escriba: 0142, (212) 555-0142.",
+        "Lo más nuevo va primero. Si una búsqueda fuera a tardar, se detiene y dice hasta cuándo ha mirado.",
+    ],
+    roles: "Quién puede hacer qué",
+    roles_say: "Cada función tiene lo que su trabajo necesita y nada más. Quien tiene varias puede lo que pueda cualquiera de ellas.",
+    yes: "sí",
+    no: "no",
+    yours: "la suya",
+    numbers: "Cómo se cuentan las cifras",
+    numbers_are: &[
+        (
+            "Hilos abiertos",
+            "Conversaciones que empezaron ese día: por una tecla en una llamada, tras una llamada perdida, por un mensaje o por nosotros. Una conversación que sigue cuenta una vez, el día en que se abrió.",
+        ),
+        (
+            "Tiempo hasta la primera respuesta",
+            "Desde el primer mensaje del paciente hasta el primero que escribió una persona. Solo cuentan las horas de apertura. Los mensajes automáticos no son respuesta. Se muestra la del medio: la mitad fue más rápida.",
+        ),
+        (
+            "Pasados a voz",
+            "Conversaciones que al final terminaron por teléfono, porque alguien llamó al paciente desde el hilo o él llamó por lo mismo.",
+        ),
+    ],
+    privacy: "Privacidad",
+    privacy_says: &[
+        "Los mensajes no van cifrados. Escriba solo lo necesario, y nada que otros no deban leer en la pantalla del teléfono.",
+        "Mire solo los hilos que su trabajo necesita. Cada vista, búsqueda y exportación queda registrada con su nombre.",
+        "Lo que busca no se registra, ni queda en el historial del navegador.",
+        "Sin consentimiento no se envía nada. Se da con una tecla en una llamada, escribiéndonos, o en recepción después de oír las palabras. ALTO lo termina al momento, y solo START lo levanta.",
+        "Salga de su cuenta en un equipo compartido. Una sesión sin uso termina sola.",
+        "En una emergencia nadie debe escribir: diga que llamen al 911.",
+    ],
+};
+
+/// In `ui`.
+pub fn words(ui: Ui) -> &'static Words {
+    ui.pick(&EN, &ES)
+}
+
+/// What a role is called.
+pub fn role(ui: Ui, role: Role) -> &'static str {
+    match role {
+        Role::FrontDesk => ui.pick("front desk", "recepción"),
+        Role::Clinical => ui.pick("clinical", "clínica"),
+        Role::Manager => ui.pick("manager", "encargado"),
+        Role::Admin => ui.pick("admin", "administrador"),
+        Role::Auditor => ui.pick("auditor", "auditor"),
+    }
+}
+
+/// What can be done, as people say it.
+pub fn act(ui: Ui, act: Act) -> &'static str {
+    match act {
+        Act::ReadThreads => ui.pick("read and search threads", "leer y buscar hilos"),
+        Act::WorkThreads => ui.pick("answer and work threads", "responder y llevar hilos"),
+        Act::ChangeConsent => ui.pick("record and end consent", "registrar y terminar el consentimiento"),
+        Act::SeeDay => ui.pick("see the day", "ver el día"),
+        Act::ManageDesk => {
+            ui.pick("give back others' threads, set others away", "devolver hilos ajenos, poner a otros ausentes")
+        }
+        Act::SeeTree => ui.pick("see the phone tree", "ver el árbol telefónico"),
+        Act::EditFiles => ui.pick("edit files, templates and prompts", "editar archivos, plantillas y locuciones"),
+        Act::SeeSystem => ui.pick("see gateways and trunks", "ver pasarelas y troncales"),
+        Act::ManagePeople => ui.pick("manage people", "gestionar personas"),
+        Act::ReadAudit => ui.pick("read the audit chain", "leer la auditoría"),
+    }
+}
