@@ -19,8 +19,8 @@ const ACTOR: &str = "cli";
 
 /// Adds people, and helps who cannot sign in. A link that is printed sets a password, once, within 24 hours.
 #[derive(Args, Clone, Debug)]
-#[command(after_help = "Run it as the daemon's user, who owns the store. Example:\n  \
-    sudo -u threadline threadline user add ana --role front_desk --shown-as \"Ana López\"")]
+#[command(after_help = "Run it as root or as the daemon's user. Example:\n  \
+    threadline user add ana --role front_desk --shown-as \"Ana López\"")]
 pub struct UserArgs {
     /// The box's file; it names the store.
     #[arg(long, value_name = "FILE", default_value = "/etc/threadline/threadline.toml", global = true)]
@@ -83,7 +83,7 @@ pub fn run(settings: &Settings, command: &UserCommand, now: Timestamp, out: &mut
 }
 
 fn open(path: &Path) -> Result<Store> {
-    Store::open(path, Events::default()).with_context(|| "run this as the daemon's user")
+    Store::open(path, Events::default()).with_context(|| "run this as root or as the daemon's user")
 }
 
 fn perform(
@@ -194,7 +194,7 @@ fn list(store: &Store, out: &mut dyn Write) -> Result<()> {
         let state = if staff.disabled_at.is_some() { "disabled" } else { "" };
         let line = format!(
             "{:<20} {:<36} {:<14} {}",
-            staff.name,
+            staff.name.as_str(),
             staff.roles.to_string(),
             staff.team.unwrap_or_default(),
             state
