@@ -157,11 +157,18 @@ struct Patience {
     retry_for: Duration,
     /// Detached writes that may wait.
     detached: usize,
+    /// How long a detached write waits for others to be committed with it.
+    gather: Duration,
 }
 
 impl Default for Patience {
     fn default() -> Self {
-        Patience { busy: Duration::from_secs(5), retry_for: Duration::from_secs(60), detached: 8192 }
+        Patience {
+            busy: Duration::from_secs(5),
+            retry_for: Duration::from_secs(60),
+            detached: 8192,
+            gather: Duration::from_millis(100),
+        }
     }
 }
 
@@ -230,7 +237,8 @@ impl Store {
         self.writer.write_blocking(f)
     }
 
-    /// Queues a write and returns at once: for the call path, which never waits for a disk.
+    /// Queues a write and returns at once: for the call path, which never waits for a disk. It is committed with the
+    /// next [`Store::write`], or within 100 ms together with others like it; a power cut before that loses it.
     ///
     /// While the database is locked or full it is tried again for a minute (`f` may so run more than once). What is
     /// then given up, or finds the queue full, is logged under `label`, counted ([`Store::counters`]) and noted beside
