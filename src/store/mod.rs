@@ -3,7 +3,7 @@
 //! - `writer`: one thread that runs closures as savepoints of one transaction and commits them together.
 //! - `readers`: a few read-only connections.
 //! - `migrations`: the schema, numbered. `column`: how our types are written into it.
-//! - `lock`: one daemon a store.
+//! - `lock`: one daemon a store. `beside`: how a command writes while it runs.
 //! - `unrecorded`: the note that survives when the database could not be written.
 //! - [`calls`], [`threads`], [`messages`], [`consents`], [`inbound`]: one file an aggregate, plain functions over a
 //!   connection. [`outbox`]: what waits to be sent. [`sandbox`]: what the embedded gateway was given.
@@ -14,6 +14,7 @@
 //! Reading functions take a [`Connection`]; writing ones take a [`Tx`], which only [`Store`] hands out.
 
 pub mod audit;
+mod beside;
 pub mod calls;
 mod column;
 pub mod consents;
@@ -45,6 +46,7 @@ use std::time::Duration;
 pub use rusqlite::Connection;
 
 use crate::events::{Event, Events};
+pub use beside::{Beside, open_beside};
 pub use unrecorded::Unrecorded;
 pub use writer::Counters;
 
@@ -82,6 +84,18 @@ pub enum StoreError {
     InUse {
         /// The folder.
         path: PathBuf,
+    },
+    /// An older daemon has it open.
+    #[error(
+        "{path} is open in a daemon of an older Threadline (schema {found}, this one needs {known}); restart the daemon, then do this again"
+    )]
+    OlderSchema {
+        /// The database.
+        path: PathBuf,
+        /// Its schema.
+        found: usize,
+        /// Ours.
+        known: usize,
     },
     /// Written by a newer Threadline.
     #[error(
@@ -185,8 +199,8 @@ pub struct Store {
 impl Store {
     /// Opens the store in `dir`, making the folder (mode 0700) and the database as needed, and brings the schema up.
     ///
-    /// Refused while another has it open: two daemons would send each text twice. Readers ([`open_read_only`]) may come
-    /// and go.
+    /// Refused while another has it open: two daemons would send each text twice. Readers ([`open_read_only`]) and
+    /// commands ([`open_beside`]) may come and go.
     ///
     /// Says in the log and in the audit chain what the run before could not record ([`Store::unrecorded_before`]).
     pub fn open(dir: &Path, events: Events) -> Result<Store, StoreError> {
@@ -197,13 +211,7 @@ impl Store {
         make_folder(dir)?;
         let lock = lock::Lock::take(dir)?;
         let path = dir.join(FILE);
-        let mut conn = Connection::open(&path)?;
-        // The wait comes first: switching to WAL needs the lock that another process may hold.
-        conn.busy_timeout(patience.busy)?;
-        conn.pragma_update(None, "journal_mode", "wal")?;
-        conn.pragma_update(None, "synchronous", "full")?;
-        conn.pragma_update(None, "foreign_keys", "on")?;
-        conn.set_prepared_statement_cache_capacity(128);
+        let mut conn = connect(&path, patience.busy)?;
         migrations::migrate(&mut conn, &path)?;
         let note = unrecorded::Note::open(dir)?;
         let before = note.settle(&mut conn);
@@ -294,6 +302,18 @@ pub fn open_read_only(dir: &Path) -> Result<Connection, StoreError> {
     fs::metadata(&path).map_err(|source| StoreError::Folder { path: path.clone(), source })?;
     let conn = readers::connect(&path, Patience::default().busy)?;
     migrations::check(&conn, &path)?;
+    Ok(conn)
+}
+
+/// A connection that can write.
+fn connect(path: &Path, busy: Duration) -> Result<Connection, StoreError> {
+    let conn = Connection::open(path)?;
+    // The wait comes first: switching to WAL needs the lock that another process may hold.
+    conn.busy_timeout(busy)?;
+    conn.pragma_update(None, "journal_mode", "wal")?;
+    conn.pragma_update(None, "synchronous", "full")?;
+    conn.pragma_update(None, "foreign_keys", "on")?;
+    conn.set_prepared_statement_cache_capacity(128);
     Ok(conn)
 }
 
