@@ -101,6 +101,8 @@ impl Daemon {
             workshop: Arc::new(bench),
             system: Arc::new(system),
             registry: line.registry.clone(),
+            presences: Default::default(),
+            streams: Default::default(),
             gateway: gateway.clone(),
             inbound: inbound.clone(),
             public_url: settings.web.public_url.clone(),

@@ -6,7 +6,7 @@
 //! 2. [`tree`], [`settings`], [`events`]: the admin's files, checked; what has been committed, announced.
 //! 3. [`ivr`], [`conversation`]: the phone menu's engine and the rules of a text thread, without I/O.
 //! 4. [`sip`], [`media`], [`store`]: signalling, audio and SQLite; none of them knows the others.
-//! 5. [`sms`], [`call`]: the text gateways with their outbox; a call from INVITE to BYE.
+//! 5. [`sms`], [`report`], [`call`]: the text gateways with their outbox; numbers and charts; a call from INVITE to BYE.
 //! 6. [`web`]: webhooks, health and metrics.
 //! 7. [`daemon`], [`cli`]: the wiring and the command line.
 //!
@@ -21,6 +21,7 @@ pub mod events;
 pub mod ivr;
 pub mod media;
 pub mod model;
+pub mod report;
 pub mod settings;
 pub mod sip;
 pub mod sms;

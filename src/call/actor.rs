@@ -37,7 +37,14 @@ pub async fn take(line: Arc<Line>, incoming: Incoming) {
         at,
     };
     let span = info_span!("call", id = %start.id, trunk = %start.trunk);
-    let _present = line.registry.enter(InProgress { id: start.id, trunk: start.trunk.clone(), since: at });
+    let _present = line.registry.enter(InProgress {
+        id: start.id,
+        trunk: start.trunk.clone(),
+        from: start.from.clone(),
+        since: at,
+        node: None,
+        node_since: at,
+    });
     record::started(&line.store, &start);
 
     let life = tokio::spawn(live(line.clone(), book.clone(), start.clone(), incoming).instrument(span.clone()));
@@ -218,6 +225,9 @@ async fn converse(line: &Line, book: &Arc<Book>, start: &CallStart, leg: Leg) ->
             }
         };
         let actions = engine.handle(line.clock.now(), input);
+        if let Some(node) = engine.path().last() {
+            line.registry.moved(start.id, node, line.clock.now().wall);
+        }
         if let Some(cause) = performer.perform(&session, actions) {
             dialog.bye("").await;
             break (EndedBy::System, cause.as_str().to_owned());

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
-use crate::model::CallId;
+use crate::model::{CallId, Caller};
 
 /// A call in progress, as others may see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,8 +15,14 @@ pub struct InProgress {
     pub id: CallId,
     /// The trunk that it came by.
     pub trunk: String,
+    /// Who is calling.
+    pub from: Caller,
     /// When it came.
     pub since: Timestamp,
+    /// The node of the phone tree that it is at; none before it was answered.
+    pub node: Option<String>,
+    /// Since when it is there.
+    pub node_since: Timestamp,
 }
 
 /// The calls in progress. Cloning gives another handle on the same list.
@@ -27,6 +33,8 @@ pub struct Registry(Arc<Inner>);
 struct Inner {
     calls: Mutex<HashMap<CallId, InProgress>>,
     left: Notify,
+    /// Sent when a call comes, moves or leaves; listeners read the list.
+    changed: watch::Sender<()>,
 }
 
 impl Registry {
@@ -35,7 +43,24 @@ impl Registry {
     pub fn enter(&self, call: InProgress) -> Presence {
         let id = call.id;
         self.calls().insert(id, call);
+        self.0.changed.send_replace(());
         Presence { registry: self.clone(), id }
+    }
+
+    /// Notes the node that a call has come to. One that is not on the list stays off it.
+    pub fn moved(&self, id: CallId, node: &str, at: Timestamp) {
+        if let Some(call) = self.calls().get_mut(&id)
+            && call.node.as_deref() != Some(node)
+        {
+            call.node = Some(node.to_owned());
+            call.node_since = at;
+            self.0.changed.send_replace(());
+        }
+    }
+
+    /// Is told when a call comes, moves or leaves.
+    pub fn watch(&self) -> watch::Receiver<()> {
+        self.0.changed.subscribe()
     }
 
     /// How many calls are in progress.
@@ -77,6 +102,7 @@ impl Drop for Presence {
     fn drop(&mut self) {
         self.registry.calls().remove(&self.id);
         self.registry.0.left.notify_waiters();
+        self.registry.0.changed.send_replace(());
     }
 }
 
@@ -89,8 +115,16 @@ mod tests {
         let registry = Registry::default();
         let at: Timestamp = "2026-11-02T14:00:00Z".parse().unwrap();
         let id = CallId::new(at);
-        let place = registry.enter(InProgress { id, trunk: "carrier".into(), since: at });
-        assert_eq!(registry.list().len(), 1);
+        let call =
+            InProgress { id, trunk: "carrier".into(), from: Caller::Anonymous, since: at, node: None, node_since: at };
+        let place = registry.enter(call);
+        let mut watch = registry.watch();
+        registry.moved(id, "menu:welcome", at);
+        assert!(watch.has_changed().unwrap());
+        watch.mark_unchanged();
+        registry.moved(id, "menu:welcome", at);
+        assert!(!watch.has_changed().unwrap(), "it is there already");
+        assert_eq!(registry.list()[0].node.as_deref(), Some("menu:welcome"));
         let (waiting, ()) = tokio::join!(
             tokio::spawn({
                 let r = registry.clone();

@@ -402,3 +402,51 @@ impl Dice {
         self.of::<&str>(all)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::events::Events;
+    use crate::store::search::{Filters, Terms, contacts, texts};
+    use crate::store::{audit, export};
+
+    fn filled() -> (tempfile::TempDir, Store, Vec<String>) {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path(), Events::default()).unwrap();
+        let now = "2026-11-02T16:00:00Z".parse().unwrap();
+        fill(&store, 2_000, &PhoneNumber::e164("+12125550100").unwrap(), now).unwrap();
+        let mut bodies = Vec::new();
+        let read = |conn: &_| {
+            export::rows(conn, export::What::Messages, None, |line| -> Result<(), StoreError> {
+                let row: serde_json::Value = serde_json::from_str(line).unwrap();
+                assert!(row["created_at"].as_str().unwrap() <= "2026-11-02T16:00:00Z", "{row}");
+                bodies.push(row["body"].as_str().unwrap().to_owned());
+                Ok(())
+            })
+        };
+        store.read_blocking(read).unwrap();
+        (folder, store, bodies)
+    }
+
+    #[test]
+    fn a_made_up_past_is_whole_and_the_same_each_time() {
+        let ((_one, store, bodies), (_two, _, again)) = (filled(), filled());
+        assert!((1_900..=2_100).contains(&bodies.len()), "{}", bodies.len());
+        let sorted = |mut all: Vec<String>| {
+            all.sort();
+            all
+        };
+        assert_eq!(sorted(bodies.clone()), sorted(again));
+        assert!(bodies.iter().all(|body| !body.contains(['{', '}'])), "a gap was left");
+        store
+            .read_blocking(|conn| {
+                assert!(audit::verify(conn).unwrap() > 400);
+                let found = texts(conn, &Terms::parse("appoin"), &Filters::default(), None)?;
+                assert_eq!(found.hits.len(), crate::store::search::PAGE);
+                assert!(found.hits.is_sorted_by(|a, b| a.at >= b.at), "they were not written in their order");
+                assert!(!contacts(conn, &Terms::parse("garcia"))?.is_empty());
+                Ok(())
+            })
+            .unwrap();
+    }
+}

@@ -10,6 +10,7 @@
 //!   [`snippets`]: those texts that people of the clinic use.
 //! - [`sign_in`]: who may try to sign in, and what a password must be. [`totp`]: the second factor.
 //! - [`attendance`]: who is at work.
+//! - [`promise`]: how soon a person answers, in opening hours, and where a wait stands against it.
 
 pub mod attendance;
 pub mod closing;
@@ -19,6 +20,7 @@ pub mod keywords;
 pub mod later;
 pub mod missed_call;
 pub mod permission;
+pub mod promise;
 pub mod red_flags;
 pub mod sign_in;
 pub mod snippets;

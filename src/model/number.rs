@@ -81,6 +81,15 @@ impl PhoneNumber {
         &self.0
     }
 
+    /// As people write it in `country`: `(212) 555-0142` at home, `+44 20 7946 0958` from elsewhere.
+    pub fn shown_in(&self, country: Country) -> String {
+        use phonenumber::{Mode, metadata::DATABASE};
+        let Ok(number) = phonenumber::parse(None, &*self.0) else { return self.0.to_string() };
+        let home =
+            DATABASE.by_id(country.0.as_ref()).is_some_and(|plan| plan.country_code() == number.country().code());
+        number.format().mode(if home { Mode::National } else { Mode::International }).to_string()
+    }
+
     /// Whether a text can reach it as far as its numbering plan tells; a plan that mixes mobiles and landlines says yes.
     pub fn can_text(&self) -> bool {
         use phonenumber::{Type, metadata::DATABASE};
@@ -173,6 +182,14 @@ mod tests {
         assert!(us("+33 6 12 34 56 78").unwrap().can_text());
         assert!(us("+16462530142").unwrap().can_text());
         assert!(!us("+18002530142").unwrap().can_text());
+    }
+
+    #[test]
+    fn a_number_is_shown_as_people_write_it_at_home_and_from_elsewhere() {
+        let home = |number: &str, country: &str| us(number).unwrap().shown_in(country.parse().unwrap());
+        assert_eq!(home("+12125550142", "US"), "(212) 555-0142");
+        assert_eq!(home("+442079460958", "US"), "+44 20 7946 0958");
+        assert_eq!(home("+442079460958", "GB"), "020 7946 0958");
     }
 
     #[test]

@@ -257,7 +257,7 @@ pub(super) fn take_early(
     Ok(found)
 }
 
-/// Moves a message to `status`, whatever it was.
+/// Moves a message to `status`, whatever it was. Its thread says whether the newest text to the patient arrived.
 pub(super) fn advance(
     tx: &Tx<'_>,
     message: MessageId,

@@ -99,6 +99,12 @@ pub fn phone(conn: &Connection, number: &PhoneNumber, limit: u32) -> Result<Vec<
                  SELECT * FROM (SELECT 0 AS own, body, at FROM sandbox
                      WHERE recipient = ?1 AND status IN ('sent', 'delivered') ORDER BY seq DESC LIMIT ?2)
                  UNION ALL
+                 -- What the past of a filled demo says was delivered never went through the gateway.
+                 SELECT * FROM (SELECT 0, body, created_at FROM messages
+                     WHERE recipient = ?1 AND direction = 'outbound' AND status = 'delivered'
+                     AND NOT EXISTS (SELECT 1 FROM sandbox WHERE sandbox.message = messages.id)
+                     ORDER BY created_at DESC LIMIT ?2)
+                 UNION ALL
                  SELECT * FROM (SELECT 1, body, created_at FROM messages
                      WHERE sender = ?1 AND direction = 'inbound' ORDER BY created_at DESC LIMIT ?2)
              ) ORDER BY at DESC, own LIMIT ?2",

@@ -1,15 +1,18 @@
 //! Search: messages and notes by their words, people by their names, numbers by any run of their digits.
 //!
-//! The index is kept by triggers (`migrations/003_search.sql`). A page of results looks at so many rows and no more,
-//! however common a word is and however little a filter lets through; what it has not looked at, it says ([`Rest`]).
+//! The index is kept by triggers (`migrations/003_search.sql`). A page of results is bounded, however common a word is
+//! and however little a filter lets through; what it has not looked at, it says ([`Rest`]).
 
 mod terms;
+
+use std::time::Duration;
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, named_params, params};
 
 use super::StoreError;
 use super::column::{At, Word};
+use crate::clock::monotonic;
 use crate::model::{MessageDirection, PhoneNumber, Private, ThreadId, ThreadState};
 
 pub use terms::{Term, Terms};
@@ -20,10 +23,11 @@ pub const PAGE: usize = 25;
 pub const CONTACTS: usize = 12;
 /// Rows with all words that a page looks at, to find those that the filters let through.
 const LOOK_AT: usize = 2_000;
-/// The index is read in stretches of so many rows: words that are common each and rare together cost time, too.
-const STRETCH: i64 = 50_000;
-/// So many stretches a page.
-const STRETCHES: usize = 8;
+/// The index is read in stretches of so many rows, as many as fit into [`SPEND`]: words that are common each and rare
+/// together cost time, too.
+const STRETCH: i64 = 25_000;
+/// What a page may take; one more stretch takes a few milliseconds.
+const SPEND: Duration = Duration::from_millis(20);
 /// Words with the same beginning that are looked up each; of more, FTS5 makes one list first, which takes longer.
 const SPELLINGS: usize = 48;
 /// Beginnings of up to so many letters have an index of their own.
@@ -143,7 +147,8 @@ pub fn texts(conn: &Connection, terms: &Terms, filters: &Filters, before: Option
     let mut high = before.map_or(high, |before| before.min(high));
     let query = if terms.is_empty() { None } else { Some(spelled(conn, &terms.words)?) };
     let mut page = Page { hits: Vec::new(), looked_at: 0 };
-    for _ in 0..STRETCHES {
+    let began = monotonic();
+    loop {
         let from = (high - STRETCH).max(low);
         if let Some(place) = stretch(conn, query.as_deref(), filters, from, high, &mut page)? {
             let rest = if page.hits.len() == PAGE { Rest::More(place) } else { not_searched(conn, place)? };
@@ -153,8 +158,10 @@ pub fn texts(conn: &Connection, terms: &Terms, filters: &Filters, before: Option
         if high <= low {
             return Ok(Found { hits: page.hits, rest: Rest::Nothing });
         }
+        if monotonic().saturating_duration_since(began) >= SPEND {
+            return Ok(Found { rest: not_searched(conn, high)?, hits: page.hits });
+        }
     }
-    Ok(Found { rest: not_searched(conn, high)?, hits: page.hits })
 }
 
 struct Page {

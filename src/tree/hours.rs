@@ -1,11 +1,12 @@
 //! Whether the clinic is open: civil time in its own zone.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
+use std::time::Duration;
 
-use jiff::Timestamp;
-use jiff::civil::{Date, Weekday};
+use jiff::civil::{Date, Time, Weekday};
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 
 /// Days of the week.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -127,6 +128,75 @@ impl Hours {
             opening.days.contains(there.weekday()) && opening.from.0 <= minute && minute < opening.to.0
         };
         if self.open.iter().any(open) { Status::Open } else { Status::Closed }
+    }
+
+    /// The stretches of time in which [`Hours::status`] says open, from `from` on, in order: the first may have begun
+    /// before and is cut there. Overlapping openings give one stretch. Looks a year ahead, then ends.
+    pub fn stretches(&self, from: Timestamp, zone: &TimeZone) -> impl Iterator<Item = Stretch> {
+        let days = LOOK_AHEAD + 1;
+        let last = from.checked_add(SignedDuration::from_hours(24 * days)).unwrap_or(Timestamp::MAX);
+        let (mut at, mut waiting) = (from, VecDeque::new());
+        std::iter::from_fn(move || {
+            while waiting.is_empty() && at < last {
+                let offset = zone.to_offset(at);
+                // Within one day and one offset, the clinic's wall clock only goes forward.
+                let today = offset.to_datetime(at).date();
+                let midnight = offset.to_timestamp(today.to_datetime(Time::midnight())).ok()?;
+                let clocks_change = zone.following(at).next().map_or(Timestamp::MAX, |change| change.timestamp());
+                let end = minute_of(midnight, Minute(24 * 60)).min(clocks_change);
+                waiting.extend(self.on(today, midnight).into_iter().filter_map(|stretch| stretch.within(at, end)));
+                at = end;
+            }
+            waiting.pop_front()
+        })
+    }
+
+    /// The openings of a day whose midnight was at `midnight`, in order, each minute once.
+    fn on(&self, day: Date, midnight: Timestamp) -> Vec<Stretch> {
+        if self.closed.contains(&day) {
+            return Vec::new();
+        }
+        let mut openings: Vec<&Opening> = self.open.iter().filter(|open| open.days.contains(day.weekday())).collect();
+        openings.sort_by_key(|opening| (opening.from, opening.to));
+        let mut open_until = Minute(0);
+        let mut stretches = Vec::new();
+        for opening in openings {
+            let from = opening.from.max(open_until);
+            if from < opening.to {
+                stretches.push(Stretch { from: minute_of(midnight, from), to: minute_of(midnight, opening.to) });
+                open_until = opening.to;
+            }
+        }
+        stretches
+    }
+}
+
+/// Days that [`Hours::stretches`] looks ahead.
+const LOOK_AHEAD: i64 = 366;
+
+fn minute_of(midnight: Timestamp, minute: Minute) -> Timestamp {
+    midnight.checked_add(SignedDuration::from_mins(i64::from(minute.0))).unwrap_or(Timestamp::MAX)
+}
+
+/// A stretch of time: from the first moment to before the last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stretch {
+    /// The first moment.
+    pub from: Timestamp,
+    /// The first moment after it.
+    pub to: Timestamp,
+}
+
+impl Stretch {
+    /// The part of it that lies in `from` to before `to`; none if nothing does.
+    pub fn within(self, from: Timestamp, to: Timestamp) -> Option<Stretch> {
+        let part = Stretch { from: self.from.max(from), to: self.to.min(to) };
+        (part.from < part.to).then_some(part)
+    }
+
+    /// How long it is.
+    pub fn length(self) -> Duration {
+        Duration::try_from(self.to.duration_since(self.from)).unwrap_or_default()
     }
 }
 

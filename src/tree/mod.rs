@@ -19,7 +19,7 @@ use jiff::tz::TimeZone;
 
 use crate::model::{Country, Digit, Language, Problem, Problems, PromptCatalog, PromptKey};
 
-pub use hours::{Days, Hours, Minute, Opening, Status};
+pub use hours::{Days, Hours, Minute, Opening, Status, Stretch};
 
 /// What the tree is checked against: the clinic, its prompts and its messages.
 #[derive(Clone, Debug)]

@@ -3,16 +3,17 @@
 //! Signature first, then the meaning, then the duplicate is dropped, then commit, and only then 2xx: a gateway that got
 //! anything else tries again.
 
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
-use axum::extract::{ConnectInfo, FromRequestParts, Path, State};
+use axum::extract::{FromRequestParts, Path, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 
+use super::client::Client;
 use super::{Family, Web};
 use crate::sms::{Hook, HookError, HookRequest};
 
@@ -67,7 +68,7 @@ pub(super) async fn status(State(web): State<Web>, came: Came, body: Body) -> Re
 /// A webhook without its body.
 pub(super) struct Came {
     gateway: String,
-    peer: SocketAddr,
+    peer: IpAddr,
     uri: Uri,
     headers: HeaderMap,
 }
@@ -77,9 +78,8 @@ impl FromRequestParts<Web> for Came {
 
     async fn from_request_parts(parts: &mut Parts, web: &Web) -> Result<Self, Response> {
         let Path(gateway) = Path::from_request_parts(parts, web).await.map_err(IntoResponse::into_response)?;
-        let ConnectInfo(peer) =
-            ConnectInfo::from_request_parts(parts, web).await.map_err(IntoResponse::into_response)?;
-        Ok(Came { gateway, peer, uri: parts.uri.clone(), headers: std::mem::take(&mut parts.headers) })
+        let client = Client::from_request_parts(parts, web).await.map_err(IntoResponse::into_response)?;
+        Ok(Came { gateway, peer: client.address, uri: parts.uri.clone(), headers: std::mem::take(&mut parts.headers) })
     }
 }
 
@@ -105,7 +105,7 @@ async fn handle(web: &Web, hook: Hook, came: Came, body: Body) -> Result<(), Ref
     let body = body.map_err(|_| Refused::TooLarge)?;
     let path = came.uri.path_and_query().map_or("/", |path| path.as_str());
     let url = web.public_url.as_deref().map(|base| format!("{}{path}", base.trim_end_matches('/')));
-    let request = HookRequest { hook, url: url.as_deref(), headers: &came.headers, body: &body, peer: came.peer.ip() };
+    let request = HookRequest { hook, url: url.as_deref(), headers: &came.headers, body: &body, peer: came.peer };
     let event = web.gateway.hook(&request).map_err(Refused::Hook)?;
     web.inbound.apply(web.gateway.name(), event, web.clock.now().wall).await.map_err(Refused::Store)
 }

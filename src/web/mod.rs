@@ -16,6 +16,8 @@
 //! - [`audit`]: the audit chain, to be read, checked and exported.
 //! - [`phone`]: a patient's phone, where the embedded gateway is in use.
 //! - [`thread`]: a thread's page and what is done on it.
+//! - [`queue`]: the inbox's list. [`day`]: presence, what waits, calls and today's numbers. [`live`]: what changes, told
+//!   to browsers. [`presence`]: who looks at what.
 //! - [`hooks`]: what gateways report. [`health`]: `/healthz`. [`metrics`]: `/metrics`.
 //!
 //! The rules of a thread are in [`crate::conversation`], not here. What pages show of calls is handed in as plain
@@ -27,11 +29,13 @@ pub mod assets;
 pub mod audit;
 pub mod client;
 pub mod compose;
+pub mod day;
 pub mod door;
 pub mod gate;
 pub mod health;
 pub mod help;
 pub mod hooks;
+pub mod live;
 pub mod metrics;
 pub mod page;
 pub mod palette;
@@ -39,7 +43,9 @@ pub mod password;
 pub mod people;
 pub mod person;
 pub mod phone;
+pub mod presence;
 pub mod problem;
+pub mod queue;
 pub mod route;
 pub mod search;
 mod serve;
@@ -71,7 +77,9 @@ pub use admin::system::{Light, Machine};
 pub use admin::workshop::Workshop;
 pub use health::Health;
 pub use hooks::HookCounters;
+pub use live::Streams;
 pub use metrics::{Family, Kind};
+pub use presence::Presences;
 use route::{Access, Route};
 pub use serve::serve;
 pub use tls::{TlsError, acceptor};
@@ -118,6 +126,10 @@ pub struct Web {
     pub workshop: Arc<dyn Workshop>,
     /// The calls in progress.
     pub registry: Registry,
+    /// Who looks at which thread.
+    pub presences: Presences,
+    /// The live streams that are open.
+    pub streams: Streams,
     /// The gateway whose webhooks are heard; another's name is 404.
     pub gateway: Arc<Gateway>,
     /// What a verified webhook does.
@@ -147,6 +159,10 @@ pub fn routes() -> Vec<Route> {
         sign_in::routes,
         account::routes,
         people::routes,
+        queue::routes,
+        live::routes,
+        presence::routes,
+        day::routes,
         thread::routes,
         search::routes,
         compose::routes,

@@ -220,18 +220,19 @@ fn results(words: &Words, zone: &TimeZone, asked: &Asked, found: &Found, contact
             div.empty { p { (words.nothing) } p.small { (words.nothing_hint) } }
         }
         @match found.rest {
+            Rest::Nothing if found.hits.is_empty() && !asked.before.is_empty() => p.empty { (words.nothing_older) },
             Rest::Nothing => {}
-            Rest::More(place) => (more(asked, place, words.more)),
+            Rest::More(place) => (more(asked, place, words.more, false)),
             Rest::NotSearched(place, at) => {
                 p.notice { (words.not_searched) " " (when(at, zone)) ". " (words.narrow_hint) }
-                (more(asked, place, words.older))
+                (more(asked, place, words.older, found.hits.is_empty()))
             }
         }
     }
 }
 
-/// The same question again, from another place on.
-fn more(asked: &Asked, place: i64, text: &str) -> Markup {
+/// The same question again, from another place on. A script asks it by itself (`goes_on`) until there is something to see.
+fn more(asked: &Asked, place: i64, text: &str, goes_on: bool) -> Markup {
     let fields = [
         ("q", &asked.q),
         ("state", &asked.state),
@@ -244,7 +245,7 @@ fn more(asked: &Asked, place: i64, text: &str) -> Markup {
         ("undeliverable", &asked.undeliverable),
     ];
     html! {
-        form.more method="post" action="/search" {
+        form.more method="post" action="/search" data-goes-on[goes_on] {
             @for (name, value) in fields {
                 @if !value.is_empty() { input type="hidden" name=(name) value=(value); }
             }

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::client::ByTls;
+use super::live::Connection;
 use super::tls::Tls;
 use super::{Web, router};
 
@@ -27,7 +28,8 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 const MOST_HEADERS: usize = 64;
 /// Bytes in a request's head; more get 431.
 const LONGEST_HEAD: usize = 32 * 1024;
-/// A connection older than this ends after its present request, so that a client that reads nothing holds no place for ever.
+/// A connection older than this ends after its present request, so that a client that reads nothing holds no place for
+/// ever. A live stream has bounds of its own and is left until the next time.
 const OLDEST: Duration = Duration::from_secs(120);
 /// How long a present request may still take then, and at shutdown.
 const GRACE: Duration = Duration::from_secs(3);
@@ -88,7 +90,8 @@ async fn connection(
     shutdown: CancellationToken,
     _place: OwnedSemaphorePermit,
 ) {
-    let router = router.layer(Extension(ConnectInfo(peer)));
+    let live = Connection::new(shutdown.clone());
+    let router = router.layer(Extension(ConnectInfo(peer))).layer(Extension(live.clone()));
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
@@ -99,7 +102,7 @@ async fn connection(
     let ended = tokio::select! {
         ended = connection.as_mut() => Some(ended),
         () = shutdown.cancelled() => None,
-        () = tokio::time::sleep(OLDEST) => None,
+        () = too_old(&live) => None,
     };
     let ended = match ended {
         Some(ended) => ended,
@@ -110,5 +113,12 @@ async fn connection(
     };
     if let Err(error) = ended {
         tracing::debug!(%error, "a web connection broke off");
+    }
+}
+
+async fn too_old(live: &Connection) {
+    tokio::time::sleep(OLDEST).await;
+    while live.has_stream() {
+        tokio::time::sleep(OLDEST).await;
     }
 }

@@ -160,6 +160,8 @@ pub fn site(store: &Store, clock: &Clock, gateway: Gateway, inbound: Inbound) ->
         }),
         workshop: Arc::new(Bench::new(clock.clone(), Arc::new(files), |_| ())),
         registry: Registry::default(),
+        presences: Default::default(),
+        streams: Default::default(),
         gateway: Arc::new(gateway),
         inbound,
         public_url: None,
@@ -247,12 +249,22 @@ impl Visitor {
         self.send(request.form(form)).await
     }
 
+    /// An answer that is read as it comes: server-sent events.
+    pub async fn stream(&self, path: &str) -> reqwest::Response {
+        let request = self.client.get(format!("{}{path}", self.base)).header(header::ACCEPT, "text/event-stream");
+        request.header(header::COOKIE, self.cookie.as_deref().unwrap_or_default()).send().await.unwrap()
+    }
+
     async fn send(&self, request: reqwest::RequestBuilder) -> Page {
         let request = match &self.cookie {
             Some(cookie) => request.header(header::COOKIE, cookie),
             None => request,
         };
         let response = request.send().await.unwrap();
-        Page { status: response.status(), headers: response.headers().clone(), body: response.text().await.unwrap() }
+        let (status, headers) = (response.status(), response.headers().clone());
+        // A stream of events has no end to wait for.
+        let endless = headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind == "text/event-stream");
+        let body = if endless { String::new() } else { response.text().await.unwrap() };
+        Page { status, headers, body }
     }
 }

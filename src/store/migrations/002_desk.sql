@@ -19,10 +19,18 @@ UPDATE threads SET
     last_author = (SELECT author FROM messages m WHERE m.thread = threads.id ORDER BY created_at DESC, m.id DESC LIMIT 1),
     last_words = (SELECT substr(body, 1, 160) FROM messages m WHERE m.thread = threads.id ORDER BY created_at DESC, m.id DESC LIMIT 1);
 
--- The queue's order: what has waited longest first, red flags above everything.
-CREATE INDEX threads_queue ON threads (state, red_flag IS NULL, waiting_since IS NULL, waiting_since, active_at)
-    WHERE state <> 'closed';
-CREATE INDEX threads_owner ON threads (owner, state) WHERE state <> 'closed';
+-- The queue's order: red flags, then what was handed to clinical staff, then whoever waits, the longest wait first;
+-- then the rest, the newest activity first. Both are computed from the row, so that no writer can forget them.
+ALTER TABLE threads ADD COLUMN queue_tier INTEGER GENERATED ALWAYS AS (CASE
+    WHEN red_flag IS NOT NULL THEN 0
+    WHEN waiting_since IS NULL THEN 3
+    WHEN escalated_at IS NOT NULL THEN 1
+    ELSE 2 END) VIRTUAL;
+ALTER TABLE threads ADD COLUMN queue_key INTEGER GENERATED ALWAYS AS (coalesce(waiting_since, -active_at)) VIRTUAL;
+-- Each view of the queue is a walk along one of these.
+CREATE INDEX threads_queue ON threads (queue_tier, queue_key) WHERE state = 'open';
+CREATE INDEX threads_owner ON threads (owner, queue_tier, queue_key) WHERE state = 'open';
+CREATE INDEX threads_team ON threads (team, queue_tier, queue_key) WHERE state = 'open';
 CREATE INDEX threads_closed ON threads (closed_at) WHERE state = 'closed';
 CREATE INDEX threads_snoozed ON threads (snoozed_until) WHERE snoozed_until IS NOT NULL;
 CREATE INDEX threads_follow_up ON threads (follow_up_at) WHERE follow_up_at IS NOT NULL;
@@ -147,3 +155,6 @@ CREATE TABLE welcome_links (
 -- Threads: what has become a part of what.
 CREATE INDEX threads_merged ON threads (merged_into) WHERE merged_into IS NOT NULL;
 CREATE INDEX thread_events_time ON thread_events (thread, at);
+
+-- The day: what waits, by team.
+CREATE INDEX threads_waits ON threads (team, waiting_since, owner) WHERE state = 'open';

@@ -21,9 +21,11 @@ pub(super) async fn left(State(web): State<Web>, person: Person) -> Result<Marku
     let idle = (web.files)().settings.desk.sign_out_after;
     let used = web.clock.now().wall.duration_since(seen);
     let left = idle.as_secs().saturating_sub(u64::try_from(used.as_secs()).unwrap_or(0));
+    // A minute before, or earlier on in a session that is short itself.
+    let warn = (idle.as_secs() / 3).min(60);
     let words = account::words(person.ui);
     Ok(html! {
-        dialog #idle data-left=(left) data-person=(person.name) aria-labelledby="idle-title" {
+        dialog #idle data-left=(left) data-warn=(warn) data-person=(person.name) aria-labelledby="idle-title" {
             div #idle-warning {
                 h2 #idle-title { (words.idle_title) }
                 p { (words.idle_why) " " strong.number #idle-seconds {} " s." }

@@ -3,7 +3,6 @@
 
 import { fetchPart } from "./fragment.js";
 
-const WARN = 60;
 const person = document.body.dataset.person;
 let dialog, timer, ticking, said = 0;
 
@@ -25,10 +24,10 @@ async function look() {
     dialog.querySelector("#idle-stay").addEventListener("click", stay);
     dialog.querySelector("#idle-on").addEventListener("click", goOn);
   }
-  const left = Number(fresh.dataset.left);
-  if (left > WARN) {
+  const [left, early] = [Number(fresh.dataset.left), Number(fresh.dataset.warn)];
+  if (left > early) {
     hide();
-    timer = setTimeout(look, (left - WARN) * 1000);
+    timer = setTimeout(look, (left - early) * 1000);
   } else {
     warn(left);
   }

@@ -11,18 +11,26 @@ function keep(form) {
   sessionStorage.setItem(KEPT, JSON.stringify([...new FormData(form)]));
 }
 
-async function show(asked, add) {
+let turn = 0;
+
+/** Asks, and shows the answer: instead of the old one, or after it. While there is nothing to see, it asks on. */
+async function show(asked, add, quiet = false) {
+  const mine = ++turn;
   results.setAttribute("aria-busy", "true");
-  const response = await send(asked);
+  const response = await send(asked).catch(() => null);
+  if (mine !== turn) return;
   results.removeAttribute("aria-busy");
-  if (response.status === 401) return;
-  if (!response.ok) { HTMLFormElement.prototype.submit.call(asked); return; }
+  if (response?.status === 401) return;
+  if (!response?.ok) { HTMLFormElement.prototype.submit.call(asked); return; }
   const part = document.createRange().createContextualFragment(await response.text());
-  if (!add) { results.replaceChildren(part); return; }
   const first = part.querySelector(".found a, button");
-  asked.closest("#results").querySelectorAll(".notice").forEach((notice) => notice.remove());
-  asked.replaceWith(part);
-  first?.focus();
+  const goesOn = part.querySelector("form.more[data-goes-on]");
+  if (add) {
+    results.querySelectorAll(".notice").forEach((notice) => notice.remove());
+    asked.replaceWith(part);
+    if (!quiet && !goesOn) first?.focus();
+  } else results.replaceChildren(part);
+  if (goesOn) show(goesOn, true, !add || quiet);
 }
 
 function restore() {

@@ -131,8 +131,10 @@ fn second_step(notice: Markup, ticket: &str, then: &str, has_codes: bool, has_pa
                     p { button type="submit" { (words.sign_in) } }
                 }
             }
+            @if !has_codes { p { (words.factor_passkey) } }
             @if has_passkeys { (passkey::offer(then, !has_codes)) }
             p { a href="/sign-in" { (words.start_over) } }
+            p.faint.small { (words.forgotten) }
         }
     };
     page::bare(ui, words.factor_title, body)

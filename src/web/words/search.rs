@@ -33,6 +33,7 @@ pub struct Words {
     pub no_thread: &'static str,
     pub nothing: &'static str,
     pub nothing_hint: &'static str,
+    pub nothing_older: &'static str,
     pub more: &'static str,
     pub older: &'static str,
     /// Before a time.
@@ -72,6 +73,7 @@ const EN: Words = Words {
     no_thread: "no thread yet",
     nothing: "Nothing was found.",
     nothing_hint: "Fewer or shorter words find more; filters may hide it.",
+    nothing_older: "Nothing older was found.",
     more: "More",
     older: "Search what is older",
     not_searched: "Not searched yet: everything before",
@@ -110,6 +112,7 @@ const ES: Words = Words {
     no_thread: "aún sin hilo",
     nothing: "No se encontró nada.",
     nothing_hint: "Con menos palabras o más cortas se encuentra más; quizá lo oculte un filtro.",
+    nothing_older: "No se encontró nada anterior.",
     more: "Más",
     older: "Buscar en lo anterior",
     not_searched: "Aún sin buscar: todo lo anterior al",

@@ -1,0 +1,323 @@
+//! The words of the queue: [`crate::web::queue`], [`crate::web::presence`], [`crate::web::live`].
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use super::Ui;
+use crate::conversation::promise::Wait;
+
+/// Its sentences.
+#[derive(Debug)]
+pub struct Words {
+    pub title: &'static str,
+    pub views: &'static str,
+    pub mine: &'static str,
+    pub unassigned: &'static str,
+    pub team: &'static str,
+    pub all: &'static str,
+    pub snoozed: &'static str,
+    pub closed: &'static str,
+    pub and_more: &'static str,
+    pub filter: &'static str,
+    pub filter_tag: &'static str,
+    pub filter_reason: &'static str,
+    pub filter_team: &'static str,
+    pub no_filter: &'static str,
+    pub nothing_to_filter: &'static str,
+    pub sound_on: &'static str,
+    pub sound_off: &'static str,
+    pub notify_on: &'static str,
+    pub notify_off: &'static str,
+    pub empty_mine: &'static str,
+    pub empty_unassigned: &'static str,
+    pub empty_team: &'static str,
+    pub empty_all: &'static str,
+    pub empty_snoozed: &'static str,
+    pub empty_closed: &'static str,
+    pub empty_filter: &'static str,
+    pub more: &'static str,
+    pub first: &'static str,
+    pub select: &'static str,
+    pub with_selected: &'static str,
+    pub take: &'static str,
+    pub close: &'static str,
+    pub snooze: &'static str,
+    pub snooze_until: &'static str,
+    pub in_an_hour: &'static str,
+    pub next_opening: &'static str,
+    pub in_a_week: &'static str,
+    pub nothing_selected: &'static str,
+    pub unread: &'static str,
+    pub red_flag: &'static str,
+    pub escalated: &'static str,
+    pub undeliverable: &'static str,
+    pub opened_unanswered: &'static str,
+    pub follow_up: &'static str,
+    pub follow_up_due: &'static str,
+    pub waits_for_patient: &'static str,
+    pub nobody_waits: &'static str,
+    pub no_words: &'static str,
+    pub automatic: &'static str,
+    pub you: &'static str,
+    pub nobody: &'static str,
+    pub call: &'static str,
+    pub text: &'static str,
+    pub missed_call: &'static str,
+    pub from_staff: &'static str,
+    pub is_typing: &'static str,
+    pub is_looking: &'static str,
+    pub too_many_streams: &'static str,
+    pub next_thread: &'static str,
+    pub previous_thread: &'static str,
+    pub select_thread: &'static str,
+}
+
+const EN: Words = Words {
+    title: "Inbox",
+    views: "Views",
+    mine: "Mine",
+    unassigned: "Nobody's",
+    team: "My team",
+    all: "All",
+    snoozed: "Snoozed",
+    closed: "Closed",
+    and_more: "or more",
+    filter: "Filter",
+    filter_tag: "Tag",
+    filter_reason: "About",
+    filter_team: "Team",
+    no_filter: "Show all",
+    nothing_to_filter: "No tags, topics or teams are in use here.",
+    sound_on: "Sound: on",
+    sound_off: "Sound: off",
+    notify_on: "Notifications: on",
+    notify_off: "Notifications: off",
+    empty_mine: "You have answered everybody who is yours. Nicely done.",
+    empty_unassigned: "Nobody is without somebody. Enjoy the quiet.",
+    empty_team: "Your team has no open threads. Well done, all.",
+    empty_all: "No open threads. The whole clinic is caught up.",
+    empty_snoozed: "Nothing is snoozed.",
+    empty_closed: "Nothing has been closed yet.",
+    empty_filter: "Nothing here fits this filter.",
+    more: "More",
+    first: "Back to the top of the list",
+    select: "Select",
+    with_selected: "With the selected:",
+    take: "Take",
+    close: "Close",
+    snooze: "Snooze",
+    snooze_until: "Snooze until",
+    in_an_hour: "in an hour",
+    next_opening: "the clinic opens next",
+    in_a_week: "in a week",
+    nothing_selected: "Select at least one thread, then choose what to do with it.",
+    unread: "New",
+    red_flag: "Red flag",
+    escalated: "Escalated",
+    undeliverable: "Not delivered",
+    opened_unanswered: "opened, not answered",
+    follow_up: "follow up",
+    follow_up_due: "Follow up now",
+    waits_for_patient: "waits for patient",
+    nobody_waits: "nobody waits",
+    no_words: "No words yet",
+    automatic: "Automatic",
+    you: "You",
+    nobody: "nobody's",
+    call: "Call",
+    text: "Text",
+    missed_call: "Missed call",
+    from_staff: "We wrote first",
+    is_typing: "is typing…",
+    is_looking: "is looking",
+    too_many_streams: "Too many inboxes are open at once. Close one on another device; this page still works, reload it for what is new.",
+    next_thread: "Next thread",
+    previous_thread: "Previous thread",
+    select_thread: "Select the thread",
+};
+
+const ES: Words = Words {
+    title: "Bandeja",
+    views: "Vistas",
+    mine: "Míos",
+    unassigned: "De nadie",
+    team: "Mi equipo",
+    all: "Todos",
+    snoozed: "Pospuestos",
+    closed: "Cerrados",
+    and_more: "o más",
+    filter: "Filtrar",
+    filter_tag: "Etiqueta",
+    filter_reason: "Asunto",
+    filter_team: "Equipo",
+    no_filter: "Mostrar todo",
+    nothing_to_filter: "Aquí no se usan etiquetas, asuntos ni equipos.",
+    sound_on: "Sonido: sí",
+    sound_off: "Sonido: no",
+    notify_on: "Avisos: sí",
+    notify_off: "Avisos: no",
+    empty_mine: "Ha contestado a todos los suyos. Buen trabajo.",
+    empty_unassigned: "Nadie está sin atender. Disfrute de la calma.",
+    empty_team: "Su equipo no tiene hilos abiertos. Buen trabajo de todos.",
+    empty_all: "No hay hilos abiertos. Toda la clínica está al día.",
+    empty_snoozed: "No hay nada pospuesto.",
+    empty_closed: "Todavía no se ha cerrado nada.",
+    empty_filter: "Aquí nada coincide con este filtro.",
+    more: "Más",
+    first: "Volver al principio de la lista",
+    select: "Seleccionar",
+    with_selected: "Con los seleccionados:",
+    take: "Tomar",
+    close: "Cerrar",
+    snooze: "Posponer",
+    snooze_until: "Posponer hasta",
+    in_an_hour: "dentro de una hora",
+    next_opening: "que abra la clínica",
+    in_a_week: "dentro de una semana",
+    nothing_selected: "Seleccione al menos un hilo y elija qué hacer con él.",
+    unread: "Nuevo",
+    red_flag: "Alerta",
+    escalated: "Derivado",
+    undeliverable: "No entregado",
+    opened_unanswered: "abierto, sin contestar",
+    follow_up: "volver a mirar",
+    follow_up_due: "Volver a mirar ya",
+    waits_for_patient: "espera al paciente",
+    nobody_waits: "nadie espera",
+    no_words: "Aún sin palabras",
+    automatic: "Automático",
+    you: "Usted",
+    nobody: "de nadie",
+    call: "Llamada",
+    text: "Mensaje",
+    missed_call: "Llamada perdida",
+    from_staff: "Escribimos primero",
+    is_typing: "está escribiendo…",
+    is_looking: "está mirando",
+    too_many_streams: "Hay demasiadas bandejas abiertas a la vez. Cierre una en otro equipo; esta página sigue sirviendo, recárguela para ver lo nuevo.",
+    next_thread: "Hilo siguiente",
+    previous_thread: "Hilo anterior",
+    select_thread: "Seleccionar el hilo",
+};
+
+/// In `ui`.
+pub fn words(ui: Ui) -> &'static Words {
+    ui.pick(&EN, &ES)
+}
+
+/// A length of time as people say it: `6 min`, `3 h`, `2 days`. Under a minute is a minute.
+pub fn length(ui: Ui, length: Duration) -> String {
+    let minutes = length.as_secs() / 60;
+    match minutes {
+        0 => "1 min".to_owned(),
+        1..=119 => format!("{minutes} min"),
+        120..=2879 => format!("{} h", minutes / 60),
+        _ => format!("{} {}", minutes / 1440, ui.pick("days", "días")),
+    }
+}
+
+/// Where a wait stands: "answer within 6 min", or by a time of day where the clinic opens only then; and the same in
+/// brief, for where there is no room.
+pub fn wait(ui: Ui, wait: Wait, due: &str, is_open: bool) -> (String, String) {
+    match wait {
+        Wait::Late { by } => {
+            let by = length(ui, by);
+            let late = ui.pick(format!("{by} late"), format!("{by} tarde"));
+            (late.clone(), late)
+        }
+        Wait::Fresh { left } | Wait::Soon { left } if is_open && left < Duration::from_secs(3600) => {
+            let left = length(ui, left);
+            (
+                ui.pick(format!("answer within {left}"), format!("conteste en {left}")),
+                ui.pick(format!("{left} left"), format!("quedan {left}")),
+            )
+        }
+        Wait::Fresh { .. } | Wait::Soon { .. } => (
+            ui.pick(format!("answer by {due}"), format!("conteste antes de {due}")),
+            ui.pick(format!("by {due}"), format!("hasta {due}")),
+        ),
+    }
+}
+
+/// "waiting for 9 min"
+pub fn waiting(ui: Ui, for_so_long: Duration) -> String {
+    let long = length(ui, for_so_long);
+    ui.pick(format!("waiting for {long}"), format!("espera desde hace {long}"))
+}
+
+/// "until Tue 8:15 AM"
+pub fn until(ui: Ui, moment: &str) -> String {
+    ui.pick(format!("until {moment}"), format!("hasta {moment}"))
+}
+
+/// "closed 2:14 PM"
+pub fn closed_at(ui: Ui, moment: &str) -> String {
+    ui.pick(format!("closed {moment}"), format!("cerrado {moment}"))
+}
+
+/// "3 threads selected: done", after work on several.
+pub fn done(ui: Ui, count: usize) -> String {
+    match count {
+        1 => ui.pick("1 thread done", "1 hilo hecho").to_owned(),
+        _ => ui.pick(format!("{count} threads done"), format!("{count} hilos hechos")),
+    }
+}
+
+/// A moment as people say it today: `2:14 PM`, `Tue 2:14 PM` within a week, else `Nov 2`, with the year if it is another.
+pub fn moment(ui: Ui, at: Timestamp, now: Timestamp, zone: &TimeZone) -> String {
+    let (there, today) = (at.to_zoned(zone.clone()), now.to_zoned(zone.clone()).date());
+    let time = match ui {
+        Ui::En => there.strftime("%-I:%M %p").to_string(),
+        Ui::Es => there.strftime("%-H:%M").to_string(),
+    };
+    let days = (there.date() - today).get_days().abs();
+    let day = there.date();
+    match days {
+        0 => time,
+        1..=6 => format!("{} {time}", weekday(ui, day.weekday())),
+        _ if day.year() == today.year() => ui.pick(
+            format!("{} {}", month(ui, day.month()), day.day()),
+            format!("{} {}", day.day(), month(ui, day.month())),
+        ),
+        _ => ui.pick(
+            format!("{} {}, {}", month(ui, day.month()), day.day(), day.year()),
+            format!("{} {} {}", day.day(), month(ui, day.month()), day.year()),
+        ),
+    }
+}
+
+fn weekday(ui: Ui, day: jiff::civil::Weekday) -> &'static str {
+    let at = usize::from(day.to_monday_zero_offset().unsigned_abs());
+    ui.pick(["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"], ["lun", "mar", "mié", "jue", "vie", "sáb", "dom"])
+        [at % 7]
+}
+
+fn month(ui: Ui, month: i8) -> &'static str {
+    let at = usize::from(month.unsigned_abs()).saturating_sub(1);
+    let names = ui.pick(
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"],
+        ["ene", "feb", "mar", "abr", "may", "jun", "jul", "ago", "sep", "oct", "nov", "dic"],
+    );
+    names[at % 12]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_said_as_people_say_them() {
+        let zone = TimeZone::get("America/New_York").unwrap();
+        let now: Timestamp = "2026-11-03T16:00:00Z".parse().unwrap();
+        let say = |at: &str| moment(Ui::En, at.parse().unwrap(), now, &zone);
+        assert_eq!(say("2026-11-03T19:14:00Z"), "2:14 PM");
+        assert_eq!(say("2026-11-02T19:14:00Z"), "Mon 2:14 PM");
+        assert_eq!(say("2026-10-02T19:14:00Z"), "Oct 2");
+        assert_eq!(say("2025-10-02T19:14:00Z"), "Oct 2, 2025");
+        assert_eq!(moment(Ui::Es, "2026-11-02T19:14:00Z".parse().unwrap(), now, &zone), "lun 14:14");
+        let long = |seconds| length(Ui::En, Duration::from_secs(seconds));
+        assert_eq!([long(5), long(6 * 60), long(3 * 3600 + 59), long(50 * 3600)], ["1 min", "6 min", "3 h", "2 days"]);
+    }
+}
