@@ -103,7 +103,9 @@ function start(id) {
     if (!response.ok) { document.getElementById("announce").textContent = document.querySelector("#compose [role=alert]")?.textContent ?? ""; return; }
     const undo = response.headers.get("x-undo");
     const say = document.documentElement.lang === "es";
-    if (undo) toast(say ? "Enviado." : "Sent.", { text: say ? "Deshacer" : "Undo", run: () => takeBack(undo) });
+    const span = 1000 * Number(response.headers.get("x-undo-for"));
+    const note = undo && span > 0 && toast(say ? "Enviado." : "Sent.", { text: say ? "Deshacer" : "Undo", run: () => takeBack(undo) });
+    if (note) setTimeout(() => note.remove(), span);
     look();
   }
 
