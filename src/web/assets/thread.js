@@ -58,7 +58,7 @@ function start(id) {
   let typing = false;
   const here = () => {
     if (document.hidden) return;
-    fetchPart(`${base}/presence`, { method: "POST", body: new URLSearchParams({ doing: typing ? "typing" : "looking" }) }).catch(() => {});
+    fetchPart(`${base}/presence`, { method: "POST", body: new URLSearchParams({ typing: typing ? "1" : "0" }) }).catch(() => {});
     typing = false;
   };
   const others = async () => {
@@ -67,6 +67,9 @@ function start(id) {
   };
   document.addEventListener("live:presence", (event) => { if (event.detail?.id === id) others(); });
   setInterval(here, 15000);
+  addEventListener("pagehide", () => {
+    fetchPart(`${base}/presence`, { method: "POST", body: new URLSearchParams({ gone: "1" }), keepalive: true }).catch(() => {});
+  });
   here();
   others();
 
