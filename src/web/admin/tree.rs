@@ -18,8 +18,10 @@ use crate::web::route::{Access, Route};
 use crate::web::words::{Ui, admin};
 use crate::web::{Files, Web};
 
-/// Characters of a box's lines.
+/// Characters of a box's small lines.
 const SHORT: usize = 26;
+/// Characters of its name, which is larger.
+const SHORT_NAME: usize = 21;
 /// A letter's width on a line, more or less.
 const LETTER: i32 = 7;
 
@@ -144,8 +146,8 @@ fn first_words(tree: &Tree, catalog: &PromptCatalog, node: &Node) -> String {
     }
 }
 
-fn shortened(text: &str) -> String {
-    match text.char_indices().nth(SHORT) {
+fn shortened(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
         Some((end, _)) => format!("{}…", text[..end].trim_end()),
         None => text.to_owned(),
     }
@@ -210,8 +212,8 @@ fn one_box(ui: Ui, tree: &Tree, catalog: &PromptCatalog, node: &Node, layout: &L
         a href={ "#" (anchor(&node.name)) } {
             rect class={ "node " (class(&node.kind)) } x=(corner.x) y=(corner.y) width=(WIDTH) height=(HEIGHT) rx="8" {}
             text.kind x=(x) y=(y + 18) { (kind_name(ui, &node.kind)) }
-            text.name x=(x) y=(y + 37) { (shortened(own_name(node))) }
-            text.kind x=(x) y=(y + 55) { (shortened(&first_words(tree, catalog, node))) }
+            text.name x=(x) y=(y + 37) { (shortened(own_name(node), SHORT_NAME)) }
+            text.kind x=(x) y=(y + 55) { (shortened(&first_words(tree, catalog, node), SHORT)) }
         }
     }
 }
@@ -262,7 +264,7 @@ mod tests {
     #[test]
     fn names_become_places_and_long_words_short() {
         assert_eq!(anchor("menu:after_hours"), "node-menu-after_hours");
-        assert_eq!(shortened("If this is an emergency, hang up"), "If this is an emergency, h…");
-        assert_eq!(shortened("ñandú"), "ñandú");
+        assert_eq!(shortened("If this is an emergency, hang up", SHORT), "If this is an emergency, h…");
+        assert_eq!(shortened("ñandú", 5), "ñandú");
     }
 }
