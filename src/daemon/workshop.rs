@@ -81,14 +81,20 @@ impl Bench {
 
     fn checked(&self, file: ClinicFile, text: &str) -> Checked {
         let now = (self.files)();
-        check_draft(&self.config(), Some(Draft { file, text }), self.clock.now().wall, |settings| {
+        let mut checked = check_draft(&self.config(), Some(Draft { file, text }), self.clock.now().wall, |settings| {
             // Reading all audio again takes seconds, and a text changes none of it.
             if settings.clinic.prompts == now.settings.clinic.prompts {
                 ((*now.catalog).clone(), vec![])
             } else {
                 files::load_catalog(settings)
             }
-        })
+        });
+        // Whoever runs `threadline prompts render` may be root: a page must not choose what that starts.
+        if checked.settings.as_ref().is_some_and(|settings| settings.render != now.settings.render) {
+            let (message, cure) = ("[prompts] render is a command", "change it on the box itself, not from a page");
+            checked.problems.push(Problem::of_file(&now.settings.file, message, cure));
+        }
+        checked
     }
 }
 

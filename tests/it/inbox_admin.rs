@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use threadline::daemon::workshop;
 use threadline::model::{
     CallEnd, CallId, CallStart, Caller, ClinicFile, Consent, ConsentMethod, ConsentState, Direction, EndedBy, Language,
     Outcome, PhoneNumber, PromptKey,
@@ -173,6 +174,57 @@ async fn a_call_is_tried_with_what_is_not_published_yet() {
     assert!(ask(form("noon", "")).await.body.contains("That is no time"));
     assert!(ask(form("", "nobody")).await.body.contains("That is no caller"));
     assert!(!disk(&desk, ClinicFile::Messages).contains("what is it?"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_taken_is_put_back() {
+    let desk = Desk::open().await;
+    own_prompts(&desk);
+    let ben = desk.person("ben", "admin").await;
+    let old = disk(&desk, ClinicFile::Tree);
+    // The tree is fine, but somebody has broken a recording since the daemon read it.
+    let broken = (desk.web.files)().settings.clinic.prompts.join("en/goodbye.wav");
+    std::fs::write(&broken, "no audio").unwrap();
+    let new = old.replace("wait = \"4s\"", "wait = \"8s\"");
+    let first = base(&ben.get("/admin/files/tree").await.body);
+    let page = ben.post("/admin/files/tree", &[("text", &new), ("base", &first), ("do", "publish")]).await;
+    assert_eq!(page.status.as_u16(), 422);
+    assert!(page.body.contains("The daemon could not take it") && page.body.contains("goodbye.wav"), "{}", page.body);
+    assert!(page.body.contains("wait = &quot;8s&quot;"), "what was typed is lost: {}", page.body);
+    assert_eq!(disk(&desk, ClinicFile::Tree), old);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_page_chooses_a_command() {
+    let desk = Desk::open().await;
+    let ben = desk.person("ben", "admin").await;
+    let old = disk(&desk, ClinicFile::Box);
+    let first = base(&ben.get("/admin/files/box").await.body);
+    let new = format!("{old}\n[prompts]\nrender = [\"/bin/sh\", \"{{text}}\", \"{{out}}\"]\n");
+    let page = ben.post("/admin/files/box", &[("text", &new), ("base", &first), ("do", "publish")]).await;
+    assert!(page.status.as_u16() == 422 && page.body.contains("change it on the box itself"), "{}", page.body);
+    assert_eq!(disk(&desk, ClinicFile::Box), old);
+
+    let new = old.replace("response_target = \"15 minutes\"", "response_target = \"5 minutes\"");
+    let page = ben.post("/admin/files/box", &[("text", &new), ("base", &first), ("do", "publish")]).await;
+    assert_eq!(page.location(), "/admin/files/box?done=published", "{}", page.body);
+    assert!(ben.get("/admin/templates").await.body.contains("within 5 minutes"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_edited_on_disk_is_kept_once() {
+    let desk = Desk::open().await;
+    let settings = (desk.web.files)().settings;
+    let path = desk.web.workshop.path(ClinicFile::Messages);
+    let text = disk(&desk, ClinicFile::Messages);
+    for text in [text.clone(), text.clone(), format!("# by hand\n{text}")] {
+        std::fs::write(&path, text).unwrap();
+        workshop::note(&desk.web.store, &settings, desk.now());
+    }
+    // Writes are made in their order.
+    desk.write(|_| Ok(())).await;
+    let kept = desk.web.store.read(|conn| file_versions::list(conn, ClinicFile::Messages, 9)).await.unwrap();
+    assert_eq!(kept.iter().map(|version| version.actor.as_str()).collect::<Vec<_>>(), ["disk", "disk"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -417,7 +417,7 @@ fn unwritable(words: &Words, file: &FilePath, why: &str) -> Markup {
         div.notice.bad role="alert" {
             p { (words.unwritable) " " code { (file.display()) } ": " (why) }
             p { (words.unwritable_cure) }
-            pre { "ReadWritePaths=" (folder.display()) }
+            (super::let_write(folder, "", &format!("{0} {0}/*.toml", folder.display())))
         }
     }
 }

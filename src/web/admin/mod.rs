@@ -17,6 +17,8 @@ pub mod tree;
 pub mod why;
 pub mod workshop;
 
+use std::path::Path;
+
 use maud::{Markup, html};
 
 use workshop::Workshop;
@@ -43,6 +45,23 @@ async fn work<T: Send + 'static>(web: &Web, f: impl FnOnce(&dyn Workshop) -> T +
     let workshop = web.workshop.clone();
     let done = tokio::task::spawn_blocking(move || f(&*workshop)).await;
     done.map_err(|_| Problem::Broken("work on the clinic's files panicked"))
+}
+
+/// What to do as root so that the daemon may write a folder: its user is made at start (`DynamicUser=`), so that a group
+/// is what it can be given.
+fn let_write(folder: &Path, flags: &str, what: &str) -> Markup {
+    html! {
+        pre {
+            "groupadd --force --system threadline-files\n"
+            "chgrp " (flags) "threadline-files " (what) "\n"
+            "chmod " (flags) "g+rwX " (what) "\n"
+            "systemctl edit threadline     # and write there:\n"
+            "  [Service]\n"
+            "  ReadWritePaths=" (folder.display()) "\n"
+            "  SupplementaryGroups=threadline-files\n"
+            "systemctl restart threadline\n"
+        }
+    }
 }
 
 /// `GET /admin`

@@ -276,7 +276,8 @@ fn not_done(ui: Ui, files: &Files, error: &RecordingError) -> Markup {
                 RecordingError::Unwritable(why) => {
                     p { (words.unwritable) " " (why) }
                     p { (words.unwritable_cure) }
-                    pre { "ReadWritePaths=" (files.settings.clinic.prompts.display()) }
+                    @let folder = &files.settings.clinic.prompts;
+                    (super::let_write(folder, "-R ", &folder.display().to_string()))
                 },
                 RecordingError::NotTaken(found) => {
                     p { (words.not_taken) }

@@ -11,6 +11,7 @@ use serde_json::json;
 
 use crate::conversation::permission::Act;
 use crate::model::{MessageId, PhoneNumber};
+use crate::sms::Gateway;
 use crate::sms::new_text::{self, NewText};
 use crate::store::audit::{self, Entry};
 use crate::store::{outbox, threads};
@@ -80,7 +81,7 @@ async fn whole(web: &Web, person: &Person, to: &str, said: Markup) -> Result<Mar
     let body = html! {
         h1 { (title) }
         (said)
-        section.card { (gateway(web, words, &files, &machine, waiting, oldest)) }
+        section.card { (gateway(web, person.ui, &files, &machine, waiting, oldest)) }
         section.card { h2 { (words.trunks) } (trunks(person.ui, &files, &machine)) }
         section.card { h2 { (words.calls) } (calls(web, words, &files)) }
         section.card {
@@ -104,35 +105,31 @@ async fn whole(web: &Web, person: &Person, to: &str, said: Markup) -> Result<Mar
     Ok(page::page(person, Section::Admin, title, body))
 }
 
-fn gateway(
-    web: &Web,
-    words: &Words,
-    files: &Files,
-    machine: &Machine,
-    waiting: u64,
-    oldest: Option<Timestamp>,
-) -> Markup {
-    let hooks = web.hooks.family();
+fn gateway(web: &Web, ui: Ui, files: &Files, machine: &Machine, waiting: u64, oldest: Option<Timestamp>) -> Markup {
+    let embedded = matches!(*web.gateway, Gateway::Sandbox(_));
+    let (words, hooks) = (admin_system::words(ui), web.hooks.family());
     html! {
         h2 { (words.gateway) }
         dl.facts {
-            dt { (words.in_use) } dd { code { (web.gateway.name()) } }
+            dt { (words.in_use) } dd { code { (web.gateway.name()) } @if embedded { " " span.faint { (words.embedded) } } }
             dt { (words.sends_from) } dd.number { (files.settings.sms.from.as_str()) }
-            dt { (words.webhooks_at) }
-            dd {
-                @match &web.public_url {
-                    Some(url) => code { (url) "/hooks/" (web.gateway.name()) "/…" },
-                    None => (words.no_public_url),
+            @if !embedded {
+                dt { (words.webhooks_at) }
+                dd {
+                    @match &web.public_url {
+                        Some(url) => code { (url) "/hooks/" (web.gateway.name()) "/…" },
+                        None => (words.no_public_url),
+                    }
                 }
             }
             dt { (words.waiting) }
             dd.number { (waiting) @if let Some(oldest) = oldest { ", " (words.oldest) " " (when(files, oldest)) } }
             dt { (words.fates) " " span.small { (words.since_start) } }
-            dd { @for (fate, count) in &machine.texts { span.badge.plain { (fate) " " (count) } " " } }
+            dd { @for (fate, count) in &machine.texts { span.badge.plain { (admin_system::fate(ui, fate)) " " (count) } " " } }
             dt { (words.webhooks) " " span.small { (words.since_start) } }
             dd {
                 @for (labels, count) in &hooks.samples {
-                    span.badge.plain { @for (_, result) in labels { (result) " " } (count) } " "
+                    span.badge.plain { @for (_, result) in labels { (admin_system::fate(ui, result)) " " } (count) } " "
                 }
             }
         }

@@ -9,6 +9,7 @@ use super::tree::anchor;
 use crate::conversation::keywords::Keyword;
 use crate::conversation::permission::Act;
 use crate::conversation::templates::{Encoding, Values, Variable, segments};
+use crate::conversation::{closing, snippets};
 use crate::model::Language;
 use crate::tree::{Kind, Tree};
 use crate::web::page::{self, Section};
@@ -31,10 +32,14 @@ enum Sender<'a> {
     Missed,
     /// The answer to a patient's word.
     Keyword,
+    /// The question before a thread is closed.
+    Closing,
+    /// People, who put it into an answer.
+    Staff,
 }
 
-/// Each message that is sent by itself, with who sends it.
-fn senders(tree: &Tree) -> BTreeMap<&str, Vec<Sender<'_>>> {
+/// Each message with who sends it.
+fn senders<'t>(tree: &'t Tree, for_people: &'t [String]) -> BTreeMap<&'t str, Vec<Sender<'t>>> {
     let mut all: BTreeMap<&str, Vec<Sender<'_>>> = BTreeMap::new();
     for (_, node) in tree.nodes() {
         if let Kind::Text(text) = &node.kind {
@@ -46,6 +51,10 @@ fn senders(tree: &Tree) -> BTreeMap<&str, Vec<Sender<'_>>> {
     }
     for keyword in Keyword::ALL {
         all.entry(keyword.template()).or_default().push(Sender::Keyword);
+    }
+    all.entry(closing::OFFER).or_default().push(Sender::Closing);
+    for name in for_people {
+        all.entry(name).or_default().push(Sender::Staff);
     }
     all
 }
@@ -61,7 +70,8 @@ fn values(files: &Files) -> Values {
 /// `GET /admin/templates`
 async fn list(State(web): State<Web>, person: Person) -> Markup {
     let (words, files) = (admin::words(person.ui), (web.files)());
-    let (senders, values) = (senders(&files.tree), values(&files));
+    let for_people = snippets::for_people(&files.templates, &files.tree);
+    let (senders, values) = (senders(&files.tree, &for_people), values(&files));
     let body = html! {
         h1 { (words.templates) }
         p.faint { (words.templates_why) }
@@ -94,6 +104,8 @@ fn sent_by(ui: Ui, sender: Sender<'_>) -> Markup {
             Sender::Node(name) => a href={ "/admin/tree#" (anchor(name)) } { (name) },
             Sender::Missed => code { "[missed_call]" },
             Sender::Keyword => (words.keyword),
+            Sender::Closing => (words.closing),
+            Sender::Staff => (words.staff),
         }
     }
 }

@@ -62,6 +62,8 @@ pub struct Words {
     pub filled: &'static str,
     pub unfilled: &'static str,
     pub keyword: &'static str,
+    pub staff: &'static str,
+    pub closing: &'static str,
 }
 
 const EN: Words = Words {
@@ -70,8 +72,8 @@ const EN: Words = Words {
     tree_why: "What a caller hears and can choose, as a picture, with every recording to listen to.",
     prompts: "Recordings",
     prompts_why: "What is said on the phone: listen, and replace.",
-    templates: "Texts sent by themselves",
-    templates_why: "Each message in each language, how long it is, and when it is sent.",
+    templates: "Messages",
+    templates_why: "Each message in each language, how long it is, and who sends it.",
     files: "Files",
     files_why: "Edit the phone menu, the messages and the box's settings: check, compare, try, publish, roll back.",
     system: "System",
@@ -121,7 +123,9 @@ const EN: Words = Words {
     variables: "Fills in",
     filled: "As it is sent now",
     unfilled: "It cannot be sent as it is:",
-    keyword: "a patient's word",
+    keyword: "the answer to a patient's word such as STOP",
+    staff: "people, who put it into an answer",
+    closing: "the question before a thread is closed",
 };
 
 const ES: Words = Words {
@@ -130,8 +134,8 @@ const ES: Words = Words {
     tree_why: "Lo que oye y puede elegir quien llama, como dibujo, con todas las grabaciones para escuchar.",
     prompts: "Grabaciones",
     prompts_why: "Lo que se dice por teléfono: escuchar y sustituir.",
-    templates: "Mensajes automáticos",
-    templates_why: "Cada mensaje en cada idioma, su longitud y cuándo se envía.",
+    templates: "Mensajes",
+    templates_why: "Cada mensaje en cada idioma, su longitud y quién lo envía.",
     files: "Archivos",
     files_why: "Editar el menú telefónico, los mensajes y los ajustes: revisar, comparar, probar, publicar, volver atrás.",
     system: "Sistema",
@@ -181,7 +185,9 @@ const ES: Words = Words {
     variables: "Rellena",
     filled: "Como se envía ahora",
     unfilled: "Así no se puede enviar:",
-    keyword: "una palabra del paciente",
+    keyword: "la respuesta a una palabra como STOP",
+    staff: "el personal, que lo pone en una respuesta",
+    closing: "la pregunta antes de cerrar un hilo",
 };
 
 /// In `ui`.

@@ -51,7 +51,7 @@ const EN: Words = Words {
     save_as: "Save it as WAV and upload that.",
     fault: "This recording cannot be used:",
     unwritable: "Not replaced: the file cannot be written:",
-    unwritable_cure: "Let the daemon write the folder: add this line under [Service] with “systemctl edit threadline”, let the daemon's user own the folder, and restart:",
+    unwritable_cure: "Whoever runs the box lets the daemon write there, once, as root:",
     not_taken: "Not replaced, everything is as it was. The daemon could not take it:",
     back: "All recordings",
 };
@@ -77,7 +77,7 @@ const ES: Words = Words {
     save_as: "Guárdelo como WAV y suba ese archivo.",
     fault: "Esta grabación no se puede usar:",
     unwritable: "No se sustituyó: no se puede escribir el archivo:",
-    unwritable_cure: "Permita que el servicio escriba en la carpeta: añada esta línea en [Service] con «systemctl edit threadline», haga que la carpeta sea del usuario del servicio y reinicie:",
+    unwritable_cure: "Quien administra el equipo permite una sola vez, como root, que el servicio escriba allí:",
     not_taken: "No se sustituyó, todo está como estaba. El servicio no pudo usarla:",
     back: "Todas las grabaciones",
 };

@@ -11,6 +11,7 @@ pub struct Words {
     pub sends_from: &'static str,
     pub webhooks_at: &'static str,
     pub no_public_url: &'static str,
+    pub embedded: &'static str,
     pub waiting: &'static str,
     pub oldest: &'static str,
     pub fates: &'static str,
@@ -45,6 +46,7 @@ const EN: Words = Words {
     sends_from: "Texts come from",
     webhooks_at: "The gateway reports to",
     no_public_url: "nowhere: [web] public_url is not set, so answers and receipts do not come in",
+    embedded: "the embedded one: nothing leaves the box",
     waiting: "Waiting to be sent",
     oldest: "the oldest since",
     fates: "What became of texts",
@@ -79,6 +81,7 @@ const ES: Words = Words {
     sends_from: "Los mensajes salen de",
     webhooks_at: "La pasarela avisa en",
     no_public_url: "ningún sitio: falta [web] public_url, así que no llegan respuestas ni acuses",
+    embedded: "la incorporada: nada sale del equipo",
     waiting: "Por enviar",
     oldest: "el más antiguo desde",
     fates: "Qué fue de los mensajes",
@@ -118,5 +121,23 @@ pub fn light(ui: Ui, light: Light) -> &'static str {
         Light::Starting => ui.pick("not known yet", "aún no se sabe"),
         Light::Up => ui.pick("works", "funciona"),
         Light::Down => ui.pick("does not answer", "no contesta"),
+    }
+}
+
+/// What became of a text, or of what a gateway reported. A word that is not known here is shown as it is.
+pub fn fate(ui: Ui, fate: &str) -> &str {
+    match fate {
+        "accepted" => ui.pick("accepted", "aceptados"),
+        "retried" => ui.pick("tried again", "reintentados"),
+        "failed" => ui.pick("failed", "fallidos"),
+        "unknown" => ui.pick("fate unknown", "destino desconocido"),
+        "expired" => ui.pick("too old", "caducados"),
+        "asked" => ui.pick("asked about", "consultados"),
+        "unproven" => ui.pick("not proven to be the gateway's", "sin prueba de ser de la pasarela"),
+        "malformed" => ui.pick("unreadable", "ilegibles"),
+        "too_large" => ui.pick("too large", "demasiado grandes"),
+        "too_slow" => ui.pick("too slow", "demasiado lentos"),
+        "unavailable" => ui.pick("could not be stored", "no se pudieron guardar"),
+        other => other,
     }
 }
