@@ -1,4 +1,4 @@
-// The file editor: goes to a line, and asks before a text is lost that was not published.
+// The file editor goes to a line, and asks before a text is lost that was not published; the picture shows its beginning.
 
 const source = document.querySelector("textarea.source");
 if (source) {
@@ -23,3 +23,8 @@ if (source) {
   source.form.addEventListener("submit", () => { changed = false; });
   window.addEventListener("beforeunload", (event) => { if (changed) event.preventDefault(); });
 }
+
+// The picture of the phone menu begins in its middle: on a small screen the first box would be out of sight.
+const picture = document.querySelector(".picture");
+const first = picture?.querySelector("a rect");
+if (first) picture.scrollLeft = first.x.baseVal.value + first.width.baseVal.value / 2 - picture.clientWidth / 2;
