@@ -9,7 +9,8 @@ use crate::sip::sdp::{self, SdpError, SessionId};
 /// What we can do and what we last said, kept for the next round.
 pub struct Negotiation {
     local: LocalMedia,
-    key: SrtpKey,
+    /// Drawn when the peer first wants one.
+    key: Option<SrtpKey>,
     id: SessionId,
     sent: String,
 }
@@ -18,7 +19,7 @@ impl Negotiation {
     /// Before the first word.
     pub fn new(local: LocalMedia, now: Now) -> Negotiation {
         let id = SessionId { id: u64::try_from(now.wall.as_microsecond()).unwrap_or(0), version: 1 };
-        Negotiation { local, key: random_key(), id, sent: String::new() }
+        Negotiation { local, key: None, id, sent: String::new() }
     }
 
     /// The last description that we made.
@@ -31,10 +32,11 @@ impl Negotiation {
     /// # Errors
     /// The offer cannot be answered; what was agreed before stands.
     pub fn answer(&mut self, offer: &str) -> Result<MediaPlan, SdpError> {
-        let (mut text, mut plan) = sdp::answer(offer, &self.local, || self.key.clone(), self.id)?;
+        let mut key = || self.key.get_or_insert_with(random_key).clone();
+        let (mut text, mut plan) = sdp::answer(offer, &self.local, &mut key, self.id)?;
         if !self.sent.is_empty() && text != self.sent {
             self.id = self.id.changed();
-            (text, plan) = sdp::answer(offer, &self.local, || self.key.clone(), self.id)?;
+            (text, plan) = sdp::answer(offer, &self.local, &mut key, self.id)?;
         }
         self.sent = text;
         Ok(plan)

@@ -140,7 +140,8 @@ async fn people(daemon: &Daemon) -> Result<Vec<(&'static str, String)>> {
                 away_until: None,
                 disabled_at: None,
             };
-            Ok((who, user::add(&store, staff, now)?))
+            let secret = store.write_blocking(move |tx| user::add(tx, &staff, now))?;
+            Ok((who, secret.with_context(|| format!("{name} is there twice"))?))
         });
         made.collect()
     })

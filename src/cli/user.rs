@@ -1,17 +1,16 @@
 //! `threadline user`: the clinic's people, from the command line. Works while the daemon runs, and before it first did.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, anyhow, bail};
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 
-use crate::events::Events;
 use crate::model::{Language, Roles, StaffName};
 use crate::settings::Settings;
 use crate::store::staff::{self, Change, Staff};
-use crate::store::{Store, StoreError, Tx, sign_in_links};
+use crate::store::{self, Beside, StoreError, Tx, sign_in_links};
 use crate::web::{people, session};
 
 /// As what the command line acts in the audit chain.
@@ -19,8 +18,8 @@ const ACTOR: &str = "cli";
 
 /// Adds people, and helps who cannot sign in. A link that is printed sets a password, once, within 24 hours.
 #[derive(Args, Clone, Debug)]
-#[command(after_help = "Run it as root or as the daemon's user. Example:\n  \
-    threadline user add ana --role front_desk --shown-as \"Ana López\"")]
+#[command(after_help = "Run it as the daemon's user, who owns the store. Example:\n  \
+    sudo -u threadline threadline user add ana --role front_desk --shown-as \"Ana López\"")]
 pub struct UserArgs {
     /// The box's file; it names the store.
     #[arg(long, value_name = "FILE", default_value = "/etc/threadline/threadline.toml", global = true)]
@@ -76,23 +75,7 @@ pub enum UserCommand {
 
 /// Does it.
 pub fn run(settings: &Settings, command: &UserCommand, now: Timestamp, out: &mut dyn Write) -> Result<()> {
-    let store = open(&settings.store.path)?;
-    let done = perform(&store, settings, command, now, out);
-    store.close();
-    done
-}
-
-fn open(path: &Path) -> Result<Store> {
-    Store::open(path, Events::default()).with_context(|| "run this as root or as the daemon's user")
-}
-
-fn perform(
-    store: &Store,
-    settings: &Settings,
-    command: &UserCommand,
-    now: Timestamp,
-    out: &mut dyn Write,
-) -> Result<()> {
+    let mut store = store::open_beside(&settings.store.path).with_context(|| "run this as the daemon's user")?;
     match command.clone() {
         UserCommand::Add { name, role, shown_as, team, language } => {
             if let Some(team) = team.as_ref().filter(|team| !settings.teams.iter().any(|known| known.name == **team)) {
@@ -108,7 +91,12 @@ fn perform(
                 away_until: None,
                 disabled_at: None,
             };
-            let link = add(store, staff.clone(), now)?;
+            let Some(link) = store.write(|tx| add(tx, &staff, now))? else {
+                let name = staff.name;
+                bail!(
+                    "there is, or was, somebody called {name}; choose another name, or run: threadline user link {name}"
+                );
+            };
             writeln!(
                 out,
                 "{} may sign in as {}. Hand over this link; it sets the password, once, within 24 hours:",
@@ -116,43 +104,32 @@ fn perform(
             )?;
             writeln!(out, "  {}/welcome/{link}", base(settings))?;
         }
-        UserCommand::List => list(store, out)?,
+        UserCommand::List => list(&store, out)?,
         UserCommand::Link { name } => {
-            known(store, &name)?;
+            known(&store, &name)?;
             let secret = session::fresh();
-            let id = session::id_of(&secret);
-            store.write_blocking(move |tx| sign_in_links::make(tx, &id, &name, ACTOR, now))?;
+            store.write(|tx| sign_in_links::make(tx, &session::id_of(&secret), &name, ACTOR, now))?;
             writeln!(out, "{}/welcome/{secret}", base(settings))?;
         }
-        UserCommand::Disable { name } => change(store, name, true, now)?,
-        UserCommand::Enable { name } => change(store, name, false, now)?,
+        UserCommand::Disable { name } => change(&mut store, name, true, now)?,
+        UserCommand::Enable { name } => change(&mut store, name, false, now)?,
         UserCommand::ResetFactor { name } => {
-            known(store, &name)?;
-            store.write_blocking(move |tx| people::forget_factors(tx, &name, ACTOR, now))?;
+            known(&store, &name)?;
+            store.write(|tx| people::forget_factors(tx, &name, ACTOR, now))?;
         }
     }
     Ok(())
 }
 
-/// Adds somebody; the secret of the link that sets their password.
-///
-/// # Errors
-/// There is, or was, somebody of that name; or the store cannot be written.
-pub fn add(store: &Store, staff: Staff, now: Timestamp) -> Result<String> {
-    let secret = session::fresh();
-    let (id, name) = (session::id_of(&secret), staff.name.clone());
-    let added = store.write_blocking(move |tx| {
-        if staff::find(tx, &staff.name)?.is_some() {
-            return Ok(false);
-        }
-        staff::add(tx, &staff, ACTOR, now)?;
-        sign_in_links::make(tx, &id, &staff.name, ACTOR, now)?;
-        Ok(true)
-    })?;
-    if !added {
-        bail!("there is, or was, somebody called {name}; choose another name, or run: threadline user link {name}");
+/// Adds somebody; the secret of the link that sets their password. None: there is, or was, somebody of that name.
+pub fn add(tx: &Tx<'_>, staff: &Staff, now: Timestamp) -> Result<Option<String>, StoreError> {
+    if staff::find(tx, &staff.name)?.is_some() {
+        return Ok(None);
     }
-    Ok(secret)
+    staff::add(tx, staff, ACTOR, now)?;
+    let secret = session::fresh();
+    sign_in_links::make(tx, &session::id_of(&secret), &staff.name, ACTOR, now)?;
+    Ok(Some(secret))
 }
 
 /// The secret of a link that makes the first person, who will be admin and manager; none if somebody is there.
@@ -171,22 +148,21 @@ pub fn base(settings: &Settings) -> String {
     settings.web.public_url.clone().unwrap_or_else(|| format!("{scheme}://{}", settings.web.listen))
 }
 
-fn known(store: &Store, name: &StaffName) -> Result<Staff> {
-    let found = store.read_blocking(|conn| staff::find(conn, name))?;
+fn known(store: &Beside, name: &StaffName) -> Result<Staff> {
+    let found = store.read(|conn| staff::find(conn, name))?;
     found.ok_or_else(|| anyhow!("there is nobody called {name}; threadline user list shows everybody"))
 }
 
-fn change(store: &Store, name: StaffName, disabled: bool, now: Timestamp) -> Result<()> {
-    let theirs = name.clone();
-    match store.write_blocking(move |tx| staff::set_disabled(tx, &theirs, disabled, ACTOR, now))? {
+fn change(store: &mut Beside, name: StaffName, disabled: bool, now: Timestamp) -> Result<()> {
+    match store.write(|tx| staff::set_disabled(tx, &name, disabled, ACTOR, now))? {
         Change::Made => Ok(()),
         Change::Nobody => bail!("there is nobody called {name}; threadline user list shows everybody"),
         Change::LastAdmin => bail!("{name} is the last admin; make somebody else an admin first"),
     }
 }
 
-fn list(store: &Store, out: &mut dyn Write) -> Result<()> {
-    let all = store.read_blocking(staff::list)?;
+fn list(store: &Beside, out: &mut dyn Write) -> Result<()> {
+    let all = store.read(staff::list)?;
     if all.is_empty() {
         writeln!(out, "nobody yet; add the first: threadline user add NAME --role admin,manager")?;
     }
@@ -194,7 +170,7 @@ fn list(store: &Store, out: &mut dyn Write) -> Result<()> {
         let state = if staff.disabled_at.is_some() { "disabled" } else { "" };
         let line = format!(
             "{:<20} {:<36} {:<14} {}",
-            staff.name.as_str(),
+            staff.name,
             staff.roles.to_string(),
             staff.team.unwrap_or_default(),
             state

@@ -27,8 +27,8 @@ const PLAY_GRACE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Engine {
     pub(super) tree: Arc<Tree>,
-    /// Where a text goes: the caller's number if it takes texts, or the one that they typed and confirmed.
-    pub(super) textable: Option<PhoneNumber>,
+    /// The number that they typed and confirmed.
+    pub(super) typed: Option<PhoneNumber>,
     pub(super) language: Language,
     pub(super) evidence: Evidence,
     /// When the last key was pressed.
@@ -41,6 +41,7 @@ pub struct Engine {
     pub(super) texts: Vec<(NodeId, Fate)>,
     /// The caller chose something to hear by a key and heard it to its end.
     pub(super) informed: bool,
+    caller: Option<PhoneNumber>,
     state: State,
     saying: bool,
     deadline: Option<Duration>,
@@ -96,7 +97,7 @@ impl Engine {
     /// A call that is not answered yet.
     pub fn new(tree: Arc<Tree>, facts: CallerFacts) -> Engine {
         Engine {
-            textable: facts.caller.number().filter(|number| number.can_text()).cloned(),
+            typed: None,
             language: facts.language.unwrap_or_else(|| tree.language().clone()),
             evidence: Evidence::default(),
             keyed_at: None,
@@ -104,6 +105,7 @@ impl Engine {
             asked_by: None,
             texts: Vec::new(),
             informed: false,
+            caller: facts.caller.number().cloned(),
             state: State::Ringing,
             saying: false,
             deadline: None,
@@ -209,6 +211,12 @@ impl Engine {
                 self.go(next, by_key, now, out);
             }
         }
+    }
+
+    /// Where a text goes: the number that the caller typed and confirmed, or their own if it takes texts. Asked when a
+    /// text is wanted, not at the call's start: reading the numbering plan costs more than most calls' whole way.
+    pub(super) fn textable(&self) -> Option<PhoneNumber> {
+        self.typed.as_ref().or(self.caller.as_ref().filter(|number| number.can_text())).cloned()
     }
 
     /// Stays at a node and remembers `step`.

@@ -195,7 +195,7 @@ impl Engine {
     }
 
     fn confirmed(&mut self, visit: Visit<'_>, to: PhoneNumber, out: &mut Vec<Action>) {
-        self.textable = Some(to);
+        self.typed = Some(to);
         let heard = self.prompts(visit.number.read_back.iter().chain(&visit.number.confirm));
         // Where no offer was heard before, this one is all that the caller agreed to, and this key how.
         if self.evidence.prompts.is_empty() {

@@ -16,7 +16,7 @@ impl Engine {
         self.at(id, Step::Text);
         let sent = self.texts.iter().any(|(at, fate)| *at == id && *fate != Fate::Refused);
         if !sent {
-            let Some(to) = self.textable.clone() else { return self.ask_for_number(id, text, now, out) };
+            let Some(to) = self.textable() else { return self.ask_for_number(id, text, now, out) };
             self.texts.push((id, Fate::Requested));
             out.push(Action::Text(TextRequest {
                 node: self.tree.node(id).name.clone(),

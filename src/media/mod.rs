@@ -40,6 +40,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use ring::rand::{SecureRandom, SystemRandom};
 use tokio::sync::mpsc;
 
 pub use counters::MediaCounters;
@@ -163,13 +164,14 @@ impl Media {
                 Err(error) => Err(MediaError::Bind { address: local, error }),
             }
         };
-        let taken = self.0.ports.take(random_u32(), bind)?;
+        let [start, ssrc, sequence, timestamp, name, surname] = random();
+        let taken = self.0.ports.take(start, bind)?;
         let (lease, sockets) = taken.ok_or(MediaError::Exhausted { calls: self.0.ports.pairs() })?;
         let port = lease.rtp();
         let key = self.0.keys.fetch_add(1, Ordering::Relaxed);
         let (announce, events) = mpsc::channel(EVENTS);
-        let numbering = Numbering::new(random_u32(), random_u32() as u16, random_u32());
-        let cname = format!("{:08x}{:08x}", random_u32(), random_u32());
+        let numbering = Numbering::new(ssrc, sequence as u16, timestamp);
+        let cname = format!("{name:08x}{surname:08x}");
         let stream = Stream::new(sockets, lease, announce, self.0.silence_timeout, numbering, cname);
         self.0.commands.send(Command::Open(key, Box::new(stream))).map_err(|_| MediaError::Stopped)?;
         Ok(Session {
@@ -222,8 +224,9 @@ pub fn exercise(data: &[u8]) {
     }
 }
 
-/// Random bits from the system. Should it have none, zero: predictable, but a call.
-fn random_u32() -> u32 {
-    let random = ring::rand::SystemRandom::new();
-    ring::rand::generate::<[u8; 4]>(&random).map_or(0, |bytes| u32::from_be_bytes(bytes.expose()))
+/// Random numbers from the system, in one call of it. Should it have none, zeros: predictable, but a call.
+fn random<const N: usize>() -> [u32; N] {
+    let mut numbers = [[0; 4]; N];
+    let _ = SystemRandom::new().fill(numbers.as_flattened_mut());
+    numbers.map(u32::from_be_bytes)
 }

@@ -142,6 +142,7 @@ impl Stream {
             },
             (protection, _) => protection,
         };
+        let [chance] = super::random();
         self.digits.listen(plan.telephone_event.is_none().then_some(plan.codec));
         self.talk = Some(Talk {
             ptime: super::schedule::STEP * steps as u32,
@@ -155,7 +156,7 @@ impl Stream {
             quiet: 0,
             heard_at: now.mono,
             silent: false,
-            report_at: now.mono + rtcp::interval(super::random_u32()) / 2,
+            report_at: now.mono + rtcp::interval(chance) / 2,
             reported: self.numbering.packets,
             plan,
         });
@@ -365,7 +366,8 @@ impl Stream {
     /// Sends a report, the last one with BYE.
     fn report(&mut self, now: Now, bye: bool, desk: &mut Desk) {
         let Some(talk) = &mut self.talk else { return };
-        talk.report_at = now.mono + rtcp::interval(super::random_u32());
+        let [chance] = super::random();
+        talk.report_at = now.mono + rtcp::interval(chance);
         let sent = (self.numbering.packets > talk.reported).then_some(rtcp::Sent {
             at: now.wall,
             rtp_timestamp: self.numbering.timestamp,

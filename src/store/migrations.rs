@@ -7,7 +7,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::StoreError;
 
 /// Step n takes a database from `user_version` n to n + 1. A step that has been released is never edited.
-const STEPS: &[&str] = &[
+pub(super) const STEPS: &[&str] = &[
     include_str!("migrations/001_first.sql"),
     include_str!("migrations/002_desk.sql"),
     include_str!("migrations/003_search.sql"),

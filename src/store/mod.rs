@@ -3,7 +3,7 @@
 //! - `writer`: one thread that runs closures as savepoints of one transaction and commits them together.
 //! - `readers`: a few read-only connections.
 //! - `migrations`: the schema, numbered. `column`: how our types are written into it.
-//! - `lock`: one daemon a store.
+//! - `lock`: one daemon a store. `beside`: how a command writes while it runs.
 //! - `unrecorded`: the note that survives when the database could not be written.
 //! - [`calls`], [`threads`], [`messages`], [`consents`], [`inbound`]: one file an aggregate, plain functions over a
 //!   connection. [`outbox`]: what waits to be sent. [`sandbox`]: what the embedded gateway was given.
@@ -17,6 +17,7 @@
 //! Reading functions take a [`Connection`]; writing ones take a [`Tx`], which only [`Store`] hands out.
 
 pub mod audit;
+mod beside;
 pub mod calls;
 mod column;
 pub mod consents;
@@ -56,6 +57,7 @@ use std::time::Duration;
 pub use rusqlite::Connection;
 
 use crate::events::{Event, Events};
+pub use beside::{Beside, open_beside};
 pub use unrecorded::Unrecorded;
 pub use writer::Counters;
 
@@ -93,6 +95,18 @@ pub enum StoreError {
     InUse {
         /// The folder.
         path: PathBuf,
+    },
+    /// An older daemon has it open.
+    #[error(
+        "{path} is open in a daemon of an older Threadline (schema {found}, this one needs {known}); restart the daemon, then do this again"
+    )]
+    OlderSchema {
+        /// The database.
+        path: PathBuf,
+        /// Its schema.
+        found: usize,
+        /// Ours.
+        known: usize,
     },
     /// Written by a newer Threadline.
     #[error(
@@ -168,11 +182,18 @@ struct Patience {
     retry_for: Duration,
     /// Detached writes that may wait.
     detached: usize,
+    /// How long a detached write waits for others to be committed with it.
+    gather: Duration,
 }
 
 impl Default for Patience {
     fn default() -> Self {
-        Patience { busy: Duration::from_secs(5), retry_for: Duration::from_secs(60), detached: 8192 }
+        Patience {
+            busy: Duration::from_secs(5),
+            retry_for: Duration::from_secs(60),
+            detached: 8192,
+            gather: Duration::from_millis(100),
+        }
     }
 }
 
@@ -189,8 +210,8 @@ pub struct Store {
 impl Store {
     /// Opens the store in `dir`, making the folder (mode 0700) and the database as needed, and brings the schema up.
     ///
-    /// Refused while another has it open: two daemons would send each text twice. Readers ([`open_read_only`]) may come
-    /// and go.
+    /// Refused while another has it open: two daemons would send each text twice. Readers ([`open_read_only`]) and
+    /// commands ([`open_beside`]) may come and go.
     ///
     /// Says in the log and in the audit chain what the run before could not record ([`Store::unrecorded_before`]).
     pub fn open(dir: &Path, events: Events) -> Result<Store, StoreError> {
@@ -201,13 +222,7 @@ impl Store {
         make_folder(dir)?;
         let lock = lock::Lock::take(dir)?;
         let path = dir.join(FILE);
-        let mut conn = Connection::open(&path)?;
-        // The wait comes first: switching to WAL needs the lock that another process may hold.
-        conn.busy_timeout(patience.busy)?;
-        conn.pragma_update(None, "journal_mode", "wal")?;
-        conn.pragma_update(None, "synchronous", "full")?;
-        conn.pragma_update(None, "foreign_keys", "on")?;
-        conn.set_prepared_statement_cache_capacity(128);
+        let mut conn = connect(&path, patience.busy)?;
         migrations::migrate(&mut conn, &path)?;
         let note = unrecorded::Note::open(dir)?;
         let before = note.settle(&mut conn);
@@ -241,7 +256,8 @@ impl Store {
         self.writer.write_blocking(f)
     }
 
-    /// Queues a write and returns at once: for the call path, which never waits for a disk.
+    /// Queues a write and returns at once: for the call path, which never waits for a disk. It is committed with the
+    /// next [`Store::write`], or within 100 ms together with others like it; a power cut before that loses it.
     ///
     /// While the database is locked or full it is tried again for a minute (`f` may so run more than once). What is
     /// then given up, or finds the queue full, is logged under `label`, counted ([`Store::counters`]) and noted beside
@@ -297,6 +313,18 @@ pub fn open_read_only(dir: &Path) -> Result<Connection, StoreError> {
     fs::metadata(&path).map_err(|source| StoreError::Folder { path: path.clone(), source })?;
     let conn = readers::connect(&path, Patience::default().busy)?;
     migrations::check(&conn, &path)?;
+    Ok(conn)
+}
+
+/// A connection that can write.
+fn connect(path: &Path, busy: Duration) -> Result<Connection, StoreError> {
+    let conn = Connection::open(path)?;
+    // The wait comes first: switching to WAL needs the lock that another process may hold.
+    conn.busy_timeout(busy)?;
+    conn.pragma_update(None, "journal_mode", "wal")?;
+    conn.pragma_update(None, "synchronous", "full")?;
+    conn.pragma_update(None, "foreign_keys", "on")?;
+    conn.set_prepared_statement_cache_capacity(128);
     Ok(conn)
 }
 

@@ -61,7 +61,7 @@ fn call_end(start: &CallStart) -> CallEnd {
 }
 
 fn impatient() -> Patience {
-    Patience { busy: Duration::from_millis(10), retry_for: Duration::from_secs(60), detached: 8192 }
+    Patience { busy: Duration::from_millis(10), ..Patience::default() }
 }
 
 fn count(store: &Store, table: &str) -> i64 {
@@ -130,6 +130,54 @@ fn what_waits_is_committed_together_and_a_failure_rolls_back_alone() {
     assert!(counters.transactions <= 5, "{counters:?}");
     let announced = std::iter::from_fn(|| heard.try_recv().ok()).count();
     assert_eq!(announced, 100, "a rolled-back write announces nothing");
+}
+
+/// Detached writes of this store gather until something else has them committed.
+fn gathering(dir: &Path) -> Store {
+    Store::open_with(dir, Events::default(), Patience { gather: Duration::from_secs(3600), ..impatient() }).unwrap()
+}
+
+fn detach_calls(store: &Store, seconds: std::ops::Range<i64>) {
+    for second in seconds {
+        let call = call_start(second);
+        store.try_write_detached("call", move |tx| calls::start(tx, &call));
+    }
+}
+
+#[test]
+fn detached_writes_gather_and_a_waited_one_takes_them_along_at_once() {
+    let dir = TempDir::new().unwrap();
+    let store = gathering(dir.path());
+    detach_calls(&store, 0..100);
+    let (answer, answered) = mpsc::channel();
+    let waits = store.clone();
+    std::thread::spawn(move || {
+        let seen = waits.write_blocking(|tx| Ok(tx.query_row("SELECT count(*) FROM calls", [], |row| row.get(0))?));
+        answer.send(seen).unwrap();
+    });
+    let seen: i64 = answered.recv_timeout(Duration::from_secs(60)).expect("it does not wait for the others").unwrap();
+    assert_eq!((seen, count(&store, "calls")), (100, 100), "what came first is written first");
+    let counters = store.counters();
+    assert_eq!((counters.committed, counters.transactions), (101, 1));
+}
+
+#[test]
+fn detached_writes_that_fill_a_transaction_or_are_closed_wait_no_longer() {
+    let dir = TempDir::new().unwrap();
+    let store = gathering(dir.path());
+    detach_calls(&store, 0..600);
+    until("a full transaction is committed", || count(&store, "calls") == 512);
+    store.close();
+    assert_eq!(count(&store, "calls"), 600);
+    assert_eq!(store.counters().transactions, 2);
+}
+
+#[test]
+fn a_detached_write_with_nobody_after_it_is_committed_by_itself() {
+    let dir = TempDir::new().unwrap();
+    let store = Store::open(dir.path(), Events::default()).unwrap();
+    detach_calls(&store, 0..1);
+    until("the call is recorded", || count(&store, "calls") == 1);
 }
 
 #[test]

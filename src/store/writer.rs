@@ -1,12 +1,19 @@
 //! The one writer: a thread that takes all closures that wait, runs each in a savepoint of one transaction, commits
 //! once and then answers them all. One flush to the disk so carries hundreds of calls.
 //!
+//! A write whose caller waits is committed at once, and takes with it whatever came before it. Detached ones gather for
+//! a moment ([`Patience::gather`]) while nobody waits: a flush for each would cost more than all else that the call path
+//! does. In exchange, a power cut or a kill loses as much of the call log as had not yet been committed. What a caller
+//! was promised is not of it: consents and the texts asked for are waited for, and a call whose start is on record but not
+//! its end is seen by the next start, which queues the text that its caller is owed.
+//!
 //! A write whose caller waits is told at once when the database is locked or full. A detached one (the call path's) is
 //! tried again for a bounded time; what is given up is logged, counted and noted ([`super::unrecorded`]).
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -19,7 +26,7 @@ use super::{Patience, StoreError, Tx, Unavailable};
 use crate::clock::monotonic;
 use crate::events::{Event, Events};
 
-/// Closures in one transaction: bounds how long the first of them waits.
+/// Closures in one transaction, and detached ones that gather: bounds how long the first of them waits.
 const BATCH: usize = 512;
 /// Waited-for writes in the queue; a further one waits for its turn.
 const TURNS: usize = 1024;
@@ -121,8 +128,9 @@ impl Writer {
             queue,
             counts: counts.clone(),
             note: note.clone(),
-            retry_for: patience.retry_for,
+            patience,
             backlog: Vec::new(),
+            retry_at: monotonic(),
         };
         thread::Builder::new()
             .name("store-writer".into())
@@ -221,52 +229,45 @@ struct Worker {
     queue: mpsc::Receiver<Job>,
     counts: Arc<Counts>,
     note: Arc<Note>,
-    retry_for: Duration,
+    patience: Patience,
     /// Detached writes that wait for the database to become writable.
     backlog: Vec<Detached>,
+    /// When they are tried again.
+    retry_at: Instant,
+}
+
+/// What is to be committed next.
+#[derive(Default)]
+struct Round {
+    todo: VecDeque<Work>,
+    /// Who waits for the end.
+    closing: Vec<mpsc::SyncSender<()>>,
+    /// Nothing will come after it.
+    last: bool,
 }
 
 impl Worker {
     fn work(mut self) {
-        let mut retry_at = monotonic();
         loop {
-            let mut closing = Vec::new();
-            let mut ended = false;
-            let mut batch = VecDeque::new();
-            let first = if self.backlog.is_empty() {
-                self.queue.recv().map_err(|_| mpsc::RecvTimeoutError::Disconnected)
-            } else {
-                self.queue.recv_timeout(retry_at.saturating_duration_since(monotonic()))
-            };
-            match first {
-                Ok(job) => take(job, &mut batch, &mut closing),
-                Err(mpsc::RecvTimeoutError::Timeout) => {}
-                Err(mpsc::RecvTimeoutError::Disconnected) => ended = true,
-            }
-            while let Some(job) =
-                (batch.len() < BATCH || !closing.is_empty()).then(|| self.queue.try_recv().ok()).flatten()
-            {
-                take(job, &mut batch, &mut closing);
-            }
-            ended |= !closing.is_empty();
-            if !self.backlog.is_empty() && (ended || monotonic() >= retry_at) {
+            let Round { mut todo, closing, last } = self.gather();
+            if last || monotonic() >= self.retry_at {
                 for work in self.backlog.drain(..).rev() {
-                    batch.push_front(Work::Detached(work));
+                    todo.push_front(Work::Detached(work));
                 }
             }
             let waiting = self.backlog.len();
-            self.commit(batch);
+            self.commit(todo);
             if self.backlog.len() > waiting {
-                retry_at = monotonic() + RETRY_EVERY;
+                self.retry_at = monotonic() + RETRY_EVERY;
             }
-            if ended {
+            if last {
                 for work in std::mem::take(&mut self.backlog) {
                     lose(&self.counts, &self.note, work.label);
                 }
             }
             self.note.waiting(self.backlog.len());
             self.note.flush();
-            if ended {
+            if last {
                 if let Err(error) = self.conn.pragma(None, "wal_checkpoint", "TRUNCATE", |_| Ok(())) {
                     tracing::debug!(%error, "the write-ahead log stays; the next start reads it");
                 }
@@ -277,6 +278,40 @@ impl Worker {
                 return;
             }
         }
+    }
+
+    /// Waits until something is to be committed, and takes what else is queued by then.
+    fn gather(&self) -> Round {
+        let mut round = Round::default();
+        let mut due = (!self.backlog.is_empty()).then_some(self.retry_at);
+        while round.todo.len() < BATCH || !round.closing.is_empty() {
+            let job = match due {
+                None => self.queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                Some(due) => self.queue.recv_timeout(due.saturating_duration_since(monotonic())),
+            };
+            let job_due = match job {
+                Ok(Job::Work(work)) => {
+                    let job_due = match &work {
+                        Work::Waited { .. } => monotonic(),
+                        Work::Detached(work) => work.queued + self.patience.gather,
+                    };
+                    round.todo.push_back(work);
+                    job_due
+                }
+                Ok(Job::Close(done)) => {
+                    round.closing.push(done);
+                    monotonic()
+                }
+                Err(RecvTimeoutError::Timeout) => break,
+                Err(RecvTimeoutError::Disconnected) => {
+                    round.last = true;
+                    break;
+                }
+            };
+            due = Some(due.map_or(job_due, |due| due.min(job_due)));
+        }
+        round.last |= !round.closing.is_empty();
+        round
     }
 
     /// Runs and commits everything in `todo`, in as few transactions as SQLite allows.
@@ -337,7 +372,7 @@ impl Worker {
             }
             Work::Detached(work) => {
                 let again = matches!(error, StoreError::Unavailable(_))
-                    && monotonic().saturating_duration_since(work.queued) < self.retry_for;
+                    && monotonic().saturating_duration_since(work.queued) < self.patience.retry_for;
                 if again {
                     self.counts.retried.fetch_add(1, Ordering::Relaxed);
                     self.backlog.push(work);
@@ -347,13 +382,6 @@ impl Worker {
                 }
             }
         }
-    }
-}
-
-fn take(job: Job, batch: &mut VecDeque<Work>, closing: &mut Vec<mpsc::SyncSender<()>>) {
-    match job {
-        Job::Work(work) => batch.push_back(work),
-        Job::Close(done) => closing.push(done),
     }
 }
 

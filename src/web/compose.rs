@@ -63,10 +63,9 @@ struct Wanted {
 }
 
 /// `GET /new`
-async fn blank(State(web): State<Web>, person: Person, Query(wanted): Query<Wanted>) -> Markup {
+async fn blank(person: Person, Query(wanted): Query<Wanted>) -> Markup {
     let asked = Asked { template: wanted.template, ..Asked::default() };
-    let _ = &web;
-    whole(&person, html! { (to_whom(words(person.ui), &asked, &[], None)) })
+    whole(&person, to_whom(words(person.ui), &asked, &[], None))
 }
 
 /// `POST /new`: to whom; and a template filled in.

@@ -75,7 +75,7 @@ async fn results_go_on_where_the_page_before_ended() {
 async fn a_patients_phone_shows_and_sends_texts_and_knows_stop() {
     let desk = Desk::open().await;
     let nobody = desk.nobody();
-    assert!(nobody.get("/phone").await.body.contains("…0003") || nobody.get("/phone").await.body.contains("0003"));
+    assert!(nobody.get("/phone").await.body.contains("…0003"));
     let page = texts(&desk, PATIENT, "Hello there").await;
     assert!(page.body.contains("Hello there"));
     // The same form sent twice is one text.
@@ -142,11 +142,12 @@ async fn a_new_text_needs_consent_which_can_be_given_at_the_desk() {
     let count = |sql: &'static str| {
         desk.web.store.read(move |conn| Ok(conn.query_row(sql, [], |row| row.get::<_, String>(0))?))
     };
-    let (texts, owner) = ("SELECT cast(count(*) AS TEXT) FROM outbox", "SELECT opened_by || ' ' || owner FROM threads");
-    assert_eq!((count(texts).await.unwrap(), count(owner).await.unwrap()), ("1".into(), "staff ana".into()));
+    let (queued, owner) =
+        ("SELECT cast(count(*) AS TEXT) FROM outbox", "SELECT opened_by || ' ' || owner FROM threads");
+    assert_eq!((count(queued).await.unwrap(), count(owner).await.unwrap()), ("1".into(), "staff ana".into()));
 
     // STOP holds against the desk.
-    super::inbox_search::texts(&desk, PATIENT, "STOP").await;
+    texts(&desk, PATIENT, "STOP").await;
     let page = ana.post("/new/consent", &[("to", PATIENT), ("agreed", "yes")]).await;
     assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY);
     let page = ana.post("/new", &[("to", PATIENT)]).await.body;
@@ -239,10 +240,8 @@ async fn help_says_who_may_do_what_in_both_languages() {
     let ana = desk.person("ana", "front_desk").await;
     let page = ana.get("/help").await.body;
     assert!(page.contains("read and search threads") && page.contains("yours") && page.len() < 100_000);
-    let now = desk.now();
-    desk.write(move |tx| {
+    desk.write(|tx| {
         tx.execute("UPDATE staff SET language = 'es'", [])?;
-        let _ = now;
         Ok(())
     })
     .await;

@@ -25,4 +25,5 @@ mod scripts;
 mod service;
 mod signalling;
 mod torture;
+mod user;
 mod webhooks;
