@@ -2,6 +2,7 @@
 
 mod chores;
 mod observe;
+pub mod workshop;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -27,6 +28,7 @@ use crate::sms::outbox::{self, Outbox};
 use crate::sms::{Gateway, twilio};
 use crate::store::Store;
 use crate::web::{self, Files, Web};
+use workshop::Bench;
 
 /// How long calls in progress may go on after SIGTERM before they are told goodbye.
 pub const DRAIN_LIMIT: Duration = Duration::from_secs(60);
@@ -85,11 +87,19 @@ impl Daemon {
             counters: Arc::default(),
         };
         let inbound = Inbound::new(store.clone(), replies(line.clone()));
+        let trunks = Trunks::start(&endpoint, &settings, line.clock.clone());
+        let files: Arc<dyn Fn() -> Files + Send + Sync> = Arc::new(files(line.clone()));
+        let (clinic, ours, theirs) = (line.clone(), endpoint.clone(), trunks.clone());
+        let bench = Bench::new(clock.clone(), files.clone(), move |book| take(&clinic, &ours, &theirs, book));
+        let system = observe::system(&settings, clock.now().wall, trunks.clone(), worker.counters.clone());
+        workshop::note(&store, &settings, clock.now().wall);
         let pages = Web {
             store,
             clock,
             events: events.clone(),
-            files: Arc::new(files(line.clone())),
+            files,
+            workshop: Arc::new(bench),
+            system: Arc::new(system),
             registry: line.registry.clone(),
             presences: Default::default(),
             streams: Default::default(),
@@ -108,7 +118,6 @@ impl Daemon {
             let stop = stop.clone();
             async move { gateway.run(&inbound, &stop).await }
         });
-        let trunks = Trunks::start(&endpoint, &settings, line.clock.clone());
         tasks.spawn(take_calls(line.clone(), incoming, calls.clone(), stop.clone()));
         Ok(Daemon { line, endpoint, trunks, events, web, accepting, stop, calls, tasks })
     }
@@ -142,9 +151,8 @@ impl Daemon {
     /// Takes new files for the calls to come; calls in progress keep theirs. Addresses, ports, the gateway and the
     /// store stay as they were until a restart.
     pub fn reload(&self, book: Book) {
-        self.endpoint.reload(&book.settings);
-        self.trunks.reload(&book.settings);
-        self.line.turn_page(book);
+        workshop::note(&self.line.store, &book.settings, self.line.clock.now().wall);
+        take(&self.line, &self.endpoint, &self.trunks, book);
     }
 
     /// Stops taking calls, lets those in progress finish for `limit`, says goodbye to the rest, and closes everything.
@@ -169,6 +177,13 @@ impl Daemon {
         let store = self.line.store.clone();
         let _ = tokio::task::spawn_blocking(move || store.close()).await;
     }
+}
+
+/// Puts files in force.
+fn take(line: &Line, endpoint: &Endpoint, trunks: &Trunks, book: Book) {
+    endpoint.reload(&book.settings);
+    trunks.reload(&book.settings);
+    line.turn_page(book);
 }
 
 /// Each call holds two sockets; the usual soft limit of 1,024 files would end at 500 calls.

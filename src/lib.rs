@@ -7,7 +7,7 @@
 //! 3. [`ivr`], [`conversation`]: the phone menu's engine and the rules of a text thread, without I/O.
 //! 4. [`sip`], [`media`], [`store`]: signalling, audio and SQLite; none of them knows the others.
 //! 5. [`sms`], [`report`], [`call`]: the text gateways with their outbox; numbers and charts; a call from INVITE to BYE.
-//! 6. [`web`]: webhooks, health and metrics.
+//! 6. [`web`]: the front desk's pages, webhooks, health and metrics.
 //! 7. [`daemon`], [`cli`]: the wiring and the command line.
 //!
 //! A call goes `sip` → `call` → `ivr` → (actions) → `media`, `sms`, `store`; nothing below knows what is above.

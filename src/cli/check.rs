@@ -10,8 +10,8 @@ use jiff::Timestamp;
 use crate::conversation::hours;
 use crate::conversation::keywords::Keyword;
 use crate::conversation::templates::{Templates, Variable};
-use crate::model::{Language, Problem, PromptCatalog, Severity};
-use crate::settings::Settings;
+use crate::model::{ClinicFile, Language, Problem, PromptCatalog, Severity};
+use crate::settings::{SecretPlaces, Settings};
 use crate::tree::{Context, Tree};
 use crate::web::{self, TlsError};
 
@@ -53,6 +53,15 @@ impl Checked {
     }
 }
 
+/// What one of the files would say, in the place of what it says on disk.
+#[derive(Clone, Copy, Debug)]
+pub struct Draft<'a> {
+    /// Which file.
+    pub file: ClinicFile,
+    /// Its whole text.
+    pub text: &'a str,
+}
+
 /// Reads everything that `config` names. A file that cannot be read does not hide the mistakes of the others, except
 /// that without `threadline.toml` nobody knows where they are.
 pub fn check(
@@ -60,8 +69,27 @@ pub fn check(
     at: Timestamp,
     load_prompts: impl FnOnce(&Settings) -> (PromptCatalog, Vec<Problem>),
 ) -> Checked {
+    check_draft(config, None, at, load_prompts)
+}
+
+/// As [`check`], as if one of the files had already been written.
+pub fn check_draft(
+    config: &Path,
+    draft: Option<Draft<'_>>,
+    at: Timestamp,
+    load_prompts: impl FnOnce(&Settings) -> (PromptCatalog, Vec<Problem>),
+) -> Checked {
+    let text_of = |file| draft.filter(|draft| draft.file == file).map(|draft| draft.text);
     let mut checked = Checked::default();
-    match Settings::load(config) {
+    let settings = match text_of(ClinicFile::Box) {
+        Some(text) => {
+            let absolute = std::path::absolute(config).unwrap_or_else(|_| config.to_owned());
+            let folder = absolute.parent().map(Path::to_owned).unwrap_or_default();
+            Settings::parse(config, text, &SecretPlaces::of_process(&folder))
+        }
+        None => Settings::load(config),
+    };
+    match settings {
         Ok(settings) => checked.settings = Some(settings),
         Err(problems) => checked.problems.extend(problems.0),
     }
@@ -75,7 +103,11 @@ pub fn check(
     let (prompts, problems) = load_prompts(&settings);
     checked.prompts = prompts;
     checked.problems.extend(problems);
-    match Templates::load(&clinic.messages, &clinic.language) {
+    let templates = match text_of(ClinicFile::Messages) {
+        Some(text) => Templates::parse(&clinic.messages, text, &clinic.language),
+        None => Templates::load(&clinic.messages, &clinic.language),
+    };
+    match templates {
         Ok((templates, warnings)) => {
             checked.templates = Some(templates);
             checked.problems.extend(warnings);
@@ -92,7 +124,11 @@ pub fn check(
         messages: &templates.names(),
         today: at.to_zoned(clinic.timezone.clone()).date(),
     };
-    match Tree::load(&clinic.phone_tree, &context) {
+    let tree = match text_of(ClinicFile::Tree) {
+        Some(text) => Tree::parse(&clinic.phone_tree, text, &context),
+        None => Tree::load(&clinic.phone_tree, &context),
+    };
+    match tree {
         Ok((tree, warnings)) => {
             checked.problems.extend(warnings);
             checked.problems.extend(unfilled(&settings, templates, &tree));

@@ -143,12 +143,14 @@ fn usable(config: &Path, checked: Checked) -> Result<Checked> {
     Err(anyhow!("{} cannot be used; mend the above", config.display()))
 }
 
-fn load_catalog(settings: &Settings) -> (PromptCatalog, Vec<Problem>) {
+/// What the prompts say, without their audio.
+pub fn load_catalog(settings: &Settings) -> (PromptCatalog, Vec<Problem>) {
     let (library, problems) = load_prompts(settings);
     (library.catalog(), problems)
 }
 
-fn load_prompts(settings: &Settings) -> (PromptLibrary, Vec<Problem>) {
+/// The prompts of `[clinic] prompts`, and what is wrong with those that could not be loaded.
+pub fn load_prompts(settings: &Settings) -> (PromptLibrary, Vec<Problem>) {
     let folder = &settings.clinic.prompts;
     let (library, errors) = PromptLibrary::load(folder);
     (library, errors.iter().map(|error| Problem::of_file(folder, error.to_string(), "")).collect())

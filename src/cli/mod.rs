@@ -4,7 +4,7 @@ pub mod call;
 pub mod check;
 pub mod demo;
 pub mod export;
-mod files;
+pub mod files;
 pub mod fill;
 mod logs;
 pub mod phone;

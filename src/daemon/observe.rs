@@ -1,12 +1,19 @@
 //! What the daemon shows of itself: health and metrics.
 
+use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use jiff::Timestamp;
+use nix::sys::statvfs::statvfs;
+
 use crate::call::Line;
+use crate::settings::Settings;
 use crate::sip::Endpoint;
+use crate::sip::trunk::{TrunkState, Trunks};
 use crate::sms::outbox;
-use crate::web::{Family, Health};
+use crate::store;
+use crate::web::{Family, Health, Light, Machine};
 
 /// What `/healthz` says.
 pub fn health(line: Arc<Line>, accepting: Arc<AtomicBool>) -> impl Fn() -> Health + Send + Sync + 'static {
@@ -18,6 +25,33 @@ pub fn health(line: Arc<Line>, accepting: Arc<AtomicBool>) -> impl Fn() -> Healt
             return Health::Unavailable { reason: "the media thread has stopped; restart the daemon".to_owned() };
         }
         Health::Ok { calls: line.registry.count() }
+    }
+}
+
+/// What the system's page says of the machine.
+pub fn system(
+    settings: &Settings,
+    started: Timestamp,
+    trunks: Trunks,
+    outbox: Arc<outbox::Counters>,
+) -> impl Fn() -> Machine + Send + Sync + 'static {
+    let folder = settings.store.path.clone();
+    move || {
+        let light = |state| match state {
+            TrunkState::Starting => Light::Starting,
+            TrunkState::Up => Light::Up,
+            TrunkState::Down => Light::Down,
+        };
+        let size = |name: &str| fs::metadata(folder.join(name)).map(|about| about.len()).ok();
+        // Pages that are in the log are not in the file yet.
+        let log = size(&format!("{}-wal", store::FILE)).unwrap_or_default();
+        Machine {
+            started,
+            trunks: trunks.states().into_iter().map(|(name, state)| (name, light(state))).collect(),
+            texts: outbox.all().to_vec(),
+            database: size(store::FILE).map(|size| size + log),
+            free: statvfs(&folder).ok().map(|disk| disk.blocks_available() * disk.fragment_size()),
+        }
     }
 }
 

@@ -102,7 +102,8 @@ impl Prompt {
         Prompt::read(&fs::read(file).map_err(unreadable)?, file)
     }
 
-    fn read(bytes: &[u8], file: &Path) -> Result<Prompt, PromptError> {
+    /// As [`Prompt::load`], with the bytes in hand; `file` is only named in errors.
+    pub fn read(bytes: &[u8], file: &Path) -> Result<Prompt, PromptError> {
         let format = |found: String| PromptError::Format { file: file.to_owned(), found };
         let mut wav = WavReader::new(bytes).map_err(|error| format(not_wav(&error)))?;
         let spec = wav.spec();

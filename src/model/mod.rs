@@ -3,6 +3,7 @@
 //! Numbers and message bodies redact themselves in logs ([`Private`], [`PhoneNumber`]).
 
 mod call;
+mod clinic_file;
 mod consent;
 mod digit;
 mod id;
@@ -18,6 +19,7 @@ mod thread;
 pub mod toml_file;
 
 pub use call::*;
+pub use clinic_file::*;
 pub use consent::*;
 pub use digit::*;
 pub use id::*;

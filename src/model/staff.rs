@@ -75,7 +75,7 @@ impl From<StaffName> for String {
 
 impl fmt::Display for StaffName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.pad(&self.0)
     }
 }
 

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::column::{At, Json, Word};
 use super::{StoreError, Tx};
 use crate::events::Event;
-use crate::model::{CallEnd, CallId, CallStart, Caller, Outcome, PhoneNumber, Private, ThreadId};
+use crate::model::{CallEnd, CallId, CallStart, Caller, EndedBy, Outcome, PhoneNumber, Private, ThreadId};
 
 /// Writes the row of a call that has come in. One whose end was written first keeps its end.
 pub fn start(tx: &Tx<'_>, call: &CallStart) -> Result<(), StoreError> {
@@ -114,6 +114,55 @@ pub fn interrupt_unfinished(tx: &Tx<'_>, at: Timestamp) -> Result<Vec<Interrupte
     )?;
     found.iter().for_each(|call| tx.announce(Event::Call(call.call)));
     Ok(found)
+}
+
+/// What is on record of a call's way, without who called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recorded {
+    /// The trunk that it came by.
+    pub trunk: Option<String>,
+    /// When it came in; not known where that could not be recorded.
+    pub started_at: Option<Timestamp>,
+    /// When it was answered, if it was.
+    pub answered_at: Option<Timestamp>,
+    /// When it was over; none while it runs.
+    pub ended_at: Option<Timestamp>,
+    /// The nodes it went through, in order.
+    pub path: Vec<String>,
+    /// The keys pressed, in order; those of a `number` node as `•`.
+    pub digits: String,
+    /// What became of it.
+    pub outcome: Option<Outcome>,
+    /// Who ended it.
+    pub ended_by: Option<EndedBy>,
+    /// Why, in a word or a SIP status.
+    pub cause: Option<String>,
+    /// The thread that it opened or continued.
+    pub thread: Option<ThreadId>,
+}
+
+/// A call's record.
+pub fn find(conn: &Connection, call: CallId) -> Result<Option<Recorded>, StoreError> {
+    let mut query = conn.prepare_cached(
+        "SELECT trunk, started_at, answered_at, ended_at, path, digits, outcome, ended_by, cause, thread
+         FROM calls WHERE id = ?",
+    )?;
+    let found = query.query_row([call], |row| {
+        let at = |column| Ok::<_, rusqlite::Error>(row.get::<_, Option<At>>(column)?.map(|at| at.0));
+        Ok(Recorded {
+            trunk: row.get(0)?,
+            started_at: at(1)?,
+            answered_at: at(2)?,
+            ended_at: at(3)?,
+            path: row.get::<_, Json<Vec<String>>>(4)?.0,
+            digits: row.get(5)?,
+            outcome: row.get::<_, Option<Word<_>>>(6)?.map(|word| word.0),
+            ended_by: row.get::<_, Option<Word<_>>>(7)?.map(|word| word.0),
+            cause: row.get(8)?,
+            thread: row.get(9)?,
+        })
+    });
+    Ok(found.optional()?)
 }
 
 /// What became of a call; `None` while it runs or if it is not known.

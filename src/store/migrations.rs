@@ -11,6 +11,7 @@ pub(super) const STEPS: &[&str] = &[
     include_str!("migrations/001_first.sql"),
     include_str!("migrations/002_desk.sql"),
     include_str!("migrations/003_search.sql"),
+    include_str!("migrations/004_files.sql"),
 ];
 
 /// Takes the steps that are missing, all in one transaction, and refuses a database that is ahead of us.

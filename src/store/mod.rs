@@ -12,6 +12,7 @@
 //! - [`search`]: threads by words, names and numbers. [`past`]: a history written at once, for the filled demo.
 //! - [`timeline`]: all that happened in a thread, newest first. [`notes`], [`drafts`], [`people`]: what staff write.
 //! - [`queue`]: lists of threads, as the front desk works them. [`today`]: the rows of a day, for its numbers.
+//! - [`file_versions`]: what the clinic's files said before.
 //! - [`audit`]: the append-only chain. [`export`]: rows as the command line prints them.
 //!
 //! Reading functions take a [`Connection`]; writing ones take a [`Tx`], which only [`Store`] hands out.
@@ -24,6 +25,7 @@ pub mod consents;
 pub mod credentials;
 pub mod drafts;
 pub mod export;
+pub mod file_versions;
 pub mod inbound;
 mod lock;
 pub mod messages;

@@ -261,7 +261,7 @@ pub fn tags_in_use(conn: &Connection) -> Result<Vec<String>, StoreError> {
     let found = conn
         .prepare_cached(
             "SELECT DISTINCT tag.value FROM
-                 (SELECT tags FROM threads INDEXED BY threads_queue WHERE state <> 'closed' AND tags <> '[]' LIMIT 500) open,
+                 (SELECT tags FROM threads INDEXED BY threads_queue WHERE state = 'open' AND tags <> '[]' LIMIT 500) open,
                  json_each(open.tags) tag ORDER BY tag.value LIMIT 50",
         )?
         .query_map([], |row| row.get(0))?

@@ -3,11 +3,10 @@
 use maud::{Markup, html};
 
 use super::page::{Section, page};
+use super::people::permission_table;
 use super::person::Person;
 use super::route::{Access, Route};
-use super::words::help::{Words, act, role, words};
-use crate::conversation::permission::{Act, role_may};
-use crate::model::Role;
+use super::words::help::{Words, words};
 
 /// Its routes.
 pub fn routes() -> Vec<Route> {
@@ -64,34 +63,6 @@ fn keys(words: &Words) -> Markup {
 fn roles(person: &Person, words: &Words) -> Markup {
     html! {
         p { (words.roles_say) }
-        div.scroll tabindex="0" role="region" aria-label=(words.roles) {
-            table.who {
-                thead {
-                    tr {
-                        td {}
-                        @for one in Role::ALL {
-                            th scope="col" {
-                                (role(person.ui, one))
-                                @if person.roles.contains(one) { br; span.badge { (words.yours) } }
-                            }
-                        }
-                    }
-                }
-                tbody {
-                    @for what in Act::ALL {
-                        tr {
-                            th scope="row" { (act(person.ui, what)) }
-                            @for one in Role::ALL {
-                                @let may = role_may(one, what);
-                                td {
-                                    @if may { span.good-mark aria-hidden="true" { "✓" } span.hidden { (words.yes) } }
-                                    @else { span.faint aria-hidden="true" { "–" } span.hidden { (words.no) } }
-                                }
-                            }
-                        }
-                    }
-                }
-            }
-        }
+        (permission_table(person.ui, Some(&person.roles)))
     }
 }

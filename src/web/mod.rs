@@ -8,6 +8,7 @@
 //!   account; everybody's. [`client`]: where a request comes from. [`door`]: what is remembered of those who ask.
 //! - [`page`]: what stands around every page. [`problem`]: what a page says when it cannot. [`words`]: all sentences, in
 //!   English and Spanish. [`assets`]: style, scripts.
+//! - [`admin`]: the clinic's files.
 //! - [`search`]: threads by words, names and numbers.
 //! - [`palette`]: find a thread or do something, from any page.
 //! - [`compose`]: a text to somebody who has not written.
@@ -23,6 +24,7 @@
 //! closures ([`Web`]): nothing here knows SIP or media.
 
 pub mod account;
+pub mod admin;
 pub mod assets;
 pub mod audit;
 pub mod client;
@@ -71,6 +73,8 @@ use crate::sms::inbound::Inbound;
 use crate::store::Store;
 use crate::tree::Tree;
 
+pub use admin::system::{Light, Machine};
+pub use admin::workshop::Workshop;
 pub use health::Health;
 pub use hooks::HookCounters;
 pub use live::Streams;
@@ -116,6 +120,10 @@ pub struct Web {
     pub events: Events,
     /// The clinic's files; asked at each page, because they are reloaded while we run.
     pub files: Arc<dyn Fn() -> Files + Send + Sync>,
+    /// What pages show of the machine. It waits for the disk.
+    pub system: Arc<dyn Fn() -> Machine + Send + Sync>,
+    /// What may be done with the files on disk.
+    pub workshop: Arc<dyn Workshop>,
     /// The calls in progress.
     pub registry: Registry,
     /// Who looks at which thread.
@@ -162,6 +170,7 @@ pub fn routes() -> Vec<Route> {
         audit::routes,
         help::routes,
         phone::routes,
+        admin::routes,
     ];
     pages.into_iter().flat_map(|routes| routes()).collect()
 }

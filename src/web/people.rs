@@ -86,7 +86,7 @@ async fn list(State(web): State<Web>, person: Person) -> Result<Markup, Problem>
         }
         details.card {
             summary { (words.table) }
-            (permission_table(person.ui))
+            (permission_table(person.ui, None))
         }
     };
     Ok(page::page(&person, Section::Admin, words.title, body))
@@ -416,20 +416,33 @@ async fn set_away(
     Ok(if admin { back(&name) } else { Redirect::to("/day").into_response() })
 }
 
-/// What each role may see and do, from the rules themselves ([`role_may`]).
-pub fn permission_table(ui: Ui) -> Markup {
+/// What each role may see and do, from the rules themselves ([`role_may`]); the columns of `mine` are marked.
+pub fn permission_table(ui: Ui, mine: Option<&Roles>) -> Markup {
     let words = people::words(ui);
     html! {
-        div.scroll {
-            table.acts {
-                caption.hidden { (words.table) }
-                thead { tr { td {} @for role in Role::ALL { th scope="col" { (people::role(ui, role)) } } } }
+        div.scroll tabindex="0" role="region" aria-label=(words.table) {
+            table.who {
+                thead {
+                    tr {
+                        td {}
+                        @for role in Role::ALL {
+                            th scope="col" {
+                                (people::role(ui, role))
+                                @if mine.is_some_and(|mine| mine.contains(role)) { br; span.badge { (words.yours) } }
+                            }
+                        }
+                    }
+                }
                 tbody {
                     @for act in Act::ALL {
                         tr {
                             th scope="row" { (people::act(ui, act)) }
                             @for role in Role::ALL {
-                                td { @if role_may(role, act) { (words.yes) } @else { span.faint { (words.no) } } }
+                                td {
+                                    @if role_may(role, act) {
+                                        span.good-mark aria-hidden="true" { "✓" } span.hidden { (words.yes) }
+                                    } @else { span.faint aria-hidden="true" { "–" } span.hidden { (words.no) } }
+                                }
                             }
                         }
                     }

@@ -1,15 +1,19 @@
 //! The front desk's site for tests: the real router on loopback, over a real store, with the content of `config/`.
 
+use std::fs;
 use std::net::SocketAddr;
-use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use jiff::Timestamp;
 use reqwest::{Client, StatusCode, header, redirect};
 use tempfile::TempDir;
+use threadline::call::Book;
 use threadline::call::registry::Registry;
 use threadline::cli::check;
 use threadline::clock::Clock;
+use threadline::daemon::workshop::Bench;
 use threadline::events::Events;
 use threadline::media::PromptLibrary;
 use threadline::model::{Language, Roles, StaffName};
@@ -21,7 +25,7 @@ use threadline::sms::twilio::install_tls_provider;
 use threadline::store::sessions::{self, NewSession};
 use threadline::store::staff::{self, Staff};
 use threadline::store::{Store, Tx};
-use threadline::web::{self, Files, Health, Web, session};
+use threadline::web::{self, Files, Health, Light, Machine, Web, session};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -53,10 +57,22 @@ impl Desk {
         let gateway = Gateway::Sandbox(Sandbox::new(store.clone(), clock.clone()));
         let mut files = files();
         let mut settings = (*files.settings).clone();
+        let copied = Settings::load(&copy_of_the_files(folder.path())).unwrap();
+        settings.file = copied.file;
+        settings.clinic = copied.clinic;
         change(&mut settings);
         files.settings = Arc::new(settings);
-        let files = Arc::new(move || files.clone());
-        let web = Web { events, files, ..site(&store, &clock, gateway, Inbound::new(store.clone(), replies)) };
+        let in_force = Arc::new(Mutex::new(files));
+        let files = Arc::new({
+            let in_force = in_force.clone();
+            move || in_force.lock().unwrap().clone()
+        });
+        let bench = Bench::new(clock.clone(), files.clone(), move |book| {
+            let Book { settings, tree, templates, catalog, .. } = book;
+            *in_force.lock().unwrap() = Files { settings, tree, templates, catalog };
+        });
+        let inbound = Inbound::new(store.clone(), replies);
+        let web = Web { events, files, workshop: Arc::new(bench), ..site(&store, &clock, gateway, inbound) };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
@@ -117,6 +133,17 @@ impl Drop for Desk {
     }
 }
 
+/// The clinic's three files in a folder of their own, to be edited; its prompts are those of the house.
+fn copy_of_the_files(folder: &Path) -> PathBuf {
+    let house = Path::new(env!("CARGO_MANIFEST_DIR"));
+    fs::create_dir(folder.join("config")).unwrap();
+    for name in ["threadline.toml", "phone-tree.toml", "messages.toml"] {
+        fs::copy(house.join("config").join(name), folder.join("config").join(name)).unwrap();
+    }
+    symlink(house.join("prompts"), folder.join("prompts")).unwrap();
+    folder.join("config/threadline.toml")
+}
+
 /// What the routes work with, around a store and a gateway of the test's own.
 pub fn site(store: &Store, clock: &Clock, gateway: Gateway, inbound: Inbound) -> Web {
     Web {
@@ -124,6 +151,14 @@ pub fn site(store: &Store, clock: &Clock, gateway: Gateway, inbound: Inbound) ->
         clock: clock.clone(),
         events: Events::default(),
         files: Arc::new(files),
+        system: Arc::new(|| Machine {
+            started: MONDAY.parse().unwrap(),
+            trunks: vec![("carrier".to_owned(), Light::Up), ("spare".to_owned(), Light::Down)],
+            texts: vec![("accepted", 7)],
+            database: Some(3 << 20),
+            free: None,
+        }),
+        workshop: Arc::new(Bench::new(clock.clone(), Arc::new(files), |_| ())),
         registry: Registry::default(),
         presences: Default::default(),
         streams: Default::default(),
@@ -193,6 +228,19 @@ impl Visitor {
     pub async fn post(&self, path: &str, form: &[(&str, &str)]) -> Page {
         let request = self.client.post(format!("{}{path}", self.base)).header("sec-fetch-site", "same-origin");
         self.send(request.form(form)).await
+    }
+
+    /// A file, as a form of the site's own pages sends it.
+    pub async fn upload(&self, path: &str, field: &str, bytes: Vec<u8>) -> Page {
+        const EDGE: &str = "----a-line-that-no-file-has";
+        let head = format!(
+            "--{EDGE}\r\nContent-Disposition: form-data; name=\"{field}\"; filename=\"a.wav\"\r\n\
+             Content-Type: application/octet-stream\r\n\r\n"
+        );
+        let body = [head.into_bytes(), bytes, format!("\r\n--{EDGE}--\r\n").into_bytes()].concat();
+        let request = self.client.post(format!("{}{path}", self.base)).header("sec-fetch-site", "same-origin");
+        let kind = format!("multipart/form-data; boundary={EDGE}");
+        self.send(request.header(header::CONTENT_TYPE, kind).body(body)).await
     }
 
     /// As another site's page would.

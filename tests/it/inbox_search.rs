@@ -239,12 +239,12 @@ async fn help_says_who_may_do_what_in_both_languages() {
     let desk = Desk::open().await;
     let ana = desk.person("ana", "front_desk").await;
     let page = ana.get("/help").await.body;
-    assert!(page.contains("read and search threads") && page.contains("yours") && page.len() < 100_000);
+    assert!(page.contains("Read the queue, threads") && page.contains("yours") && page.len() < 100_000);
     desk.write(|tx| {
         tx.execute("UPDATE staff SET language = 'es'", [])?;
         Ok(())
     })
     .await;
     let page = ana.get("/help").await.body;
-    assert!(page.contains("lang=\"es\"") && page.contains("leer y buscar hilos"), "{page}");
+    assert!(page.contains("lang=\"es\"") && page.contains("Leer la cola, los hilos"), "{page}");
 }

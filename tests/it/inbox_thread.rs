@@ -421,6 +421,7 @@ async fn a_shared_number_has_several_people_and_one_thread() {
     let text = ana.post(&format!("/threads/{thread}/template"), &[("template", "closing_thanks"), ("body", "")]).await;
     assert_eq!(text.status, StatusCode::SEE_OTHER, "{}", text.body);
     assert!(open(&ana, thread).await.body.contains("gracias, Maria."));
+    desk.clock.advance(Duration::from_secs(1));
     add(&[("name", "Juan Lopez"), ("on_behalf_of", "Maria Lopez")]).await;
     let page = open(&ana, thread).await;
     assert!(page.body.contains("Juan Lopez") && page.body.contains("for Maria Lopez") && page.body.contains(" and "));
@@ -557,4 +558,19 @@ async fn anything_else_is_asked_once() {
     assert!(open(&ana, thread).await.body.contains("anything else we can help with?"));
     texts(&desk, MARIA, "Yes, one more").await;
     assert_eq!(row(&desk, thread).await.close_offered_at, None, "an answer takes the offer off");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_speaks_the_persons_language_and_so_do_its_refusals() {
+    let desk = Desk::open().await;
+    let ana = desk.person("ana", "front_desk").await;
+    desk.write(|tx| Ok(tx.execute("UPDATE staff SET language = 'es' WHERE name = 'ana'", [])?)).await;
+    let thread = texts(&desk, MARIA, "Hola").await;
+    ana.post(&format!("/threads/{thread}/take"), &[]).await;
+    let page = open(&ana, thread).await;
+    for words in ["lang=\"es\"", "Mensaje al paciente", "ana la tomó", "El paciente escribió primero", "Personas"] {
+        assert!(page.body.contains(words), "{words}");
+    }
+    let refused = ana.post(&format!("/threads/{thread}/close"), &[]).await;
+    assert!(refused.body.contains("Elija cómo se resolvió"), "{}", refused.body);
 }

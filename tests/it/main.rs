@@ -10,6 +10,7 @@ mod desk;
 mod disk;
 mod dtmf;
 mod gateway;
+mod inbox_admin;
 mod inbox_door;
 mod inbox_people;
 mod inbox_queue;

@@ -15,7 +15,9 @@ const EXPIRES_AFTER: i64 = 100;
 
 #[derive(Clone, Debug)]
 enum Step {
-    Enqueue { to: usize },
+    Enqueue { to: usize, wait: i64 },
+    TakeBack { which: usize },
+    SendNow { which: usize },
     Lease { limit: usize },
     Sent { which: usize },
     Failed { which: usize },
@@ -30,7 +32,9 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     let which = 0..8usize;
     prop_oneof![
-        3 => (0..2usize).prop_map(|to| Step::Enqueue { to }),
+        3 => (0..2usize, prop_oneof![Just(0), 1..200i64]).prop_map(|(to, wait)| Step::Enqueue { to, wait }),
+        1 => which.clone().prop_map(|which| Step::TakeBack { which }),
+        1 => which.clone().prop_map(|which| Step::SendNow { which }),
         3 => (1..4usize).prop_map(|limit| Step::Lease { limit }),
         2 => which.clone().prop_map(|which| Step::Sent { which }),
         1 => which.clone().prop_map(|which| Step::Failed { which }),
@@ -83,7 +87,7 @@ fn run(steps: Vec<Step>) {
     for step in steps {
         let tx = tx(&conn);
         match step {
-            Step::Enqueue { to } => {
+            Step::Enqueue { to, wait } => {
                 let message = NewMessage {
                     id: MessageId::new(time(clock)),
                     thread: threads_of[to],
@@ -97,8 +101,8 @@ fn run(steps: Vec<Step>) {
                     once: None,
                     at: time(clock),
                 };
-                enqueue(&tx, &message, time(clock + EXPIRES_AFTER)).unwrap();
-                let (due, expires) = (clock, clock + EXPIRES_AFTER);
+                let (due, expires) = (clock + wait, clock + wait + EXPIRES_AFTER);
+                enqueue_later(&tx, &message, time(due), time(expires)).unwrap();
                 let status = MessageStatus::Queued;
                 let believed = Believed { status, to, due, expires, cancelled: false, early: None, at_gateway: false };
                 model.insert(message.id, believed);
@@ -155,6 +159,26 @@ fn run(steps: Vec<Step>) {
                         () => MessageStatus::Queued,
                     };
                     m.due = due;
+                }
+            }
+            Step::TakeBack { which } => {
+                let Some(id) = pick(&model, which) else { continue };
+                let m = model.get_mut(&id).unwrap();
+                let waits = m.status == MessageStatus::Queued;
+                let taken = take_back(&tx, id, "anna", time(clock)).unwrap();
+                assert_eq!(taken.map(|(thread, _)| thread), waits.then_some(threads_of[m.to]));
+                if waits {
+                    m.status = MessageStatus::Cancelled;
+                }
+            }
+            Step::SendNow { which } => {
+                let Some(id) = pick(&model, which) else { continue };
+                let m = model.get_mut(&id).unwrap();
+                let waits = m.status == MessageStatus::Queued && m.due > clock;
+                let expires = clock + EXPIRES_AFTER;
+                assert_eq!(send_now(&tx, id, time(expires), "anna", time(clock)).unwrap(), waits);
+                if waits {
+                    (m.due, m.expires) = (clock, expires);
                 }
             }
             Step::Expire => {

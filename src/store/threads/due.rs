@@ -22,7 +22,7 @@ pub fn follow_ups_due(conn: &Connection, now: Timestamp, most: usize) -> Result<
 /// Those in which a patient waits for somebody who is on leave or has left.
 pub fn of_absent(conn: &Connection, now: Timestamp, most: usize) -> Result<Vec<ThreadId>, StoreError> {
     let sql = "SELECT t.id FROM staff s JOIN threads t INDEXED BY threads_owner ON t.owner = s.name
-         WHERE (s.away_until > ?1 OR s.disabled_at IS NOT NULL) AND t.state <> 'closed' AND t.waiting_since IS NOT NULL
+         WHERE (s.away_until > ?1 OR s.disabled_at IS NOT NULL) AND t.state = 'open' AND t.waiting_since IS NOT NULL
          LIMIT ?2";
     ids(conn, sql, params![At(now), limit(most)])
 }
@@ -37,7 +37,7 @@ pub fn silent(
     most: usize,
 ) -> Result<Vec<ThreadId>, StoreError> {
     let sql = "SELECT id FROM threads INDEXED BY threads_queue
-         WHERE state <> 'closed' AND state <> 'snoozed' AND waiting_since IS NULL AND red_flag IS NULL AND follow_up_at IS NULL
+         WHERE state = 'open' AND waiting_since IS NULL AND red_flag IS NULL AND follow_up_at IS NULL
              AND undeliverable IS NULL AND (close_offered_at <= ?1 OR last_at <= ?2)
              AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.recipient = threads.number)
          LIMIT ?3";

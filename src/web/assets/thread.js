@@ -58,7 +58,7 @@ function start(id) {
   let typing = false;
   const here = () => {
     if (document.hidden) return;
-    fetchPart(`${base}/presence`, { method: "POST", body: new URLSearchParams({ doing: typing ? "typing" : "looking" }) }).catch(() => {});
+    fetchPart(`${base}/presence`, { method: "POST", body: new URLSearchParams({ typing: typing ? "1" : "0" }) }).catch(() => {});
     typing = false;
   };
   const others = async () => {
@@ -67,6 +67,9 @@ function start(id) {
   };
   document.addEventListener("live:presence", (event) => { if (event.detail?.id === id) others(); });
   setInterval(here, 15000);
+  addEventListener("pagehide", () => {
+    fetchPart(`${base}/presence`, { method: "POST", body: new URLSearchParams({ gone: "1" }), keepalive: true }).catch(() => {});
+  });
   here();
   others();
 
@@ -103,7 +106,9 @@ function start(id) {
     if (!response.ok) { document.getElementById("announce").textContent = document.querySelector("#compose [role=alert]")?.textContent ?? ""; return; }
     const undo = response.headers.get("x-undo");
     const say = document.documentElement.lang === "es";
-    if (undo) toast(say ? "Enviado." : "Sent.", { text: say ? "Deshacer" : "Undo", run: () => takeBack(undo) });
+    const span = 1000 * Number(response.headers.get("x-undo-for"));
+    const note = undo && span > 0 && toast(say ? "Enviado." : "Sent.", { text: say ? "Deshacer" : "Undo", run: () => takeBack(undo) });
+    if (note) setTimeout(() => note.remove(), span);
     look();
   }
 

@@ -23,6 +23,9 @@ use crate::web::{Files, Web};
 /// Where a script finds how to take back what it has just sent.
 const UNDO: HeaderName = HeaderName::from_static("x-undo");
 
+/// For how many seconds it can.
+const UNDO_FOR: HeaderName = HeaderName::from_static("x-undo-for");
+
 /// What the box sends.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -84,7 +87,8 @@ pub async fn answer(
         web.store.write(move |tx| reply::reply(tx, &reply)).await.map_err(Problem::from).map_err(told(&person))?;
     match sent {
         Ok(replied) if is_fragment(&headers) => {
-            let undo = [(UNDO, format!("/messages/{}/undo", replied.message))];
+            let seconds = replied.due_at.duration_since(now).as_secs().max(0);
+            let undo = [(UNDO, format!("/messages/{}/undo", replied.message)), (UNDO_FOR, seconds.min(60).to_string())];
             let fresh = show::again(&web, &person, &headers, id, StatusCode::OK, Shown::default()).await;
             Ok((undo, fresh).into_response())
         }

@@ -136,3 +136,30 @@ pub fn overtaken(by: &str, body: &Private<String>, at: &str, words: &Words) -> M
 pub fn alert(sentence: &str) -> Markup {
     html! { p.notice.bad role="alert" { (sentence) } }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conversation::templates::{BASIC, EXTENDED};
+    use crate::web::words::Ui;
+    use crate::web::words::thread::words;
+
+    #[test]
+    fn the_script_counts_by_the_same_alphabet() {
+        let script = include_str!("../assets/thread.js");
+        for (name, alphabet) in [("BASIC", BASIC), ("EXTENDED", EXTENDED)] {
+            let written = format!("const {name} = {alphabet:?};").replace("\\u{c}", "\\f");
+            assert!(script.contains(&written), "{written}");
+        }
+    }
+
+    #[test]
+    fn a_text_says_what_it_costs_and_why() {
+        let counted = |text: &str| count(text, words(Ui::En));
+        assert_eq!(counted(""), "0 characters, 1 text");
+        assert_eq!(counted(&"a".repeat(161)), "161 characters, 2 texts");
+        assert!(counted("It’s fine").contains("“’” makes it more expensive"));
+        assert!(counted(&"a".repeat(1_603)).ends_with("3 characters too many; a text may have 1,600"));
+        assert!(count("¿Sí?", words(Ui::Es)).contains("«í» lo encarece"));
+    }
+}

@@ -104,7 +104,7 @@ fn call(around: &Around<'_>, call: &Call, time: &Markup) -> Markup {
             }
             @if !call.path.is_empty() {
                 p.small.faint {
-                    (words.call_path) ": " (way(&call.path, words))
+                    a href={ "/calls/" (call.id) } { (words.call_path) } ": " (way(&call.path, words))
                     @if !call.digits.is_empty() { (GAP) ((words.call_keys)(&call.digits)) }
                     @if let Some(language) = &call.language { (GAP) ((words.call_language)(language.as_str())) }
                 }

@@ -1,8 +1,6 @@
 //! The words of [`crate::web::help`].
 
 use super::Ui;
-use crate::conversation::permission::Act;
-use crate::model::Role;
 
 /// Its sentences.
 #[derive(Debug)]
@@ -21,9 +19,6 @@ pub struct Words {
     pub search_says: &'static [&'static str],
     pub roles: &'static str,
     pub roles_say: &'static str,
-    pub yes: &'static str,
-    pub no: &'static str,
-    pub yours: &'static str,
     pub numbers: &'static str,
     pub numbers_are: &'static [(&'static str, &'static str)],
     pub privacy: &'static str,
@@ -75,9 +70,6 @@ const EN: Words = Words {
     ],
     roles: "Who may do what",
     roles_say: "Each role has what its work needs and no more. A person with several roles may do what any of them may.",
-    yes: "yes",
-    no: "no",
-    yours: "yours",
     numbers: "How the numbers are counted",
     numbers_are: &[
         (
@@ -149,9 +141,6 @@ const ES: Words = Words {
     ],
     roles: "Quién puede hacer qué",
     roles_say: "Cada función tiene lo que su trabajo necesita y nada más. Quien tiene varias puede lo que pueda cualquiera de ellas.",
-    yes: "sí",
-    no: "no",
-    yours: "la suya",
     numbers: "Cómo se cuentan las cifras",
     numbers_are: &[
         (
@@ -181,33 +170,4 @@ const ES: Words = Words {
 /// In `ui`.
 pub fn words(ui: Ui) -> &'static Words {
     ui.pick(&EN, &ES)
-}
-
-/// What a role is called.
-pub fn role(ui: Ui, role: Role) -> &'static str {
-    match role {
-        Role::FrontDesk => ui.pick("front desk", "recepción"),
-        Role::Clinical => ui.pick("clinical", "clínica"),
-        Role::Manager => ui.pick("manager", "encargado"),
-        Role::Admin => ui.pick("admin", "administrador"),
-        Role::Auditor => ui.pick("auditor", "auditor"),
-    }
-}
-
-/// What can be done, as people say it.
-pub fn act(ui: Ui, act: Act) -> &'static str {
-    match act {
-        Act::ReadThreads => ui.pick("read and search threads", "leer y buscar hilos"),
-        Act::WorkThreads => ui.pick("answer and work threads", "responder y llevar hilos"),
-        Act::ChangeConsent => ui.pick("record and end consent", "registrar y terminar el consentimiento"),
-        Act::SeeDay => ui.pick("see the day", "ver el día"),
-        Act::ManageDesk => {
-            ui.pick("give back others' threads, set others away", "devolver hilos ajenos, poner a otros ausentes")
-        }
-        Act::SeeTree => ui.pick("see the phone tree", "ver el árbol telefónico"),
-        Act::EditFiles => ui.pick("edit files, templates and prompts", "editar archivos, plantillas y locuciones"),
-        Act::SeeSystem => ui.pick("see gateways and trunks", "ver pasarelas y troncales"),
-        Act::ManagePeople => ui.pick("manage people", "gestionar personas"),
-        Act::ReadAudit => ui.pick("read the audit chain", "leer la auditoría"),
-    }
 }

@@ -5,6 +5,11 @@
 #![allow(missing_docs)] // A sentence's documentation is its English, which stands in the same file.
 
 pub mod account;
+pub mod admin;
+pub mod admin_files;
+pub mod admin_prompts;
+pub mod admin_system;
+pub mod admin_why;
 pub mod audit;
 pub mod compose;
 pub mod day;

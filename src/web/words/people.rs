@@ -44,6 +44,7 @@ pub struct Words {
     pub table: &'static str,
     pub yes: &'static str,
     pub no: &'static str,
+    pub yours: &'static str,
 }
 
 const EN: Words = Words {
@@ -84,6 +85,7 @@ const EN: Words = Words {
     table: "What each role may see and do",
     yes: "yes",
     no: "no",
+    yours: "yours",
 };
 
 const ES: Words = Words {
@@ -124,6 +126,7 @@ const ES: Words = Words {
     table: "Qué puede ver y hacer cada función",
     yes: "sí",
     no: "no",
+    yours: "la suya",
 };
 
 /// In `ui`.

@@ -89,7 +89,7 @@ async fn furnish(desk: &Desk, ana: &Visitor) -> String {
         ("+12125550003", "I am on a landline"),
     ];
     for (number, body) in texts {
-        desk.clock.advance(std::time::Duration::from_secs(300));
+        desk.clock.advance(std::time::Duration::from_secs(60));
         desk.nobody().post("/phone", &[("number", number), ("body", body)]).await;
     }
     let list = ana.get("/?view=all").await.body;

@@ -101,11 +101,12 @@ async fn whoever_goes_by_tab_always_sees_where_they_are() {
     }
 }
 
-/// What has the focus, and whether it shows: it is drawn, on the screen, and marked.
+/// What has the focus, and whether it shows: it is drawn, on the screen, and marked, itself or around its row.
 const WHERE: &str = "const at = document.activeElement;
     if (!at || at === document.body) return null;
-    const box = at.getBoundingClientRect(), style = getComputedStyle(at);
-    const marked = style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 1 || style.boxShadow !== 'none';
+    const box = at.getBoundingClientRect();
+    const marks = ['', '::after'].map((part) => getComputedStyle(at, part));
+    const marked = marks.some((style) => style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 2);
     const drawn = box.width > 1 && box.height > 1 && box.bottom > 0 && box.top < innerHeight && box.right > 0 && box.left < innerWidth;
     const name = `${at.tagName} ${at.id} ${at.className} ${at.name ?? ''} ${at.textContent.trim().slice(0, 30)}`;
     return `${marked && drawn ? 'seen' : 'unseen'} ${marked} ${drawn} ${name} ${[...document.querySelectorAll('*')].indexOf(at)}`;";
