@@ -67,7 +67,11 @@ async function stay() {
 /** Signed in again in another tab? */
 async function goOn() {
   const response = await fetchPart("/session").catch(() => null);
-  if (response?.ok) { await look(); document.dispatchEvent(new CustomEvent("live:again")); }
+  if (response?.ok) {
+    await look();
+    document.dispatchEvent(new CustomEvent("signed-in"));
+    document.dispatchEvent(new CustomEvent("live:again"));
+  }
 }
 
 document.addEventListener("signed-out", () => {

@@ -66,7 +66,8 @@ pub fn skip(cure: &str) {
 }
 
 fn is_there(program: &str) -> bool {
-    std::env::var_os("PATH").is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(program).exists()))
+    std::env::var_os("PATH")
+        .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(program).exists()))
 }
 
 /// A process with all that it starts, which ends with it.
@@ -74,7 +75,9 @@ struct Family(Child);
 
 impl Family {
     fn start(command: &mut Command) -> Family {
-        Family(command.process_group(0).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
+        Family(
+            command.process_group(0).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap(),
+        )
     }
 }
 

@@ -80,7 +80,11 @@ async fn words_that_run_backwards_or_without_end_leave_the_rows_as_they_are() {
         let place = |thread: &str| format!("document.querySelector('#t-{thread} .wait').getBoundingClientRect()");
         let beside = format!("Math.abs({}.right - {}.right) < 2", place(&crooked), place(&plain));
         ana.until("the wait is where it belongs", &beside).await;
-        ana.until("it reads forwards", &format!("getComputedStyle(document.querySelector('#t-{crooked} .wait')).direction === 'ltr'")).await;
+        ana.until(
+            "it reads forwards",
+            &format!("getComputedStyle(document.querySelector('#t-{crooked} .wait')).direction === 'ltr'"),
+        )
+        .await;
     }
     ana.go(&house.url(&format!("/threads/{crooked}"))).await;
     ana.reads("#timeline", "www").await;
@@ -127,9 +131,13 @@ async fn a_session_that_ends_while_somebody_writes_keeps_their_words() {
     browser.click("#idle-on").await;
     browser.until("the page is not covered any more", "!document.body.classList.contains('covered')").await;
     assert_eq!(browser.run("return words.value").await, "Yes, at nine, and bring your card");
-    browser.write("#words", "!").await;
+    browser.write("#words", ". Ana").await;
+    browser.until("one can go on writing", "words.value === 'Yes, at nine, and bring your card. Ana'").await;
     browser.press_button("Send").await;
-    browser.reads("#timeline", "Yes, at nine, and bring your card!").await;
+    browser.reads("#timeline", "Yes, at nine, and bring your card. Ana").await;
+    // The page hears of what happens, as before.
+    desk.nobody().post("/phone", &[("number", PATIENT), ("body", "Thank you")]).await;
+    browser.reads("#timeline", "Thank you").await;
 }
 
 /// Somebody who was signed in before gets another session.

@@ -31,7 +31,11 @@ async fn every_page_fits_every_screen() {
     let search = "q.value = 'refill'; document.getElementById('search').requestSubmit()";
     let pages = [
         ("sign-in", "/sign-in".to_owned(), ""),
-        ("phone", "/phone".to_owned(), "document.querySelector('.beside form.bar button')?.click()"),
+        (
+            "phone",
+            "/phone".to_owned(),
+            "document.getElementById('number').value = '+12145550114'; document.getElementById('number').form.submit()",
+        ),
         ("inbox", "/?view=all".to_owned(), ""),
         ("mine", "/?view=mine".to_owned(), ""),
         ("thread", format!("/threads/{thread}"), ""),
@@ -41,6 +45,10 @@ async fn every_page_fits_every_screen() {
         ("account", "/account".to_owned(), ""),
         ("people", "/admin/people".to_owned(), ""),
         ("audit", "/admin/audit".to_owned(), ""),
+        ("tree", "/admin/tree".to_owned(), ""),
+        ("prompts", "/admin/prompts".to_owned(), ""),
+        ("files", "/admin/files/tree".to_owned(), ""),
+        ("system", "/admin/system".to_owned(), ""),
         ("help", "/help".to_owned(), ""),
         ("palette", "/".to_owned(), "document.getElementById('open-palette').click()"),
     ];
@@ -54,7 +62,12 @@ async fn every_page_fits_every_screen() {
             browser.resize(width, height).await;
             browser.go(&format!("http://localhost:{}{path}", desk.address.port())).await;
             browser.run(first).await;
-            browser.until("it is at rest", "document.readyState === 'complete' && !document.querySelector('[aria-busy=true]')").await;
+            browser
+                .until(
+                    "it is at rest",
+                    "document.readyState === 'complete' && !document.querySelector('[aria-busy=true]')",
+                )
+                .await;
             browser.run("return new Promise((done) => setTimeout(() => done(true), 200))").await;
             for scheme in ["light", "dark"] {
                 browser.prefer(scheme).await;
@@ -72,5 +85,5 @@ async fn every_page_fits_every_screen() {
 /// What reaches beyond the screen where the page itself can be scrolled sideways.
 const OVER: &str = "const page = document.documentElement;
     if (page.scrollWidth <= page.clientWidth) return [];
-    return [page.scrollWidth, ...[...document.body.querySelectorAll('*')].filter((one) => one.getBoundingClientRect().right > page.clientWidth + 1)
+    return [page.scrollWidth, ...[...document.body.querySelectorAll('*')].filter((one) => !one.closest('.scroll *') && one.getBoundingClientRect().right > page.clientWidth + 1)
       .slice(0, 6).map((one) => one.outerHTML.slice(0, 120))];";

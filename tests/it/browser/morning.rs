@@ -111,7 +111,10 @@ async fn a_morning_from_the_first_call_to_the_empty_queue() {
     assert!(threads.iter().any(|row| row["id"] == talker.as_str() && !row["moved_to_voice"].is_null()), "{threads:?}");
     let audit = house.clinic.rows(What::Audit);
     for (actor, action) in [("ana", "thread.viewed"), ("ben", "thread.viewed"), ("ana", "thread.escalated")] {
-        assert!(audit.iter().any(|row| row["actor"] == actor && row["action"] == action), "{actor} {action}: {audit:?}");
+        assert!(
+            audit.iter().any(|row| row["actor"] == actor && row["action"] == action),
+            "{actor} {action}: {audit:?}"
+        );
     }
 }
 
@@ -120,7 +123,9 @@ async fn pick_up(phone: &Browser, house: &House, number: &str) {
     phone.write("#number", number).await;
     phone.press_button("Pick up").await;
     phone.reads(".phone", "Riverside Therapy").await;
-    phone.until("the phone is theirs", &format!("document.querySelector('#answer [name=number]')?.value === '{number}'")).await;
+    phone
+        .until("the phone is theirs", &format!("document.querySelector('#answer [name=number]')?.value === '{number}'"))
+        .await;
 }
 
 async fn say(phone: &Browser, words: &str) {

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 /// A loaded machine's browser takes its time.
-const PATIENCE: Duration = Duration::from_secs(25);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two looks at a page.
 const PAUSE: Duration = Duration::from_millis(40);
 /// The key by which an element is named (section 12.2 of the specification).
