@@ -5,7 +5,7 @@ pub mod check;
 pub mod demo;
 pub mod export;
 pub mod files;
-mod fill;
+pub mod fill;
 mod logs;
 pub mod phone;
 pub mod prompts;

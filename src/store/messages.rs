@@ -266,11 +266,18 @@ pub(super) fn advance(
     at: Timestamp,
 ) -> Result<(), StoreError> {
     let delivered = (status == MessageStatus::Delivered).then_some(At(at));
-    tx.prepare_cached(
-        "UPDATE messages SET status = ?2, error = ?3, delivered_at = coalesce(?4, delivered_at) WHERE id = ?1",
-    )?
-    .execute(params![message, Word(status), error, delivered])?;
+    let thread: Option<ThreadId> = tx
+        .prepare_cached(
+            "UPDATE messages SET status = ?2, error = ?3, delivered_at = coalesce(?4, delivered_at) WHERE id = ?1
+             RETURNING thread",
+        )?
+        .query_row(params![message, Word(status), error, delivered], |row| row.get(0))
+        .optional()?;
     threads::delivery(tx, message, status, error)?;
+    // Whoever reads the thread sees whether the text arrived.
+    if let Some(thread) = thread {
+        tx.announce(Event::Thread(thread));
+    }
     tx.announce(Event::Message(message));
     Ok(())
 }

@@ -230,6 +230,7 @@ pub(super) fn heard(tx: &Tx<'_>, message: &NewMessage, direction: MessageDirecti
         by_person,
         direction == MessageDirection::Inbound,
     ])?;
+    tx.announce(Event::Thread(message.thread));
     Ok(())
 }
 

@@ -84,7 +84,7 @@ impl Tab {
             Tab::Mine => "g m",
             Tab::Unassigned => "g u",
             Tab::Team => "g t",
-            Tab::All => "g a",
+            Tab::All => "g l",
             Tab::Snoozed => "g s",
             Tab::Closed => "g c",
         }

@@ -53,7 +53,12 @@ function hide() {
   if (!dialog) return;
   dialog.querySelector("#idle-ended").hidden = true;
   dialog.querySelector("#idle-warning").hidden = false;
-  if (dialog.open) dialog.close();
+  if (!dialog.open) return;
+  dialog.close();
+  // The focus is back in a field that was covered, where Chromium's cursor takes no letters until it comes anew.
+  const field = document.activeElement;
+  field?.blur();
+  field?.focus({ preventScroll: true });
 }
 
 async function stay() {
@@ -67,7 +72,11 @@ async function stay() {
 /** Signed in again in another tab? */
 async function goOn() {
   const response = await fetchPart("/session").catch(() => null);
-  if (response?.ok) { await look(); document.dispatchEvent(new CustomEvent("live:again")); }
+  if (response?.ok) {
+    await look();
+    document.dispatchEvent(new CustomEvent("signed-in"));
+    document.dispatchEvent(new CustomEvent("live:again"));
+  }
 }
 
 document.addEventListener("signed-out", () => {

@@ -23,6 +23,7 @@ function receive({ name, ids }) {
   if (name === "offline") return showOffline(true);
   if (name === "online") return showOffline(false);
   if (name === "who") { if (leads) tabs.postMessage({ name: offline === undefined ? "online" : "offline" }); return; }
+  if (name === "signed-in") { if (leads) open(); return; }
   if (name === "signed-out") return document.dispatchEvent(new CustomEvent("signed-out"));
   if (ids) for (const id of ids) tell(name, { id });
   else tell(name);
@@ -86,6 +87,8 @@ function lead() {
 }
 
 if (document.body.dataset.person) {
+  // The stream of a session that has ended is over, too.
+  document.addEventListener("signed-in", () => tellAll("signed-in"));
   tabs?.addEventListener("message", (event) => receive(event.data));
   tabs?.postMessage({ name: "who" });
   // Locks need HTTPS or localhost; elsewhere each tab has its own stream.

@@ -144,6 +144,9 @@ if (dialog) {
   });
   field.addEventListener("input", () => {
     clearTimeout(timer);
+    // At once what is known here: whoever types and presses Enter gets what they typed.
+    asked += 1;
+    show("");
     timer = setTimeout(ask, PAUSE);
   });
   field.addEventListener("keydown", (event) => {

@@ -271,6 +271,14 @@ function start(id) {
     else details.dataset.part = url;
   }, true);
 
+  // What is scrolled to, by us or by the Tab key, is not to end up under the box.
+  const makeRoom = () => {
+    const box = part("compose");
+    const over = getComputedStyle(box).position === "sticky" ? `${box.offsetHeight + 8}px` : "";
+    document.documentElement.style.scrollPaddingBottom = over;
+  };
+  new ResizeObserver(makeRoom).observe(part("compose"));
+  makeRoom();
   // A page opens at its end, as a conversation is read.
   if (!location.hash) part("timeline").lastElementChild?.lastElementChild?.scrollIntoView({ block: "end" });
 }
