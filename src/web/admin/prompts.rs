@@ -27,8 +27,9 @@ use crate::web::{Files, Web};
 
 /// A larger upload is refused.
 const LARGEST: usize = 10 << 20;
-/// What a form around a file may take.
-const ENVELOPE: usize = 16 << 10;
+/// What a form around a file may take. Also a file that is a little too large is read to its end, so that the browser
+/// shows our answer and not a broken connection.
+const ENVELOPE: usize = 1 << 20;
 /// Characters of what a recording says: two minutes of talk.
 const MOST_WORDS: usize = 4_000;
 
