@@ -53,7 +53,7 @@ pub struct Place {
 }
 
 impl Place {
-    /// Reads what [`Place::to_string`] has written.
+    /// Reads what `Place::to_string` has written.
     pub fn parse(text: &str) -> Option<Place> {
         let mut parts = text.splitn(3, '.');
         let tier = parts.next()?.parse().ok()?;

@@ -1,7 +1,7 @@
 //! Live updates: what has been committed, told to browsers as server-sent events (WHATWG HTML, section 9.2).
 //!
 //! Ids only. A browser fetches anew what it shows, so nothing is missed when several things are told as one, and a
-//! browser that has been away is told [`AGAIN`] and fetches everything. Each stream is one task with a bounded
+//! browser that has been away is told `AGAIN` and fetches everything. Each stream is one task with a bounded
 //! buffer: a browser that does not read loses its stream, never anybody else's time.
 
 use std::collections::{BTreeSet, HashMap};

@@ -99,7 +99,7 @@ impl Presences {
         .collect()
     }
 
-    /// Takes off whoever has not said for [`STAYS`] that they are there, and announces their threads.
+    /// Takes off whoever has not said for `STAYS` that they are there, and announces their threads.
     pub fn sweep(&self, now: Now) {
         let mut left = Vec::new();
         self.looks().retain(|(thread, _), look| {

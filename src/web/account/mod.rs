@@ -1,6 +1,6 @@
 //! One's own account: how one is shown, when one works, how one signs in, where one is signed in.
 //!
-//! [`factor`]: codes from an app, recovery codes, passkeys. [`idle`]: the end of a session that nobody uses.
+//! `factor`: codes from an app, recovery codes, passkeys. `idle`: the end of a session that nobody uses.
 
 mod factor;
 mod idle;
