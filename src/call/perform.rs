@@ -48,6 +48,16 @@ impl<'a> Performer<'a> {
                 }
                 Action::Text(request) => self.text(request),
                 Action::Hangup { cause } => return Some(cause),
+                // No node of the tree asks for a person yet.
+                Action::Loop(_)
+                | Action::Ring(_)
+                | Action::Join(_)
+                | Action::Leave
+                | Action::Record(_)
+                | Action::Keep(_)
+                | Action::Discard
+                | Action::BookCallback(_)
+                | Action::Transfer(_) => {}
             }
         }
         None

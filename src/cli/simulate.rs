@@ -164,6 +164,16 @@ impl Call<'_> {
                     Action::StopPlaying => self.playing.clear(),
                     Action::Text(request) => inputs.push_back(Input::TextResult(self.text(&request)?)),
                     Action::Hangup { cause } => self.tell("system", &format!("hangs up ({cause})"))?,
+                    // No node of the tree asks for a person yet.
+                    Action::Loop(_)
+                    | Action::Ring(_)
+                    | Action::Join(_)
+                    | Action::Leave
+                    | Action::Record(_)
+                    | Action::Keep(_)
+                    | Action::Discard
+                    | Action::BookCallback(_)
+                    | Action::Transfer(_) => {}
                 }
             }
         }

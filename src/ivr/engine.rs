@@ -137,6 +137,15 @@ impl Engine {
             }
             Input::HungUp => self.over(),
             Input::TextResult(result) => self.text_result(&result, now, &mut out),
+            // No node of this tree asks for a person.
+            Input::Place(_)
+            | Input::Connected
+            | Input::Unanswered(_)
+            | Input::ConversationOver
+            | Input::Transferred
+            | Input::RecordingEnded
+            | Input::Kept(_)
+            | Input::CallbackBooked(_) => {}
         }
         let replaced = out.iter().any(|action| matches!(action, Action::Play(_) | Action::Hangup { .. }));
         if was_saying && !self.saying && !replaced && !self.is_over() {

@@ -16,8 +16,9 @@ mod play;
 mod text;
 
 use std::fmt;
+use std::time::Duration;
 
-use crate::model::{Caller, Digit, Language, PhoneNumber, Pressed, PromptKey};
+use crate::model::{Caller, Digit, Language, Member, Phone, PhoneNumber, Pressed, PromptKey, Strategy, Unanswered};
 
 pub use engine::Engine;
 
@@ -45,6 +46,43 @@ pub enum Input {
     HungUp,
     /// What became of an [`Action::Text`].
     TextResult(TextResult),
+    /// The caller's place in the line of an [`Action::Join`], told at its beginning and when it changes.
+    Place(Place),
+    /// A person has picked up after an [`Action::Ring`], [`Action::Join`] or [`Action::Transfer`] and speaks with the
+    /// caller: nothing is played from now on, and keys are theirs.
+    Connected,
+    /// Nobody has, and nobody will: the ringing, the waiting or the transfer is over.
+    Unanswered(Unanswered),
+    /// The person has hung up, the caller has not.
+    ConversationOver,
+    /// An [`Action::Transfer`] has put the caller into other hands: the call is over for us.
+    Transferred,
+    /// An [`Action::Record`] ended by itself: silence, or its longest time.
+    RecordingEnded,
+    /// What became of the recording after [`Action::Keep`]: how long it is; none: the store could not keep it.
+    Kept(Option<Duration>),
+    /// What became of an [`Action::BookCallback`].
+    CallbackBooked(Result<(), NoCallback>),
+}
+
+/// A place in a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// From 1: the next.
+    pub position: usize,
+    /// How long it will probably take; none as long as nobody can tell.
+    pub wait: Option<Duration>,
+}
+
+/// Why no call back is booked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoCallback {
+    /// One is booked for this number already.
+    Already,
+    /// As many are booked as the clinic can serve.
+    Full,
+    /// Something of ours is broken.
+    Failed,
 }
 
 /// What became of a text.
@@ -67,11 +105,140 @@ pub enum Action {
     StopPlaying,
     /// Send a text.
     Text(TextRequest),
+    /// Play these again and again, until something else is said: music. It never ends by itself.
+    Loop(Vec<PromptKey>),
+    /// Ring phones for this caller alone. Ends with [`Input::Connected`] or [`Input::Unanswered`], or by
+    /// [`Action::Leave`].
+    Ring(RingRequest),
+    /// Take a place in a line. Ends as [`Action::Ring`] does.
+    Join(JoinRequest),
+    /// Give up the place, or the ringing.
+    Leave,
+    /// Record what the caller says, from now on.
+    Record(RecordRequest),
+    /// End the recording and keep it as a message for the staff.
+    Keep(MessageRequest),
+    /// End the recording and forget it.
+    Discard,
+    /// Book a call back.
+    BookCallback(CallbackRequest),
+    /// Hand the caller to another phone.
+    Transfer(TransferRequest),
     /// End the call.
     Hangup {
         /// Why.
         cause: HangupCause,
     },
+}
+
+/// Phones to ring for one caller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RingRequest {
+    /// The node that rings: `ring:front_desk`.
+    pub node: String,
+    /// Whom.
+    pub members: Vec<Member>,
+    /// In which order.
+    pub strategy: Strategy,
+    /// How long all of it may take.
+    pub give_up_after: Duration,
+    /// What the phones show beside the caller's number: what the caller chose.
+    pub reason: Option<String>,
+    /// The conversation is recorded; the caller has been told.
+    pub record: bool,
+}
+
+/// A place to take in a line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JoinRequest {
+    /// The node: `queue:front_desk`.
+    pub node: String,
+    /// The line: queues of the same line wait together.
+    pub line: String,
+    /// The higher the sooner; within the same, first in, first out.
+    pub priority: u8,
+    /// Who serves it.
+    pub members: Vec<Member>,
+    /// Which of them ring for the next caller.
+    pub strategy: Strategy,
+    /// So many may wait; a further one is [`Unanswered::Full`].
+    pub most_waiting: usize,
+    /// What the phones show beside the caller's number.
+    pub reason: Option<String>,
+    /// The conversation is recorded; the caller has been told.
+    pub record: bool,
+}
+
+/// A recording to make.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecordRequest {
+    /// It ends after so long.
+    pub longest: Duration,
+    /// It ends when the caller says nothing for so long.
+    pub silence: Duration,
+}
+
+/// A recorded message for the staff.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MessageRequest {
+    /// The node: `voicemail:front_desk`.
+    pub node: String,
+    /// What the thread is about.
+    pub reason: Option<String>,
+    /// Who is to hear it.
+    pub team: Option<String>,
+    /// The caller's language.
+    pub language: Language,
+}
+
+/// A call back to book.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallbackRequest {
+    /// The node: `callback:front_desk`.
+    pub node: String,
+    /// Who is called.
+    pub to: PhoneNumber,
+    /// When.
+    pub when: CallbackWhen,
+    /// Who calls them.
+    pub members: Vec<Member>,
+    /// Which of them ring.
+    pub strategy: Strategy,
+    /// What the thread is about.
+    pub reason: Option<String>,
+    /// The caller's language.
+    pub language: Language,
+}
+
+/// When a call back is due.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CallbackWhen {
+    /// When it is the caller's turn in this line, whose place they keep.
+    Turn {
+        /// The line.
+        line: String,
+        /// The place's priority.
+        priority: u8,
+        /// Since when they have waited in it, on the clock of [`Now::mono`](crate::clock::Now).
+        since: Duration,
+    },
+    /// From then on.
+    At(jiff::Timestamp),
+}
+
+/// A caller to hand on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TransferRequest {
+    /// The node: `transfer:nurse_line`.
+    pub node: String,
+    /// To whom.
+    pub to: Phone,
+    /// How long it may ring there.
+    pub ring_for: Duration,
+    /// Let the trunk connect them (REFER) where it can; otherwise the box stays between them.
+    pub refer: bool,
+    /// What the phone shows beside the caller's number.
+    pub reason: Option<String>,
 }
 
 /// Why the engine ends a call.

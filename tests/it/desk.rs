@@ -122,7 +122,8 @@ impl Desk {
 
     /// Somebody who is not signed in.
     pub fn nobody(&self) -> Visitor {
-        let client = Client::builder().redirect(redirect::Policy::none()).build().unwrap();
+        // A browser asks again on a connection that was just closed; this client does not, so it takes a new one each time.
+        let client = Client::builder().redirect(redirect::Policy::none()).pool_max_idle_per_host(0).build().unwrap();
         Visitor { client, base: format!("http://{}", self.address), cookie: None }
     }
 }

@@ -85,6 +85,15 @@ impl Call {
                         self.input(Input::TextResult(answer));
                     }
                 }
+                Action::Loop(_)
+                | Action::Ring(_)
+                | Action::Join(_)
+                | Action::Leave
+                | Action::Record(_)
+                | Action::Keep(_)
+                | Action::Discard
+                | Action::BookCallback(_)
+                | Action::Transfer(_) => panic!("no node of this tree asks for a person"),
                 Action::Hangup { cause } => {
                     self.ends = None;
                     self.log.push(format!("hang up: {cause}"));

@@ -191,16 +191,19 @@ async fn upload(
     Path((language, name)): Path<(String, String)>,
     mut form: Multipart,
 ) -> Result<Response, Problem> {
-    let key = known(&(web.files)(), &language, &name)?;
-    let words = admin_prompts::words(person.ui);
+    // Read before anything is refused: a connection that is closed on what still comes in takes our answer with it.
     let mut wav = Bytes::new();
     while let Some(field) =
         form.next_field().await.map_err(|error| Problem::Refused(error.status(), error.body_text()))?
     {
-        if field.name() == Some("recording") {
-            wav = field.bytes().await.map_err(|error| Problem::Refused(error.status(), error.body_text()))?;
+        let is_recording = field.name() == Some("recording");
+        let bytes = field.bytes().await.map_err(|error| Problem::Refused(error.status(), error.body_text()))?;
+        if is_recording {
+            wav = bytes;
         }
     }
+    let key = known(&(web.files)(), &language, &name)?;
+    let words = admin_prompts::words(person.ui);
     if wav.len() > LARGEST {
         return Err(Problem::Refused(StatusCode::PAYLOAD_TOO_LARGE, words.upload_hint.to_owned()));
     }
