@@ -409,7 +409,10 @@ impl Day {
             Step::Registered(which) => {
                 let now: BTreeSet<_> = (0..3).filter(|&at| which[at]).map(the_phone).collect();
                 for new in now.difference(&self.model.registered) {
-                    self.model.failed.retain(|(phone, _, why)| phone != new || *why != Failure::Unreachable);
+                    // One that comes back is no longer out of reach, and begins anew.
+                    if self.model.rests(new) == Some(Failure::Unreachable) {
+                        self.model.failed.retain(|(phone, ..)| phone != new);
+                    }
                 }
                 self.model.registered.clone_from(&now);
                 self.tell(Happened::Reachable(now));
