@@ -1,8 +1,10 @@
 //! A text and all that belongs to it, in one transaction each: the text that a caller asked for, the missed-call text,
-//! a text that came in.
+//! a text that came in. What a caller says instead of texting is in [`spoken`].
 //!
 //! The functions take a [`Tx`] and run inside [`crate::store::Store::write`]. Running one twice for the same call or
 //! the same gateway's id writes once.
+
+pub mod spoken;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -174,6 +174,43 @@ pub fn attendance(conn: &Connection) -> Result<BTreeMap<StaffName, Attendance>, 
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// Which phone is somebody's; none: none is.
+pub fn extension(conn: &Connection, name: &StaffName) -> Result<Option<String>, StoreError> {
+    let found = conn.prepare_cached("SELECT extension FROM staff WHERE name = ?")?.query_row([name], |row| row.get(0));
+    Ok(found.optional()?.flatten())
+}
+
+/// Whose phone an extension is.
+pub fn of_extension(conn: &Connection, extension: &str) -> Result<Option<StaffName>, StoreError> {
+    let sql = "SELECT name FROM staff WHERE extension = ?";
+    Ok(conn.prepare_cached(sql)?.query_row([extension], |row| row.get(0)).optional()?)
+}
+
+/// Says which phone is somebody's. A phone is one person's: whoever had it has none from then on. False: it was so.
+pub fn set_extension(
+    tx: &Tx<'_>,
+    name: &StaffName,
+    extension: Option<&str>,
+    actor: &str,
+    at: Timestamp,
+) -> Result<bool, StoreError> {
+    if self::extension(tx, name)?.as_deref() == extension {
+        return Ok(false);
+    }
+    if let Some(extension) = extension
+        && let Some(before) = of_extension(tx, extension)?
+    {
+        tx.prepare_cached("UPDATE staff SET extension = NULL WHERE name = ?")?.execute([&before])?;
+        record(tx, &before, "staff.extension", json!({ "extension": null }), actor, at)?;
+    }
+    let changed =
+        tx.prepare_cached("UPDATE staff SET extension = ?2 WHERE name = ?1")?.execute(params![name, extension])?;
+    if changed > 0 {
+        record(tx, name, "staff.extension", json!({ "extension": extension }), actor, at)?;
+    }
+    Ok(changed > 0)
+}
+
 fn is_last_admin(conn: &Connection, staff: &Staff) -> Result<bool, StoreError> {
     let admin = |staff: &Staff| staff.disabled_at.is_none() && staff.roles.contains(Role::Admin);
     Ok(admin(staff) && list(conn)?.iter().filter(|other| admin(other)).count() == 1)
@@ -202,4 +239,40 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Staff> {
         away_until: row.get::<_, Option<At>>(5)?.map(|at| at.0),
         disabled_at: row.get::<_, Option<At>>(6)?.map(|at| at.0),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::tests::{in_memory, tx};
+
+    #[test]
+    fn a_phone_is_one_persons() {
+        let conn = in_memory();
+        let tx = tx(&conn);
+        let at: Timestamp = "2026-03-02T09:00:00Z".parse().unwrap();
+        let [ana, bo] = ["ana", "bo"].map(|name| StaffName::parse(name).unwrap());
+        for name in [&ana, &bo] {
+            let staff = Staff {
+                name: name.clone(),
+                shown_as: name.to_string(),
+                roles: Roles::new([Role::FrontDesk]).unwrap(),
+                team: None,
+                language: Language::default(),
+                away_until: None,
+                disabled_at: None,
+            };
+            add(&tx, &staff, "system", at).unwrap();
+        }
+        assert!(set_extension(&tx, &ana, Some("201"), "system", at).unwrap());
+        assert!(!set_extension(&tx, &ana, Some("201"), "system", at).unwrap());
+        assert_eq!(of_extension(&conn, "201").unwrap(), Some(ana.clone()));
+        assert!(set_extension(&tx, &bo, Some("201"), "system", at).unwrap());
+        assert_eq!((extension(&conn, &ana).unwrap(), extension(&conn, &bo).unwrap()), (None, Some("201".to_owned())));
+        assert!(set_extension(&tx, &bo, None, "system", at).unwrap());
+        assert_eq!(of_extension(&conn, "201").unwrap(), None);
+        let changes =
+            conn.query_row("SELECT count(*) FROM audit WHERE action = 'staff.extension'", [], |row| row.get(0));
+        assert_eq!(changes, Ok(4), "each, and what was taken from whom");
+    }
 }

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::model::{
-    CallEnd, CallId, CallStart, Caller, Direction, EndedBy, Language, MediaQuality, Outcome, PhoneNumber,
+    CallEnd, CallId, CallStart, Caller, Direction, EndedBy, Language, MediaQuality, Outcome, PhoneNumber, StaffName,
 };
 
 /// A database in memory with today's schema.
@@ -374,6 +374,10 @@ fn an_export_prints_the_documented_fields_in_order() {
         .write_blocking(move |tx| {
             calls::start(tx, &early)?;
             calls::end(tx, &end)?;
+            let (staff, answered_by) = (StaffName::parse("ana").ok(), "extension:201".parse().ok());
+            calls::served(tx, end.id, &calls::Served { staff, answered_by, extension: None })?;
+            calls::served(tx, end.id, &calls::Served::default())?;
+            calls::left_line(tx, end.id, 2)?;
             calls::start(tx, &late)
         })
         .unwrap();
@@ -398,7 +402,8 @@ fn an_export_prints_the_documented_fields_in_order() {
          \"language\":\"en\",\"outcome\":\"abandoned\",\"ended_by\":\"caller\",\"cause\":\"hangup\",\"waited_ms\":0,\
          \"thread\":null,\"sip_call_id\":\"a84b4c76e66710\",\"diversion\":[\"+12125550177\"],\"packets_sent\":400,\
          \"packets_received\":390,\"packets_lost\":10,\"remote_packets_lost\":0,\"jitter_ms\":0.0,\
-         \"round_trip_ms\":null,\"mos\":4.25}"
+         \"round_trip_ms\":null,\"mos\":4.25,\"staff\":\"ana\",\"extension\":null,\"answered_by\":\"extension:201\",\
+         \"place\":2}"
     );
     assert_eq!(export(export::What::Calls, Some(since)).len(), 1);
     for what in [export::What::Threads, export::What::Messages, export::What::Consents, export::What::Audit] {
