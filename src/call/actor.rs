@@ -199,6 +199,11 @@ async fn converse(line: &Line, book: &Arc<Book>, start: &CallStart, leg: Leg) ->
                     }
                     continue;
                 }
+                // Nobody to transfer to yet.
+                DialogEvent::Refer { reply, .. } => {
+                    reply.refuse(603).await;
+                    continue;
+                }
                 DialogEvent::Ended { by, cause } => break (who(by), cause),
             },
             // A key may overtake the ACK: it waits until the tree has begun.

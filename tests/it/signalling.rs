@@ -8,6 +8,7 @@ mod refresh;
 mod refusals;
 mod srv;
 mod streams;
+mod transfers;
 mod trunks;
 
 use std::net::SocketAddr;

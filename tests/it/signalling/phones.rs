@@ -264,7 +264,7 @@ async fn a_phone_on_a_connection_is_called_on_it_and_gone_with_it() {
     let mut stream = TcpStream::connect(box_.tcp).await.unwrap();
     let here = stream.local_addr().unwrap();
     let peer = Peer { socket: UdpSocket::bind("127.0.0.1:0").await.unwrap(), here, tag: "t".into() };
-    let mut read = async |stream: &mut TcpStream, wanted: &str| {
+    let read = async |stream: &mut TcpStream, wanted: &str| {
         let mut text = String::new();
         let mut buffer = [0; 4096];
         while !(text.contains(wanted) && text.contains("\r\n\r\n")) {
