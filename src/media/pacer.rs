@@ -268,3 +268,72 @@ fn serve(stream: &mut Stream, request: Request, grid: &Grid, now: Now, desk: &mu
         Request::Record(recorder) => stream.recorder = Some(*recorder),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media::ports::Ports;
+    use crate::media::rtp::Numbering;
+    use crate::media::stream::Sockets;
+    use crate::media::wire;
+
+    /// A pacer with so many calls, each bridged with the one after it.
+    fn pacer(calls: u64) -> Pacer {
+        let mut pacer = Pacer::new(Arc::default()).unwrap();
+        let ports = Arc::new(Ports::new((100, 199)).unwrap());
+        for key in 0..calls {
+            let (lease, sockets) = ports
+                .take(0, |_| {
+                    let bind = || wire::bind("127.0.0.1:0".parse().unwrap());
+                    bind().and_then(|rtp| Ok(Some(Sockets { rtp, rtcp: bind()? })))
+                })
+                .unwrap()
+                .unwrap();
+            let (announce, _) = tokio::sync::mpsc::channel(1);
+            let numbering = Numbering::new(key as u32, 0, 0);
+            let stream = Stream::new(sockets, lease, announce, Duration::MAX, numbering, String::new());
+            assert!(pacer.obey(Command::Open(key, Box::new(stream))).is_continue());
+        }
+        for key in (0..calls).step_by(2) {
+            assert!(pacer.obey(Command::Bridge(key, key + 1)).is_continue());
+        }
+        pacer
+    }
+
+    fn others(pacer: &Pacer) -> Vec<(Key, Option<Key>)> {
+        pacer.streams.iter().map(|(key, stream)| (*key, stream.other())).collect()
+    }
+
+    #[test]
+    fn a_leg_that_panics_leaves_the_other_alone_and_the_rest_as_they_are() {
+        let mut pacer = pacer(4);
+        assert_eq!(others(&pacer), [(0, Some(1)), (1, Some(0)), (2, Some(3)), (3, Some(2))]);
+        pacer.one(0, |_, _| panic!("a bug"));
+        assert_eq!(others(&pacer), [(1, None), (2, Some(3)), (3, Some(2))]);
+        pacer.each(|stream, _| assert_ne!(stream.other(), Some(2), "another bug"));
+        assert_eq!(others(&pacer), [(1, None), (2, None)]);
+        assert!(pacer.desk.readiness.is_empty());
+        let counted = pacer.desk.counters.read();
+        assert_eq!((counted.panics, counted.sessions), (2, 2));
+    }
+
+    #[test]
+    fn a_leg_has_one_other_and_both_know() {
+        let mut pacer = pacer(4);
+        for (command, expected) in [
+            (Command::Bridge(1, 2), [None, Some(2), Some(1), None]),
+            (Command::Bridge(3, 3), [None, Some(2), Some(1), None]),
+            (Command::Bridge(3, 9), [None, Some(2), Some(1), None]),
+            (Command::Bridge(2, 1), [None, Some(2), Some(1), None]),
+            (Command::Unbridge(0), [None, Some(2), Some(1), None]),
+            (Command::Bridge(0, 3), [Some(3), Some(2), Some(1), Some(0)]),
+            (Command::Unbridge(1), [Some(3), None, None, Some(0)]),
+        ] {
+            assert!(pacer.obey(command).is_continue());
+            assert_eq!(others(&pacer).into_iter().map(|(_, other)| other).collect::<Vec<_>>(), expected);
+        }
+        assert!(pacer.obey(Command::Close(3, None)).is_continue());
+        assert_eq!(others(&pacer), [(0, None), (1, None), (2, None)]);
+        assert!(pacer.desk.readiness.is_empty());
+    }
+}

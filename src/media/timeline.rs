@@ -3,18 +3,24 @@
 //!
 //! All in ticks of the 8 kHz clock that every codec of ours has, modulo 2³².
 
+use std::time::Duration;
+
 /// A gap longer than this, or a step back further than this, is no gap but another clock: 1 s.
 const FURTHEST: i32 = 8_000;
 /// A packet that begins so little before what has been sent follows it without a gap: 20 ms, the coarseness of our tick.
 const OVERLAP: i32 = 160;
 /// So many late packets in a row are dropped; who is later still has another idea of the time.
 const MOST_LATE: u8 = 10;
+/// Packets that were held up come one upon the other. Those that come with more time between them are not late: the
+/// peer's clock stood still in its pause.
+const AT_ONCE: Duration = Duration::from_millis(10);
 
 /// The offset between the peer's clock and ours, once it is known.
 #[derive(Clone, Debug, Default)]
 pub struct Timeline {
     offset: Option<u32>,
-    late: u8,
+    /// Late packets in a row, and when the last one came.
+    late: Option<(u8, Duration)>,
 }
 
 /// What becomes of a packet.
@@ -45,29 +51,32 @@ impl Timeline {
         *self = Timeline::default();
     }
 
-    /// Places the packet that the peer stamped `timestamp`. `marker`: it says that a talkspurt begins with it, which a
-    /// late packet does not.
-    pub fn place(&mut self, timestamp: u32, marker: bool, reached: Reached) -> Place {
+    /// Places the packet that the peer stamped `timestamp` and that came at `at`. `marker`: it says that a talkspurt
+    /// begins with it, which a late packet does not.
+    pub fn place(&mut self, timestamp: u32, marker: bool, at: Duration, reached: Reached) -> Place {
         let Some(offset) = self.offset else { return self.anew(timestamp, reached.now) };
         let ours = timestamp.wrapping_add(offset);
         let ahead = ours.wrapping_sub(reached.sent) as i32;
         match ahead {
             0..=FURTHEST => {
-                self.late = 0;
+                self.late = None;
                 Place::Here(ours)
             }
             _ if !(-FURTHEST..0).contains(&ahead) => self.anew(timestamp, reached.now),
-            _ if ahead < -OVERLAP && reached.filled && !marker && self.late < MOST_LATE => {
-                self.late += 1;
-                Place::Late
-            }
+            _ if ahead < -OVERLAP && reached.filled && !marker && self.may_be_late(at) => Place::Late,
             _ => self.anew(timestamp, reached.sent),
         }
     }
 
+    fn may_be_late(&mut self, at: Duration) -> bool {
+        let (before, last) = self.late.unwrap_or((0, at));
+        self.late = Some((before + 1, at));
+        before < MOST_LATE && at.saturating_sub(last) < AT_ONCE
+    }
+
     fn anew(&mut self, timestamp: u32, ours: u32) -> Place {
         self.offset = Some(ours.wrapping_sub(timestamp));
-        self.late = 0;
+        self.late = None;
         Place::Anew(ours)
     }
 }
@@ -76,6 +85,8 @@ impl Timeline {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    const ZERO: Duration = Duration::ZERO;
 
     fn at(sent: u32) -> Reached {
         Reached { sent, now: sent, filled: false }
@@ -88,41 +99,51 @@ mod tests {
     #[test]
     fn a_stream_is_moved_as_a_whole() {
         let mut line = Timeline::default();
-        assert_eq!(line.place(u32::MAX - 100, false, at(5_000)), Place::Anew(5_000));
-        assert_eq!(line.place(59, false, at(5_160)), Place::Here(5_160));
+        assert_eq!(line.place(u32::MAX - 100, false, ZERO, at(5_000)), Place::Anew(5_000));
+        assert_eq!(line.place(59, false, ZERO, at(5_160)), Place::Here(5_160));
         // 60 ms that the peer did not speak, shorter than we wait before we send silence.
-        assert_eq!(line.place(59 + 4 * 160, false, at(5_320)), Place::Here(5_160 + 4 * 160));
+        assert_eq!(line.place(59 + 4 * 160, false, ZERO, at(5_320)), Place::Here(5_160 + 4 * 160));
     }
 
     #[test]
     fn after_silence_a_talkspurt_lies_where_it_would_have_without() {
         let mut line = Timeline::default();
-        line.place(0, false, at(5_000));
-        assert_eq!(line.place(4_000, true, after_silence(8_960)), Place::Here(9_000));
+        line.place(0, false, ZERO, at(5_000));
+        assert_eq!(line.place(4_000, true, ZERO, after_silence(8_960)), Place::Here(9_000));
         // Our tick was a little ahead: it follows at once.
-        assert_eq!(line.place(8_000, true, after_silence(13_100)), Place::Anew(13_100));
-        assert_eq!(line.place(8_160, false, at(13_260)), Place::Here(13_260));
+        assert_eq!(line.place(8_000, true, ZERO, after_silence(13_100)), Place::Anew(13_100));
+        assert_eq!(line.place(8_160, false, ZERO, at(13_260)), Place::Here(13_260));
     }
 
     #[test]
     fn what_silence_has_replaced_is_dropped_but_not_for_ever() {
         let mut line = Timeline::default();
-        line.place(0, false, at(5_000));
+        line.place(0, false, ZERO, at(5_000));
         for packet in 1..=10 {
-            assert_eq!(line.place(packet * 160, false, after_silence(9_000)), Place::Late);
+            assert_eq!(line.place(packet * 160, false, ZERO, after_silence(9_000)), Place::Late);
         }
-        assert_eq!(line.place(11 * 160, false, after_silence(9_000)), Place::Anew(9_000));
-        assert_eq!(line.place(12 * 160, false, at(9_160)), Place::Here(9_160));
+        assert_eq!(line.place(11 * 160, false, ZERO, after_silence(9_000)), Place::Anew(9_000));
+        assert_eq!(line.place(12 * 160, false, ZERO, at(9_160)), Place::Here(9_160));
+    }
+
+    #[test]
+    fn a_clock_that_stood_still_in_a_pause_costs_one_packet() {
+        let mut line = Timeline::default();
+        let ms = Duration::from_millis;
+        line.place(0, false, ms(0), at(5_000));
+        assert_eq!(line.place(160, false, ms(600), after_silence(9_800)), Place::Late);
+        assert_eq!(line.place(320, false, ms(620), after_silence(9_960)), Place::Anew(9_960));
+        assert_eq!(line.place(480, false, ms(640), at(10_120)), Place::Here(10_120));
     }
 
     #[test]
     fn a_clock_that_stands_still_or_starts_again_is_followed() {
         let mut line = Timeline::default();
-        line.place(0, false, at(5_000));
-        assert_eq!(line.place(0, false, at(5_160)), Place::Anew(5_160));
-        assert_eq!(line.place(1 << 31, false, Reached { now: 5_640, ..at(5_320) }), Place::Anew(5_640));
+        line.place(0, false, ZERO, at(5_000));
+        assert_eq!(line.place(0, false, ZERO, at(5_160)), Place::Anew(5_160));
+        assert_eq!(line.place(1 << 31, false, ZERO, Reached { now: 5_640, ..at(5_320) }), Place::Anew(5_640));
         line.forget();
-        assert_eq!(line.place(7, false, at(5_800)), Place::Anew(5_800));
+        assert_eq!(line.place(7, false, ZERO, at(5_800)), Place::Anew(5_800));
     }
 
     /// What happens between two packets of the peer.
@@ -190,7 +211,7 @@ mod tests {
                     }
                 }
                 let reached = Reached { sent, now: sent.wrapping_add(idle), filled };
-                match line.place(theirs, false, reached) {
+                match line.place(theirs, false, ZERO, reached) {
                     Place::Late => {
                         prop_assert!(filled);
                         late += 1;

@@ -30,6 +30,8 @@ struct Leg {
     codec: Codec,
     sequence: u16,
     timestamp: u32,
+    /// It has not spoken for a while: what follows begins a talkspurt.
+    paused: bool,
 }
 
 /// What a phone has been sent.
@@ -53,7 +55,8 @@ impl Leg {
     fn unstarted(media: &Media, codec: Codec) -> Leg {
         let phone = UdpSocket::bind((LOCAL, 0)).unwrap();
         phone.set_read_timeout(Some(PATIENCE)).unwrap();
-        Leg { session: media.open(LOCAL).unwrap(), phone, codec, sequence: 65_000, timestamp: u32::MAX - 4_000 }
+        let (sequence, timestamp) = (65_000, u32::MAX - 4_000);
+        Leg { session: media.open(LOCAL).unwrap(), phone, codec, sequence, timestamp, paused: true }
     }
 
     fn plan(&self) -> MediaPlan {
@@ -74,7 +77,8 @@ impl Leg {
     fn packet(&mut self, kind: u8, payload: &[u8], lost: u16) -> Vec<u8> {
         self.sequence = self.sequence.wrapping_add(lost);
         self.timestamp = self.timestamp.wrapping_add(u32::from(lost) * 160);
-        let mut packet = vec![0x80, kind];
+        let marker = u8::from(std::mem::take(&mut self.paused)) << 7;
+        let mut packet = vec![0x80, kind | marker];
         packet.extend(self.sequence.to_be_bytes());
         packet.extend(self.timestamp.to_be_bytes());
         packet.extend(0xbeef_u32.to_be_bytes());
@@ -111,7 +115,7 @@ impl Leg {
 
     /// The next packet that holds what somebody said.
     fn get_said(&self) -> Got {
-        std::iter::repeat_with(|| self.get()).find(|got| self.is_said(got)).unwrap()
+        std::iter::repeat_with(|| self.get()).take(500).find(|got| self.is_said(got)).expect("something said")
     }
 
     /// Neither silence nor an event. Silence in G.722 is what the coder makes of it.
@@ -154,10 +158,19 @@ fn purity(rate: u32, hz: f64, samples: &[i16]) -> f64 {
     2.0 * (re * re + im * im) / samples.len() as f64 / f64::max(power, 1.0)
 }
 
+/// How many of the pieces of 30 ms are that tone. Where a busy machine let silence come in between, the tone has a seam
+/// and a piece or two are not.
+fn pure(rate: u32, hz: f64, samples: &[i16]) -> f64 {
+    let pieces: Vec<_> = samples.chunks_exact(rate as usize * 3 / 100).collect();
+    let pure = pieces.iter().filter(|piece| purity(rate, hz, piece) > 0.95).count();
+    pure as f64 / pieces.len() as f64
+}
+
 /// One phone says `payload` in real time, and what the other is sent from its first sound on.
 fn say_through(from: &mut Leg, to: &Leg, payload: &[u8]) -> Vec<Got> {
     let start = monotonic();
     let mut heard = Vec::new();
+    from.paused = true;
     for (n, frame) in (0u32..).zip(payload.chunks_exact(160)) {
         from.say(frame);
         let due = start + FRAME * (n + 1);
@@ -220,6 +233,7 @@ fn connect(a: &mut Leg, b: &mut Leg) {
         };
     wake(a, b);
     wake(b, a);
+    (a.paused, b.paused) = (true, true);
 }
 
 #[tokio::test]
@@ -274,9 +288,8 @@ async fn between_any_two_codecs_a_tone_said_is_the_tone_heard_both_ways() {
                 let rate = to.codec.sample_rate();
                 assert!(samples.len() >= rate as usize * 4 / 10, "{} samples", samples.len());
                 // Without the first 50 ms, in which the coders learn the signal.
-                let settled = &samples[rate as usize / 20..][..rate as usize / 4];
-                let purity = purity(rate, hz, settled);
-                assert!(purity > 0.9, "{:?} to {:?} at {hz} Hz: {purity}", from.codec, to.codec);
+                let pure = pure(rate, hz, &samples[rate as usize / 20..]);
+                assert!(pure > 0.7, "{:?} to {:?} at {hz} Hz: {pure}", from.codec, to.codec);
                 assert!(heard.iter().all(|got| got.kind == to.codec.payload_type()));
             }
         }
@@ -395,7 +408,10 @@ async fn digits_cross_in_the_form_of_each_leg_and_never_raw() {
     let mut decoder = create_decoder(CodecType::G722);
     let mut detector = ToneDetector::new(16_000);
     let mut heard = Vec::new();
-    while heard.is_empty() {
+    for _ in 0..500 {
+        if !heard.is_empty() {
+            break;
+        }
         let got = tones.get();
         assert_eq!(got.kind, 9, "no event goes to a leg that has agreed on none");
         detector.samples(&decoder.decode(&got.payload), |digit| heard.push(digit));
@@ -418,6 +434,7 @@ async fn digits_cross_in_the_form_of_each_leg_and_never_raw() {
     events.session.carry_digit(pressed);
     let mut detector = EventDetector::new();
     let digit = std::iter::repeat_with(|| events.get())
+        .take(500)
         .filter(|got| got.kind == 101)
         .find_map(|got| detector.packet(got.sequence, got.timestamp, &got.payload));
     assert_eq!(digit, Some(seven));
@@ -426,7 +443,10 @@ async fn digits_cross_in_the_form_of_each_leg_and_never_raw() {
     tones.session.carry_digit(Pressed { digit: seven, source: DigitSource::Tone });
     tones.session.carry_digit(Pressed { digit: one, source: DigitSource::Info });
     let (mut decoder, mut detector, mut heard) = (create_decoder(CodecType::G722), ToneDetector::new(16_000), vec![]);
-    while heard.is_empty() {
+    for _ in 0..500 {
+        if !heard.is_empty() {
+            break;
+        }
         detector.samples(&decoder.decode(&tones.get().payload), |digit| heard.push(digit));
     }
     assert_eq!(heard, [one]);
@@ -510,8 +530,8 @@ async fn another_codec_in_mid_bridge_is_converted_from_then_on() {
         let heard = say_through(&mut a, &b, &tone(left, 800.0, 400));
         let payload: Vec<u8> = heard.iter().filter(|got| b.is_said(got)).flat_map(|got| got.payload.clone()).collect();
         let samples = decoded(right, &payload);
-        let purity = purity(8_000, 800.0, &samples[400..2_000]);
-        assert!(purity > 0.9, "{left:?} to {right:?}: {purity}");
+        let pure = pure(8_000, 800.0, &samples[400..]);
+        assert!(pure > 0.7, "{left:?} to {right:?}: {pure}");
     }
 }
 
@@ -554,15 +574,16 @@ async fn a_flood_on_one_leg_does_not_hold_up_the_others() {
     let media = media();
     let (mut a, _b) = bridge(&media, [Codec::Pcmu, Codec::Pcmu]);
     let (mut c, mut d) = bridge(&media, [Codec::Pcmu, Codec::Pcmu]);
-    let sent = media.counters().sent;
     let payload = tone(Codec::Pcmu, 1_000.0, 20);
+    let (start, sent) = (monotonic(), media.counters().sent);
     for _ in 0..5_000 {
         a.say(&payload);
     }
+    // 32 of them in a tick; and what four legs send by themselves, had all of it to be caught up with.
+    let sent = media.counters().sent - sent;
+    let ticks = (start.elapsed().as_millis() / 20 + 2) as u64;
+    assert!(sent <= ticks * (32 + 4 * 3), "{sent} in {ticks} ticks");
     connect(&mut c, &mut d);
-    // 32 of them in a tick, and what the kernel could hold of the rest.
-    let ticks = 50 * 20;
-    assert!(media.counters().sent - sent < 5_000 + ticks);
 }
 
 #[tokio::test]
@@ -605,7 +626,16 @@ async fn a_bridged_leg_is_recorded_and_tells_for_how_long_nobody_has_spoken() {
     let media = media();
     let (mut a, b) = bridge(&media, [Codec::Pcmu, Codec::Pcma]);
     let recording = a.session.record(Duration::from_secs(30));
-    let payload = tone(Codec::Pcmu, 1_000.0, 400);
+    until(|| {
+        a.say(&[0xff; 160]);
+        !recording.samples().is_empty()
+    })
+    .await;
+    // What is still under way is silence, too.
+    let (marked, payload) = (tone(Codec::Pcmu, 2_000.0, 20), tone(Codec::Pcmu, 1_000.0, 400));
+    a.say(&marked);
+    b.get_said();
+    let before = recording.drain().len() as u64;
     let mut pieces = Vec::new();
     for frame in payload.chunks(160) {
         a.say(frame);
@@ -614,14 +644,15 @@ async fn a_bridged_leg_is_recorded_and_tells_for_how_long_nobody_has_spoken() {
     }
     until(|| recording.quiet_for() > Duration::from_millis(100)).await;
     pieces.extend(recording.drain());
-    assert!(pieces.len() <= 3_200 && pieces.len() >= 3_040, "{}", pieces.len());
-    assert!(purity(8_000, 1_000.0, &pieces[..1_600]) > 0.9);
-    assert_eq!(recording.length(), Duration::from_micros(pieces.len() as u64 * 125));
+    assert_eq!(pieces.len(), 3_200);
+    assert!(purity(8_000, 1_000.0, &pieces) > 0.9);
+    let length = Duration::from_micros((before + 3_200) * 125);
+    assert_eq!(recording.length(), length);
     // Sending silence is as quiet as sending nothing.
     let spoken = recording.quiet_for();
     for _ in 0..10 {
         a.say(&[0xff; 160]);
     }
-    until(|| recording.length() > Duration::from_micros(pieces.len() as u64 * 125)).await;
+    until(|| recording.length() > length).await;
     assert!(recording.quiet_for() >= spoken);
 }

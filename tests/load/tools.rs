@@ -5,6 +5,12 @@
 //!   stream were from 20 ms, by the kernel's receive timestamps. With `echo` it sends each packet back: callers who speak.
 //! - `load_tools bare CALLS SECONDS ADDRESS [hear]`: sends what that many calls would, a socket a call, from one loop, and
 //!   prints its CPU time for each second of each call. With `hear` it also reads each socket once a packet time.
+//! - `load_tools bridge PAIRS SECONDS [convert]`: that many pairs of phones talk to each other, at first without anything
+//!   in between, then through a bare UDP forwarder, then through bridged sessions; prints for each how long packets took
+//!   and the CPU time for each second of each pair, and what the bridge added to both. With `convert` every second phone
+//!   speaks another codec.
+
+mod bridge;
 
 use std::collections::HashMap;
 use std::io::{IoSliceMut, Read};
@@ -33,7 +39,11 @@ fn main() -> ExitCode {
         ["sink", address, "echo"] => sink(address, true),
         ["bare", calls, seconds, address] => bare(calls, seconds, address, false),
         ["bare", calls, seconds, address, "hear"] => bare(calls, seconds, address, true),
-        _ => Err("usage: load_tools sink ADDRESS [echo] | load_tools bare CALLS SECONDS ADDRESS [hear]".into()),
+        ["bridge", pairs, seconds] => bridge::run(pairs, seconds, false),
+        ["bridge", pairs, seconds, "convert"] => bridge::run(pairs, seconds, true),
+        _ => Err("usage: load_tools sink ADDRESS [echo] | load_tools bare CALLS SECONDS ADDRESS [hear] | \
+                  load_tools bridge PAIRS SECONDS [convert]"
+            .into()),
     };
     match result {
         Ok(line) => {

@@ -28,6 +28,8 @@ pub struct Heard {
     pub codec: Codec,
     pub payload: Range<usize>,
     pub timestamp: u32,
+    /// When it came.
+    pub at: Duration,
     pub marker: bool,
     /// Packets lost right before it.
     pub missing: u16,
@@ -153,7 +155,7 @@ impl Stream {
         }
         let sent = self.numbering.timestamp;
         let reached = Reached { sent, now: sent.wrapping_add(relay.behind), filled: relay.filled };
-        let timestamp = match relay.timeline.place(heard.timestamp, heard.marker, reached) {
+        let timestamp = match relay.timeline.place(heard.timestamp, heard.marker, heard.at, reached) {
             Place::Late => return,
             Place::Anew(timestamp) => {
                 talk.marker |= timestamp != sent;
