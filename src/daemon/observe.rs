@@ -79,6 +79,23 @@ pub fn metrics(
                     ("overload", sip.overload),
                 ],
             ),
+            Family::gauge(
+                "threadline_phones_registered",
+                "Devices of the clinic's extensions that are registered",
+                endpoint.phones().list().len() as f64,
+            ),
+            Family::counters(
+                "threadline_phones",
+                "What the clinic's own phones, and whoever claims to be one, asked for",
+                "fate",
+                [
+                    ("registered", sip.registrations),
+                    ("registration_refused", sip.registrations_refused),
+                    ("call_unauthenticated", sip.calls_unauthenticated),
+                    ("locked_out", sip.lockouts),
+                    ("transfer_refused", sip.refers_refused),
+                ],
+            ),
             Family::counters(
                 "threadline_rtp_packets",
                 "RTP packets by what became of them",

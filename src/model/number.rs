@@ -24,6 +24,13 @@ impl FromStr for Country {
     }
 }
 
+impl Country {
+    /// Its two letters (ISO 3166-1): `US`.
+    pub fn code(&self) -> &str {
+        self.0.as_ref()
+    }
+}
+
 /// A telephone number in E.164: `+` and up to fifteen digits. Its `Debug` shows the last two digits alone.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]

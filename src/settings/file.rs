@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::phones;
 use super::secret::Places;
 use super::{
     Clinic, Desk, Gateway, Listen, Log, LogFormat, Register, Rtp, Settings, Sip, Sms, Store, Strangers, Team,
@@ -19,16 +20,16 @@ const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3_600);
 
 /// Tables that come with features of a later version.
-const LATER: [&str; 8] = ["retention", "extension", "user", "staff", "quiet_hours", "voicemail", "recording", "report"];
+const LATER: [&str; 7] = ["retention", "user", "staff", "quiet_hours", "voicemail", "recording", "report"];
 
 /// Gateways that come with a later version.
 const LATER_GATEWAYS: [&str; 4] = ["telnyx", "bandwidth", "kannel", "http"];
 
 /// Everything that a table needs besides itself.
-struct Around<'a> {
+pub(super) struct Around<'a> {
     folder: &'a Path,
-    secrets: &'a Places,
-    country: Option<Country>,
+    pub(super) secrets: &'a Places,
+    pub(super) country: Option<Country>,
 }
 
 pub(super) fn parse(file: &Path, text: &str, secrets: &Places) -> Result<Settings, Problems> {
@@ -43,6 +44,7 @@ pub(super) fn parse(file: &Path, text: &str, secrets: &Places) -> Result<Setting
     let clinic = clinic.and_then(|table| self::clinic(&table, &around));
     let sip = optional(&root, "sip").map_or_else(|| Some(sip_defaults()), |table| sip(&table, &around));
     let trunks = trunks(&root, &around);
+    let (extensions, phones) = phones::read(&root, &around);
     let rtp = optional(&root, "rtp").map_or_else(rtp_defaults, |table| rtp(&table));
     let sms = section(&root, "sms", "write [sms] with gateway = \"sandbox\" and from = \"+1…\"");
     let sms = sms.and_then(|table| self::sms(&table, &around));
@@ -60,7 +62,23 @@ pub(super) fn parse(file: &Path, text: &str, secrets: &Places) -> Result<Setting
     reader.finish()?;
     match (clinic, sip, sms) {
         (Some(clinic), Some(sip), Some(sms)) => {
-            Ok(Settings { file: file.to_owned(), clinic, sip, trunks, rtp, sms, web, desk, teams, store, log, render })
+            let file = file.to_owned();
+            Ok(Settings {
+                file,
+                clinic,
+                sip,
+                trunks,
+                extensions,
+                phones,
+                rtp,
+                sms,
+                web,
+                desk,
+                teams,
+                store,
+                log,
+                render,
+            })
         }
         // What gives none has reported why, so `finish` has left already.
         _ => Err(Problems(vec![Problem::of_file(file, "could not be read", "compare it with the example")])),

@@ -1,8 +1,9 @@
 //! The box's own file, `config/threadline.toml`, parsed into checked types.
 //!
-//! `file` reads it table by table; `secret` reads what must not stand in it.
+//! `file` reads it table by table; `phones` the clinic's own phones; `secret` reads what must not stand in it.
 
 mod file;
+mod phones;
 mod secret;
 
 use std::net::SocketAddr;
@@ -26,6 +27,10 @@ pub struct Settings {
     pub sip: Sip,
     /// `[[trunk]]`, in failover order.
     pub trunks: Vec<Trunk>,
+    /// `[[extension]]`
+    pub extensions: Vec<Extension>,
+    /// `[phones]`
+    pub phones: Phones,
     /// `[rtp]`
     pub rtp: Rtp,
     /// `[sms]`
@@ -174,6 +179,37 @@ pub struct Register {
     pub auth_username: Option<String>,
     /// What to ask for.
     pub expires: Duration,
+}
+
+/// A phone of the clinic's that registers with this box.
+#[derive(Clone, Debug)]
+pub struct Extension {
+    /// What is dialled, and the user name that it registers with: `201`.
+    pub name: String,
+    /// As people read it: "Front desk".
+    pub shown_as: String,
+    /// Its password, from a file or the environment.
+    pub password: Private<String>,
+    /// Beginnings of the numbers, in E.164, that it may dial out to. None: it calls other extensions and emergency
+    /// numbers alone.
+    pub may_call: Vec<String>,
+    /// Devices that may be registered at once.
+    pub contacts: usize,
+}
+
+impl Extension {
+    /// Whether it may dial this number out through a trunk.
+    pub fn may_call(&self, number: &PhoneNumber) -> bool {
+        self.may_call.iter().any(|prefix| number.as_str().starts_with(prefix.as_str()))
+    }
+}
+
+/// What holds for all phones of the clinic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Phones {
+    /// Numbers that every phone may dial, straight to the trunk and as they are: `911`. Those of the clinic's country
+    /// unless the file says otherwise.
+    pub emergency: Vec<String>,
 }
 
 /// Media.

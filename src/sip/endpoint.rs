@@ -25,8 +25,10 @@ use tokio_util::sync::CancellationToken;
 pub(super) use self::send::{ClientTransaction, Flow};
 use self::sockets::{bind_tcp, bind_udp};
 use self::tls::{tls_client, tls_server};
-use super::guard::{Decision, Guard};
+use super::authentication::Authentication;
+use super::guard::{Decision, Guard, Standing};
 use super::inbound::Incoming;
+use super::registrar::Phones;
 use super::stream;
 use crate::clock::Clock;
 use crate::settings::{Listen, Settings, Transport};
@@ -112,6 +114,16 @@ pub struct SipCounters {
     pub calls_rejected_busy: u64,
     /// Requests dropped because there were too many transactions.
     pub overload: u64,
+    /// Registrations of our own phones, and their refreshes.
+    pub registrations: u64,
+    /// Registrations refused: a wrong password, a lock, or what cannot be.
+    pub registrations_refused: u64,
+    /// Calls refused because whoever places them did not prove to be one of our phones.
+    pub calls_unauthenticated: u64,
+    /// Times that a source or an extension was locked after too many wrong passwords.
+    pub lockouts: u64,
+    /// Transfers that were asked for where nobody may ask for one.
+    pub refers_refused: u64,
 }
 
 #[derive(Default)]
@@ -123,6 +135,11 @@ pub(super) struct Counters {
     pub calls: AtomicU64,
     pub calls_rejected_busy: AtomicU64,
     pub overload: AtomicU64,
+    pub registrations: AtomicU64,
+    pub registrations_refused: AtomicU64,
+    pub calls_unauthenticated: AtomicU64,
+    pub lockouts: AtomicU64,
+    pub refers_refused: AtomicU64,
 }
 
 /// The SIP endpoint. Cloning it gives another handle.
@@ -142,6 +159,8 @@ pub(super) struct Inner {
     pub accepting: AtomicBool,
     settings: RwLock<Arc<Settings>>,
     guard: Mutex<Guard>,
+    authentication: Mutex<Authentication>,
+    phones: Phones,
     /// New server transactions; drained by whoever has just received a message, so that it never fills.
     fresh: Mutex<TransactionReceiver>,
     /// Running dialogs by our tag.
@@ -246,6 +265,8 @@ impl Endpoint {
         let (incoming, calls) = mpsc::channel(INCOMING_QUEUE);
         let endpoint = Endpoint(Arc::new(Inner {
             stack: built.inner.clone(),
+            phones: Phones::new(clock.clone()),
+            authentication: Mutex::default(),
             clock,
             timers,
             stop: stop.clone(),
@@ -291,9 +312,17 @@ impl Endpoint {
         self.0.listening.clone()
     }
 
-    /// Takes over trunks, strangers and limits; listeners and certificates stay as they are.
+    /// The clinic's phones that are registered.
+    pub fn phones(&self) -> &Phones {
+        &self.0.phones
+    }
+
+    /// Takes over trunks, extensions, strangers and limits; listeners and certificates stay as they are.
     pub fn reload(&self, settings: &Settings) {
-        *self.0.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings.clone());
+        let mut current = self.0.settings.write().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut *current, Arc::new(settings.clone()));
+        drop(current);
+        self.0.phones.reload(&before, settings);
         lock(&self.0.guard).reload(settings);
     }
 
@@ -313,6 +342,11 @@ impl Endpoint {
             calls: counters.calls.load(Relaxed),
             calls_rejected_busy: counters.calls_rejected_busy.load(Relaxed),
             overload: counters.overload.load(Relaxed),
+            registrations: counters.registrations.load(Relaxed),
+            registrations_refused: counters.registrations_refused.load(Relaxed),
+            calls_unauthenticated: counters.calls_unauthenticated.load(Relaxed),
+            lockouts: counters.lockouts.load(Relaxed),
+            refers_refused: counters.refers_refused.load(Relaxed),
         }
     }
 
@@ -352,6 +386,9 @@ impl Endpoint {
     pub(super) fn decide(&self, source: IpAddr) -> Decision {
         let now = self.now();
         let decision = lock(&self.0.guard).decide(source, now);
+        if decision == Decision::Visitor {
+            return if self.let_visit(source) { decision } else { Decision::Drop };
+        }
         if matches!(decision, Decision::Reject | Decision::Drop) {
             self.count(|c| &c.strangers);
             if decision == Decision::Drop && self.settings().sip.strangers == crate::settings::Strangers::Reject {
@@ -361,9 +398,48 @@ impl Endpoint {
         decision
     }
 
+    /// What a source is, without counting it.
+    pub(super) fn standing(&self, source: IpAddr) -> Standing {
+        let now = self.now();
+        lock(&self.0.guard).standing(source, now)
+    }
+
+    /// Takes one of the messages that somebody who may be a phone of ours has; `false`: it has had them all.
+    pub(super) fn let_visit(&self, source: IpAddr) -> bool {
+        let now = self.now();
+        let welcome =
+            !lock(&self.0.authentication).is_locked_out(source, now) && lock(&self.0.guard).visit(source, now);
+        if !welcome {
+            self.count(|c| &c.rate_limited);
+        }
+        welcome
+    }
+
+    /// Whether a stranger is to be told that it is one.
+    pub(super) fn tell_stranger(&self, source: IpAddr) -> bool {
+        let now = self.now();
+        lock(&self.0.guard).tell(source, now)
+    }
+
+    /// Lets a phone of ours speak until then.
+    pub(super) fn admit_phone(&self, source: IpAddr, until: Duration) {
+        let now = self.now();
+        lock(&self.0.guard).allow_phone(source, until, now);
+    }
+
+    pub(super) fn with_authentication<T>(&self, ask: impl FnOnce(&mut Authentication) -> T) -> T {
+        ask(&mut lock(&self.0.authentication))
+    }
+
     /// The trunks that an address belongs to, in the order of the settings.
     pub(super) fn trunks_of(&self, source: IpAddr) -> Vec<String> {
         lock(&self.0.guard).trunks(source).map(str::to_owned).collect()
+    }
+
+    /// Lets an address that we call speak within that call.
+    pub(super) fn allow_peer(&self, address: IpAddr) {
+        let now = self.now();
+        lock(&self.0.guard).allow_peer(address, now);
     }
 
     /// Lets the addresses that a trunk's name resolved to call in.
@@ -407,6 +483,12 @@ impl Endpoint {
         let mut streams = lock(&self.0.streams);
         if streams.get(&remote).is_some_and(|known| known.stop.is_cancelled() && known.local == stream.local) {
             streams.remove(&remote);
+        }
+    }
+
+    pub(super) fn end_stream(&self, remote: SocketAddr) {
+        if let Some(stream) = lock(&self.0.streams).get(&remote) {
+            stream.stop.cancel();
         }
     }
 

@@ -1,4 +1,5 @@
-//! Who may speak to us: trunks by address; everybody else is a stranger.
+//! Who may speak to us: trunks by address, our own phones once they have shown who they are; everybody else is a stranger.
+//! Where the clinic has phones of its own, a stranger may be one: it may show itself, a few messages at a time.
 //!
 //! Asked once for each datagram or connection, before anything is parsed. The decision is plain: addresses in, verdict
 //! out; the table of token buckets is bounded, and at the bound the source that was seen first goes.
@@ -16,10 +17,11 @@ use crate::settings::{Settings, Strangers};
 const MAX_SOURCES: usize = 4096;
 /// Addresses that we called and that may speak within those calls.
 const MAX_PEERS: usize = 1024;
-/// Answers to one stranger: so many at once, then [`STRANGER_RATE`].
-const STRANGER_BURST: f64 = 5.0;
-/// Answers a second to one stranger.
-const STRANGER_RATE: f64 = 0.2;
+/// Answers to one stranger: so many at once, and so many a second after that.
+const STRANGER: Rate = Rate { burst: 5.0, refill: 0.2 };
+/// Messages of one source that may be a phone of ours. Behind one address may be a whole office whose phones all come
+/// back when the lights do.
+const VISITOR: Rate = Rate { burst: 100.0, refill: 5.0 };
 /// How long an address that we called may go on speaking: longer than any call.
 const PEER_LIFE: Duration = Duration::from_secs(24 * 3600);
 
@@ -28,20 +30,55 @@ const PEER_LIFE: Duration = Duration::from_secs(24 * 3600);
 pub(super) enum Decision {
     /// A trunk's address: everything is heard.
     Trunk,
-    /// An address that we called: responses and requests within calls are heard, new calls are not.
+    /// An address that we called, or that a phone of ours speaks from: responses and requests within calls are heard.
     Peer,
+    /// Nobody we know, who may turn out to be a phone of ours.
+    Visitor,
     /// A stranger who is told so (403).
     Reject,
     /// A stranger, or one who has been told often enough.
     Drop,
 }
 
+/// What a source is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// A trunk's address.
+    Trunk,
+    /// A phone of ours has shown who it is from there.
+    Phone,
+    /// An address that we called.
+    Peer,
+    /// Nobody we know, and we have phones.
+    Visitor,
+    /// Nobody we know.
+    Stranger,
+}
+
 /// Who may speak to us.
 #[derive(Debug)]
 pub(super) struct Guard {
     strangers: Strangers,
+    /// Whether we have phones of our own.
+    extensions: bool,
     trunks: Vec<Admitted>,
     peers: HashMap<IpAddr, Duration>,
+    phones: HashMap<IpAddr, Duration>,
+    told: Buckets,
+    visits: Buckets,
+}
+
+/// So many at once, and so many a second after that.
+#[derive(Clone, Copy, Debug)]
+struct Rate {
+    burst: f64,
+    refill: f64,
+}
+
+/// A bucket of tokens for each source. Bounded: at the bound the source that was seen first goes.
+#[derive(Debug)]
+struct Buckets {
+    rate: Rate,
     buckets: HashMap<IpAddr, Bucket>,
     /// Sources of `buckets`, first seen first.
     order: VecDeque<IpAddr>,
@@ -64,10 +101,12 @@ impl Guard {
     pub(super) fn new(settings: &Settings) -> Guard {
         let mut guard = Guard {
             strangers: settings.sip.strangers,
+            extensions: false,
             trunks: Vec::new(),
             peers: HashMap::new(),
-            buckets: HashMap::new(),
-            order: VecDeque::new(),
+            phones: HashMap::new(),
+            told: Buckets::new(STRANGER),
+            visits: Buckets::new(VISITOR),
         };
         guard.reload(settings);
         guard
@@ -76,6 +115,7 @@ impl Guard {
     /// Takes over changed trunks; what names resolved to is kept for trunks that are still there.
     pub(super) fn reload(&mut self, settings: &Settings) {
         self.strangers = settings.sip.strangers;
+        self.extensions = !settings.extensions.is_empty();
         let mut before: HashMap<Arc<str>, Vec<IpAddr>> =
             self.trunks.drain(..).map(|trunk| (trunk.name, trunk.resolved)).collect();
         self.trunks = settings
@@ -101,13 +141,12 @@ impl Guard {
 
     /// Lets an address that we call speak within that call. At the bound those whose time is over go, else nobody new comes.
     pub(super) fn allow_peer(&mut self, address: IpAddr, now: Duration) {
-        let address = canonical(address);
-        if self.peers.len() >= MAX_PEERS {
-            self.peers.retain(|_, until| *until > now);
-        }
-        if self.peers.len() < MAX_PEERS || self.peers.contains_key(&address) {
-            self.peers.insert(address, now.saturating_add(PEER_LIFE));
-        }
+        allow(&mut self.peers, address, now.saturating_add(PEER_LIFE), now);
+    }
+
+    /// Lets an address that a phone of ours registered from speak until then; bounded as peers are.
+    pub(super) fn allow_phone(&mut self, address: IpAddr, until: Duration, now: Duration) {
+        allow(&mut self.phones, address, until, now);
     }
 
     /// The names of the trunks that an address belongs to, in the order of the settings.
@@ -118,18 +157,62 @@ impl Guard {
 
     /// What becomes of a message or connection from `source` at `now` (any clock that never goes backward).
     pub(super) fn decide(&mut self, source: IpAddr, now: Duration) -> Decision {
+        match self.standing(source, now) {
+            Standing::Trunk => Decision::Trunk,
+            Standing::Phone | Standing::Peer => Decision::Peer,
+            Standing::Visitor => Decision::Visitor,
+            Standing::Stranger if self.tell(source, now) => Decision::Reject,
+            Standing::Stranger => Decision::Drop,
+        }
+    }
+
+    /// What a source is at `now`.
+    pub(super) fn standing(&self, source: IpAddr, now: Duration) -> Standing {
         let source = canonical(source);
+        let holds = |known: &HashMap<IpAddr, Duration>| known.get(&source).is_some_and(|until| *until > now);
         if self.trunks.iter().any(|trunk| trunk.holds(source)) {
-            return Decision::Trunk;
+            Standing::Trunk
+        } else if holds(&self.phones) {
+            Standing::Phone
+        } else if holds(&self.peers) {
+            Standing::Peer
+        } else if self.extensions {
+            Standing::Visitor
+        } else {
+            Standing::Stranger
         }
-        if self.peers.get(&source).is_some_and(|until| *until > now) {
-            return Decision::Peer;
-        }
-        if self.strangers == Strangers::Reject && self.spend(source, now) { Decision::Reject } else { Decision::Drop }
+    }
+
+    /// Whether a stranger is to be told once more that it is one.
+    pub(super) fn tell(&mut self, source: IpAddr, now: Duration) -> bool {
+        self.strangers == Strangers::Reject && self.told.spend(canonical(source), now)
+    }
+
+    /// Whether one more message of somebody who may be a phone of ours is heard.
+    pub(super) fn visit(&mut self, source: IpAddr, now: Duration) -> bool {
+        self.visits.spend(canonical(source), now)
+    }
+}
+
+/// At the bound those whose time is over go, else nobody new comes.
+fn allow(known: &mut HashMap<IpAddr, Duration>, address: IpAddr, until: Duration, now: Duration) {
+    let address = canonical(address);
+    if known.len() >= MAX_PEERS {
+        known.retain(|_, until| *until > now);
+    }
+    if known.len() < MAX_PEERS || known.contains_key(&address) {
+        let latest = known.get(&address).copied().unwrap_or_default().max(until);
+        known.insert(address, latest);
+    }
+}
+
+impl Buckets {
+    fn new(rate: Rate) -> Buckets {
+        Buckets { rate, buckets: HashMap::new(), order: VecDeque::new() }
     }
 
     /// Takes a token from the source's bucket, if there is one.
-    pub(super) fn spend(&mut self, source: IpAddr, now: Duration) -> bool {
+    fn spend(&mut self, source: IpAddr, now: Duration) -> bool {
         if !self.buckets.contains_key(&source) {
             if self.buckets.len() >= MAX_SOURCES
                 && let Some(oldest) = self.order.pop_front()
@@ -138,9 +221,9 @@ impl Guard {
             }
             self.order.push_back(source);
         }
-        let bucket = self.buckets.entry(source).or_insert(Bucket { tokens: STRANGER_BURST, at: now });
+        let bucket = self.buckets.entry(source).or_insert(Bucket { tokens: self.rate.burst, at: now });
         let since = now.saturating_sub(bucket.at).as_secs_f64();
-        bucket.tokens = (bucket.tokens + since * STRANGER_RATE).min(STRANGER_BURST);
+        bucket.tokens = (bucket.tokens + since * self.rate.refill).min(self.rate.burst);
         bucket.at = now;
         let allowed = bucket.tokens >= 1.0;
         if allowed {
@@ -168,14 +251,16 @@ mod tests {
     fn guard(strangers: Strangers) -> Guard {
         Guard {
             strangers,
+            extensions: false,
             trunks: vec![Admitted {
                 name: "carrier".into(),
                 nets: vec!["198.51.100.0/24".parse().unwrap()],
                 resolved: vec![],
             }],
             peers: HashMap::new(),
-            buckets: HashMap::new(),
-            order: VecDeque::new(),
+            phones: HashMap::new(),
+            told: Buckets::new(STRANGER),
+            visits: Buckets::new(VISITOR),
         }
     }
 
@@ -212,9 +297,28 @@ mod tests {
         let mut guard = guard(Strangers::Reject);
         for n in 0..20_000 {
             guard.decide(ip(n), Duration::ZERO);
+            guard.visit(ip(n), Duration::ZERO);
             guard.allow_peer(ip(n + 50_000), Duration::ZERO);
+            guard.allow_phone(ip(n + 50_000), PEER_LIFE, Duration::ZERO);
         }
-        assert_eq!((guard.buckets.len(), guard.order.len(), guard.peers.len()), (MAX_SOURCES, MAX_SOURCES, MAX_PEERS));
+        for buckets in [&guard.told, &guard.visits] {
+            assert_eq!((buckets.buckets.len(), buckets.order.len()), (MAX_SOURCES, MAX_SOURCES));
+        }
+        assert_eq!((guard.peers.len(), guard.phones.len()), (MAX_PEERS, MAX_PEERS));
+    }
+
+    #[test]
+    fn with_phones_of_our_own_a_stranger_may_be_one() {
+        let mut guard = guard(Strangers::Drop);
+        guard.extensions = true;
+        assert_eq!(guard.decide(ip(1), Duration::ZERO), Decision::Visitor);
+        assert_eq!((0..1_000).filter(|_| guard.visit(ip(1), Duration::ZERO)).count(), 100);
+        assert!(guard.visit(ip(2), Duration::ZERO), "each source has its own bucket");
+        guard.allow_phone(ip(1), Duration::from_secs(60), Duration::ZERO);
+        assert_eq!(guard.standing(ip(1), Duration::from_secs(59)), Standing::Phone);
+        guard.allow_phone(ip(1), Duration::from_secs(30), Duration::ZERO);
+        assert_eq!(guard.standing(ip(1), Duration::from_secs(59)), Standing::Phone, "the longest holds");
+        assert_eq!(guard.standing(ip(1), Duration::from_secs(60)), Standing::Visitor);
     }
 
     #[test]

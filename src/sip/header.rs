@@ -114,6 +114,12 @@ fn host_and_port(uri: &str) -> (&str, Option<&str>) {
     (host, after)
 }
 
+/// The user part of a SIP URI, as it stands there, without a password.
+pub(super) fn user(uri: &str) -> Option<&str> {
+    let rest = uri.split_once(':')?.1;
+    rest.rsplit_once('@').map(|(user, _)| user.split([':', ';']).next().unwrap_or_default())
+}
+
 /// The host of a SIP URI: a name or an address, without the brackets of IPv6.
 pub(super) fn host(uri: &str) -> &str {
     host_and_port(uri).0

@@ -7,9 +7,10 @@ use rsipstack::sip::{Header, Request};
 use rsipstack::transaction::transaction::Transaction;
 use tokio::sync::oneshot;
 
+use super::authentication::{self, Denied};
 use super::capabilities::busy;
 use super::dialog::{self, Command, Dialog, DialogEvent, Ends};
-use super::endpoint::Endpoint;
+use super::endpoint::{Endpoint, Flow};
 use super::message::{self, all, first};
 use super::session_timer::{self, MIN_SE, SessionExpires};
 use super::{header, identity};
@@ -30,8 +31,10 @@ pub enum AnswerError {
 /// A call that waits for our answer. Dropped, it is refused with 480.
 #[derive(Debug)]
 pub struct Incoming {
-    /// The trunk's name.
+    /// The trunk's name; empty where a phone of ours calls.
     pub trunk: String,
+    /// The extension that calls: it has proven who it is. What it dialled is in `dialled`.
+    pub extension: Option<String>,
     /// Who is calling.
     pub from: Caller,
     /// The clinic's number that was dialled, as far as it is one.
@@ -124,13 +127,14 @@ pub(super) async fn arrive(endpoint: &Endpoint, transaction: Transaction) {
     if let Some((status, headers)) = refusal(request) {
         return endpoint.refuse(transaction, status, headers).await;
     }
-    let names = endpoint.trunks_of(flow.remote.ip());
     let country = settings.clinic.country;
     let uri = request.uri.to_string();
     let to = identity::dialled(&uri, first!(request, To).unwrap_or_default(), country);
-    let Some(trunk) = choose(&settings, &names, to.as_ref()) else {
-        return endpoint.refuse(transaction, 404, vec![]).await;
+    let party = match party(endpoint, &settings, request, &flow, to.as_ref()) {
+        Ok(party) => party,
+        Err(denied) => return endpoint.refuse(transaction, denied.status, denied.headers).await,
     };
+    let flow = Flow { pinned: matches!(party, Party::Extension(_)), ..flow };
     if !endpoint.0.accepting.load(Relaxed) {
         endpoint.count(|c| &c.calls_rejected_busy);
         return endpoint.refuse(transaction, 503, busy()).await;
@@ -166,10 +170,15 @@ pub(super) async fn arrive(endpoint: &Endpoint, transaction: Transaction) {
         request.uri.auth.as_ref().map(|auth| auth.user.clone()).unwrap_or_else(|| user(&uri)),
     );
     let (from, diversion, call_id, offer, dialled) = call;
+    let (trunk, extension, srtp) = match party {
+        Party::Trunk(trunk) => (trunk.name.clone(), None, trunk.srtp),
+        Party::Extension(name) => (String::new(), Some(name), SrtpPolicy::Optional),
+    };
     let dialog = dialog::called(endpoint, ends, transaction, slot);
     endpoint.count(|c| &c.calls);
     place.send(Incoming {
-        trunk: trunk.name.clone(),
+        trunk,
+        extension,
         from,
         to,
         dialled,
@@ -177,10 +186,54 @@ pub(super) async fn arrive(endpoint: &Endpoint, transaction: Transaction) {
         call_id,
         offer,
         local_address: flow.local.ip(),
-        srtp: trunk.srtp,
+        srtp,
         peer: flow.remote,
         dialog,
     });
+}
+
+/// Who calls.
+enum Party<'s> {
+    /// The outside world, by this trunk.
+    Trunk(&'s Trunk),
+    /// A phone of ours.
+    Extension(String),
+}
+
+/// Who calls. From a trunk's address may also come one of our own phones: one that is registered from there, that shows
+/// its password, or that names an extension as its own while the number dialled is not one that the trunk brings. It has
+/// to prove itself like any other, and is never taken for the trunk.
+fn party<'s>(
+    endpoint: &Endpoint,
+    settings: &'s Settings,
+    request: &Request,
+    flow: &Flow,
+    to: Option<&PhoneNumber>,
+) -> Result<Party<'s>, Denied> {
+    let names = endpoint.trunks_of(flow.remote.ip());
+    let extension = |name: &str| settings.extensions.iter().any(|extension| extension.name == name);
+    let brought = || {
+        let of_trunk = settings.trunks.iter().filter(|trunk| names.contains(&trunk.name));
+        to.is_some_and(|to| of_trunk.flat_map(|trunk| &trunk.numbers).any(|number| number == to))
+    };
+    let claims = || first!(request, From).and_then(header::uri).and_then(header::user).is_some_and(extension);
+    let ours = !settings.extensions.is_empty()
+        && (names.is_empty()
+            || authentication::answers_us(request)
+            || endpoint.phones().speaks_from(flow.remote, flow.transport)
+            || claims() && !brought());
+    if !ours {
+        let not_ours = Denied { status: 404, headers: vec![] };
+        return choose(settings, &names, to).map(Party::Trunk).ok_or(not_ours);
+    }
+    let name = authentication::authenticate(endpoint, request, flow.remote.ip()).inspect_err(|denied| {
+        if denied.status != 401 {
+            endpoint.count(|c| &c.calls_unauthenticated);
+        }
+    })?;
+    // Whatever it says within this call is heard, though it may not be registered.
+    endpoint.allow_peer(flow.remote.ip());
+    Ok(Party::Extension(name))
 }
 
 /// The user part, or the number of a `tel:` URI.

@@ -3,6 +3,7 @@
 //! A message goes `guard` (who may speak) → `wire` (repaired, or refused) → the library's transactions → `endpoint`
 //! (which call is it for?) → `inbound` (a new call) or `dialog` (one that runs).
 
+mod authentication;
 mod capabilities;
 mod dialog;
 pub mod digest;
@@ -13,6 +14,7 @@ pub mod identity;
 mod inbound;
 mod message;
 pub mod outbound;
+mod registrar;
 mod resolve;
 #[cfg(test)]
 mod rig;
@@ -26,6 +28,7 @@ pub use dialog::{Dialog, DialogEvent, Ended, OfferError, OfferReply};
 pub use endpoint::{Endpoint, SipCounters, SipError, Timers};
 pub use inbound::{AnswerError, Incoming};
 pub use outbound::Outbound;
+pub use registrar::{PhoneState, Phones};
 pub use trunk::{TrunkState, Trunks};
 
 /// To be put into every log filter, whatever the user's says: the library logs whole messages, numbers and credentials

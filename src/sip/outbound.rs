@@ -9,6 +9,8 @@ mod take_back;
 mod target;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use rsipstack::sip::{Header, Method, Request, Response};
@@ -18,7 +20,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::early::Forks;
 pub(super) use self::take_back::decline;
-use self::take_back::{reap, send_cancel, timed_out, way};
+use self::take_back::{Why, reap, send_cancel, timed_out, way};
+use self::target::Way;
 pub use self::target::{Target, TargetError};
 use super::capabilities::{ALLOW, SUPPORTED};
 use super::dialog::{self, Dialog};
@@ -34,6 +37,8 @@ const SILENCE: u32 = 12;
 const STEPS: usize = 32;
 /// Requests of a called side that has not answered which wait to be served; beyond, 503.
 const EARLY_REQUESTS: usize = 4;
+/// The longest display name, in characters: more fits no phone's display.
+const LONGEST_NAME: usize = 64;
 /// The shortest session timer of RFC 4028, in seconds.
 const MIN_SE: u64 = 90;
 
@@ -42,8 +47,10 @@ const MIN_SE: u64 = 90;
 pub struct Call {
     /// In failover order: the next is tried when one cannot be reached, does not answer, or says 408 or 503.
     pub targets: Vec<Target>,
-    /// The user in From: the clinic's number, or a name such as `threadline`.
+    /// The user in From: the clinic's number, or a name such as `threadline`; towards a phone of ours, who is calling.
     pub from: String,
+    /// The name in From, which a phone shows: the caller's number and why they call.
+    pub display: Option<String>,
     /// Our offer.
     pub offer: String,
     /// How long it may ring, over all targets.
@@ -83,6 +90,7 @@ pub enum Step {
 pub struct Outbound {
     steps: mpsc::Receiver<Step>,
     cancel: CancellationToken,
+    elsewhere: Arc<AtomicBool>,
     _alive: DropGuard,
 }
 
@@ -91,19 +99,21 @@ impl Outbound {
     pub fn dial(endpoint: &Endpoint, call: Call) -> Outbound {
         let (steps, received) = mpsc::channel(STEPS);
         let cancel = CancellationToken::new();
+        let elsewhere = Arc::new(AtomicBool::new(false));
         let dialling = Dialling {
             endpoint: endpoint.clone(),
             ring_until: Instant::from_std(monotonic()) + call.ring_for,
             call,
             steps: steps.clone(),
             cancel: cancel.clone(),
+            elsewhere: elsewhere.clone(),
         };
         tokio::spawn(async move {
             let last = dialling.run().await;
             // Nobody listens any more: a leg that was answered ends with its handle.
             let _ = steps.send(last).await;
         });
-        Outbound { steps: received, _alive: cancel.clone().drop_guard(), cancel }
+        Outbound { steps: received, _alive: cancel.clone().drop_guard(), cancel, elsewhere }
     }
 
     /// What happens next; `None` after the last step. Cancel-safe.
@@ -115,6 +125,13 @@ impl Outbound {
     pub fn hang_up(&self) {
         self.cancel.cancel();
     }
+
+    /// As [`Outbound::hang_up`], because another phone was picked up: whoever rings is told so (RFC 3326), and does not
+    /// note a missed call.
+    pub fn hang_up_elsewhere(&self) {
+        self.elsewhere.store(true, Relaxed);
+        self.cancel.cancel();
+    }
 }
 
 struct Dialling {
@@ -123,6 +140,7 @@ struct Dialling {
     ring_until: Instant,
     steps: mpsc::Sender<Step>,
     cancel: CancellationToken,
+    elsewhere: Arc<AtomicBool>,
 }
 
 /// What one address came to.
@@ -143,7 +161,7 @@ impl Dialling {
     async fn run(self) -> Step {
         let mut status = 503;
         for target in &self.call.targets {
-            for address in self.endpoint.addresses_of(&target.address).await {
+            for address in self.addresses(target).await {
                 if self.cancel.is_cancelled() {
                     return Step::Failed { status: 487 };
                 }
@@ -159,9 +177,28 @@ impl Dialling {
         Step::Failed { status }
     }
 
+    async fn addresses(&self, target: &Target) -> Vec<SocketAddr> {
+        match &target.way {
+            Way::Host(address) => self.endpoint.addresses_of(address).await,
+            Way::Flow(flow) if flow.closed.is_cancelled() => vec![],
+            Way::Flow(flow) => vec![flow.remote],
+        }
+    }
+
+    fn why(&self) -> Why {
+        if self.elsewhere.load(Relaxed) { Why::Elsewhere } else { Why::GivenUp }
+    }
+
     async fn attempt(&self, target: &Target, address: SocketAddr) -> Tried {
-        let host = target.address.host.trim_matches(['[', ']']);
-        let flow = match self.endpoint.flow(address, target.address.transport, host).await {
+        let flow = match &target.way {
+            Way::Host(host) => self.endpoint.flow(address, host.transport, host.host.trim_matches(['[', ']'])).await,
+            Way::Flow(flow) => {
+                // It speaks within this call, though its registration may be over before the call is.
+                self.endpoint.allow_peer(address.ip());
+                Ok(Flow::clone(flow))
+            }
+        };
+        let flow = match flow {
             Ok(flow) => flow,
             Err(error) => {
                 tracing::warn!(trunk = target.trunk, %error, "cannot reach the target of a call");
@@ -245,12 +282,13 @@ impl Dialling {
 
     fn invite(&self, target: &Target, flow: &Flow, call_id: &str, tag: &str, cseq: u32, expires: u64) -> Request {
         let user = escaped(&self.call.from);
-        let from = match target.trunk {
-            Some(_) => trunk::server_uri(&target.address, &user),
-            None => format!("sip:{user}@{}", flow.local),
+        let from = match (&target.trunk, &target.way) {
+            (Some(_), Way::Host(address)) => trunk::server_uri(address, &user),
+            _ => format!("sip:{user}@{}", flow.local),
         };
-        let headers = vec![
-            Header::From(format!("<{from}>;tag={tag}").into()),
+        let name = self.call.display.as_deref().map(quoted).unwrap_or_default();
+        let mut headers = vec![
+            Header::From(format!("{name}<{from}>;tag={tag}").into()),
             Header::To(format!("<{}>", target.uri.expose()).into()),
             Header::CallId(call_id.into()),
             Header::CSeq(format!("{cseq} INVITE").into()),
@@ -259,6 +297,10 @@ impl Dialling {
             Header::Supported(SUPPORTED.join(", ").into()),
             Header::SessionExpires(expires.to_string().into()),
         ];
+        if matches!(target.way, Way::Flow(_)) {
+            // To our own phones alone: a trunk gets what it must know (RFC 3325 section 6).
+            headers.push(Header::PAssertedIdentity(format!("{name}<{from}>").into()));
+        }
         let mut request = message::request(Method::Invite, target.uri.expose(), headers);
         let offer = self.call.offer.clone().into_bytes();
         message::set_body(&mut request.headers, &mut request.body, "application/sdp", offer);
@@ -279,7 +321,7 @@ impl Dialling {
                     match given_up {
                         _ if status < 200 => {
                             if !heard && given_up.is_some() {
-                                send_cancel(&self.endpoint, flow, &transaction.request).await;
+                                send_cancel(&self.endpoint, flow, &transaction.request, self.why()).await;
                             } else if given_up.is_none() {
                                 deadline = self.ring_until;
                                 self.progress(flow, status, &response, forks).await;
@@ -300,7 +342,7 @@ impl Dialling {
                     given_up = Some(487);
                     deadline = Instant::from_std(monotonic()) + timers.t1 * 64;
                     if heard {
-                        send_cancel(&self.endpoint, flow, &transaction.request).await;
+                        send_cancel(&self.endpoint, flow, &transaction.request, self.why()).await;
                     }
                 }
                 () = tokio::time::sleep_until(deadline) => {
@@ -308,16 +350,16 @@ impl Dialling {
                         // It has rung long enough.
                         given_up = Some(408);
                         deadline = Instant::from_std(monotonic()) + timers.t1 * 64;
-                        send_cancel(&self.endpoint, flow, &transaction.request).await;
+                        send_cancel(&self.endpoint, flow, &transaction.request, self.why()).await;
                         continue;
                     }
-                    tokio::spawn(reap(self.endpoint.clone(), flow.clone(), transaction, heard));
+                    tokio::spawn(reap(self.endpoint.clone(), flow.clone(), transaction, heard, self.why()));
                     return Came::Nothing(given_up.unwrap_or(408));
                 }
             }
             // Whoever has hung up need not wait for a peer that never spoke; the rest happens behind their back.
             if given_up.is_some() && !heard {
-                tokio::spawn(reap(self.endpoint.clone(), flow.clone(), transaction, heard));
+                tokio::spawn(reap(self.endpoint.clone(), flow.clone(), transaction, heard, self.why()));
                 return Came::Nothing(487);
             }
         }
@@ -360,6 +402,13 @@ impl Dialling {
             }
         }
     }
+}
+
+/// A display name in quotes, with the space after it; what would break the header is left out.
+fn quoted(name: &str) -> String {
+    let plain = name.chars().filter(|c| !c.is_control()).take(LONGEST_NAME);
+    let escaped: String = plain.flat_map(|c| matches!(c, '"' | '\\').then_some('\\').into_iter().chain([c])).collect();
+    format!("\"{escaped}\" ")
 }
 
 /// A SIP user, with what may not stand in one escaped (RFC 3261 section 25.1).

@@ -12,11 +12,11 @@ use rsipstack::transport::channel::ChannelConnection;
 use rsipstack::transport::{SipAddr, SipConnection, TransportEvent};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::endpoint::{Endpoint, Stream};
-use super::guard::Decision;
+use super::guard::{Decision, Standing};
 use super::wire;
 use crate::settings::Transport;
 
@@ -26,12 +26,17 @@ pub(super) const MAX_STREAMS: usize = 256;
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 /// A connection that is silent for so long is closed.
 const IDLE: Duration = Duration::from_secs(600);
+/// Connections at once from sources that we do not know, so that they leave room for those that we do.
+const MAX_VISITS: usize = 64;
+/// How long such a connection may last, in T1: 16 s.
+const VISIT: u32 = 32;
 /// Messages that wait to be written; a peer that does not read loses its connection after [`PATIENCE`].
 const QUEUE: usize = 64;
 
 /// Accepts connections until the endpoint closes.
 pub(super) async fn accept(endpoint: Endpoint, listener: TcpListener, local: SocketAddr, transport: Transport) {
     let stop = endpoint.0.stop.clone();
+    let visits = Arc::new(Semaphore::new(MAX_VISITS));
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => return,
@@ -49,6 +54,10 @@ pub(super) async fn accept(endpoint: Endpoint, listener: TcpListener, local: Soc
         // Strangers get no connection, whatever [sip] strangers says: a 403 is not worth a handshake.
         match endpoint.decide(remote.ip()) {
             Decision::Trunk | Decision::Peer => {}
+            Decision::Visitor => match visits.clone().try_acquire_owned() {
+                Ok(visit) => drop(tokio::spawn(visit_ends(endpoint.clone(), remote, visit))),
+                Err(_) => continue,
+            },
             Decision::Reject | Decision::Drop => continue,
         }
         let endpoint = endpoint.clone();
@@ -64,6 +73,14 @@ pub(super) async fn accept(endpoint: Endpoint, listener: TcpListener, local: Soc
                 start(&endpoint, stream, local, remote, transport, None).await;
             }
         });
+    }
+}
+
+/// A connection from somebody we do not know ends unless they show in time that they are a phone of ours.
+async fn visit_ends(endpoint: Endpoint, remote: SocketAddr, _visit: OwnedSemaphorePermit) {
+    tokio::time::sleep(endpoint.0.timers.t1 * VISIT).await;
+    if endpoint.standing(remote.ip()) == Standing::Visitor {
+        endpoint.end_stream(remote);
     }
 }
 

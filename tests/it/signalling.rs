@@ -3,6 +3,7 @@
 mod calls;
 mod ipv6;
 mod offers;
+mod phones;
 mod refresh;
 mod refusals;
 mod srv;

@@ -124,7 +124,7 @@ impl Ends {
     /// that has ended is opened anew: ours to where it led, the peer's to where its Route or Contact says.
     pub(super) async fn way(&self, endpoint: &Endpoint) -> Flow {
         let stream = self.flow.transport != Transport::Udp;
-        if stream && !self.flow.closed.is_cancelled() {
+        if (stream || self.flow.pinned) && !self.flow.closed.is_cancelled() {
             return self.flow.clone();
         }
         let uri = self.routes.first().and_then(|route| header::uri(route)).unwrap_or(&self.target);

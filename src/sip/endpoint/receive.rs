@@ -9,10 +9,10 @@ use tokio::sync::mpsc;
 
 use super::{Endpoint, lock};
 use crate::sip::capabilities::{ALLOW, busy, capabilities, unsupported};
-use crate::sip::guard::Decision;
+use crate::sip::guard::{Decision, Standing};
 use crate::sip::message::{self, first};
 use crate::sip::wire::{self, Verdict};
-use crate::sip::{header, inbound};
+use crate::sip::{header, inbound, registrar};
 
 /// Transactions at once, finished ones that still answer retransmissions included. Beyond, new requests are dropped.
 const MAX_TRANSACTIONS: usize = 200_000;
@@ -37,7 +37,7 @@ impl Endpoint {
                     }
                     continue;
                 }
-                Decision::Trunk | Decision::Peer => {}
+                Decision::Trunk | Decision::Peer | Decision::Visitor => {}
             }
             let _ = self.receive(datagram, source, &udp.connection, false).await;
         }
@@ -51,10 +51,19 @@ impl Endpoint {
         connection: &SipConnection,
         stream: bool,
     ) -> Result<(), ()> {
+        let standing = self.standing(source.ip());
+        let visits = standing == Standing::Visitor;
+        // Whoever opened a connection paid for its first message alone.
+        if visits && stream && !self.let_visit(source.ip()) {
+            return Err(());
+        }
         let bytes = match wire::examine(bytes, source, stream) {
             Verdict::Message(bytes) => bytes,
             Verdict::Answer(answer) => {
                 self.count(|c| &c.malformed);
+                if visits {
+                    return Ok(());
+                }
                 return self.send_raw(answer, source, connection).await;
             }
             Verdict::Nothing => {
@@ -64,10 +73,10 @@ impl Endpoint {
                 return Ok(());
             }
         };
-        let handed = self.hand_over(&bytes, source, connection).await;
+        let handed = self.hand_over(&bytes, source, standing, connection).await;
         if handed.is_err() {
             self.count(|c| &c.malformed);
-            if let Some(answer) = wire::unreadable(&bytes, source) {
+            if !visits && let Some(answer) = wire::unreadable(&bytes, source) {
                 return self.send_raw(answer, source, connection).await;
             }
         }
@@ -78,20 +87,58 @@ impl Endpoint {
         }
     }
 
-    async fn hand_over(&self, bytes: &[u8], source: SocketAddr, connection: &SipConnection) -> rsipstack::Result<()> {
+    /// Whether a source may begin something with this method. Whoever is not known may show that it is a phone of ours.
+    fn may_begin(&self, method: Method, source: SocketAddr, standing: Standing) -> bool {
+        match standing {
+            Standing::Trunk | Standing::Phone => true,
+            Standing::Visitor => matches!(method, Method::Register | Method::Invite),
+            // An address that we merely called may not call us, unless it shows that it is a phone of ours.
+            Standing::Peer => {
+                let shows = matches!(method, Method::Register | Method::Invite);
+                shows && !self.settings().extensions.is_empty() && self.let_visit(source.ip())
+            }
+            Standing::Stranger => false,
+        }
+    }
+
+    async fn hand_over(
+        &self,
+        bytes: &[u8],
+        source: SocketAddr,
+        standing: Standing,
+        connection: &SipConnection,
+    ) -> rsipstack::Result<()> {
         let message = SipMessage::try_from(bytes)?;
         let kind = connection.transport();
         let message = SipConnection::update_msg_received(message, source, kind)?;
         match &message {
+            SipMessage::Response(_) if standing == Standing::Visitor => {
+                self.count(|c| &c.strangers);
+                return Ok(());
+            }
             SipMessage::Response(response) => self.repeat_ack(response).await,
             SipMessage::Request(request) => {
                 let new = first!(request, To).is_none_or(|to| header::tag(to).is_none());
-                if new && !matches!(request.method, Method::Ack | Method::Cancel) {
-                    // An address that we merely called may not call us.
-                    if self.trunks_of(source.ip()).is_empty() {
-                        self.count(|c| &c.strangers);
-                        return Ok(());
+                let concludes = matches!(request.method, Method::Ack | Method::Cancel);
+                let strange = !concludes
+                    && if new {
+                        !self.may_begin(request.method, source, standing)
+                    } else {
+                        standing == Standing::Visitor
+                    };
+                if strange {
+                    self.count(|c| &c.strangers);
+                    if request.method == Method::Refer {
+                        self.count(|c| &c.refers_refused);
+                        tracing::warn!(%source, "a stranger asked for a transfer");
                     }
+                    let told = standing == Standing::Visitor && self.tell_stranger(source.ip());
+                    if told && let Some(answer) = wire::forbidden(bytes, source) {
+                        let _ = self.send_raw(answer, source, connection).await;
+                    }
+                    return Ok(());
+                }
+                if new && !concludes {
                     let stack = &self.0.stack;
                     if stack.transactions.len() + stack.finished_transactions.len() > MAX_TRANSACTIONS {
                         self.count(|c| &c.overload);
@@ -148,12 +195,14 @@ impl Endpoint {
             Method::Bye | Method::Info | Method::Update | Method::PRack | Method::Ack | Method::Cancel => {
                 self.refuse(transaction, 481, vec![]).await;
             }
-            Method::Message
-            | Method::Notify
-            | Method::Publish
-            | Method::Refer
-            | Method::Register
-            | Method::Subscribe => {
+            Method::Register if !self.settings().extensions.is_empty() => registrar::register(self, transaction).await,
+            Method::Refer => {
+                // RFC 3515 section 2.4.2 leaves it to us: a transfer is asked for within the call that it is about.
+                self.count(|c| &c.refers_refused);
+                tracing::warn!(call_id = first!(request, CallId), "a transfer was asked for outside any call");
+                self.refuse(transaction, 403, vec![]).await;
+            }
+            Method::Message | Method::Notify | Method::Publish | Method::Register | Method::Subscribe => {
                 self.refuse(transaction, 405, vec![Header::Allow(ALLOW.into())]).await;
             }
         }

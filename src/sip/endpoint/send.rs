@@ -27,6 +27,8 @@ pub(in crate::sip) struct Flow {
     pub host: Option<Arc<str>>,
     /// Cancelled when nothing more can go this way: the connection has ended.
     pub closed: CancellationToken,
+    /// The peer is reached this way alone, whatever address it names: a phone of ours, perhaps behind a NAT.
+    pub pinned: bool,
 }
 
 impl Flow {
@@ -93,7 +95,8 @@ impl Endpoint {
             let udp = udp.ok_or(SipError::NoListener { transport: "udp", address: remote })?;
             let local = self.advertised(udp.local, remote.ip());
             let closed = self.0.stop.clone();
-            return Ok(Flow { connection: udp.connection.clone(), transport, remote, local, host: None, closed });
+            let connection = udp.connection.clone();
+            return Ok(Flow { connection, transport, remote, local, host: None, closed, pinned: false });
         }
         let turn = lock(&self.0.opening).entry(remote).or_default().clone();
         let stream = {
@@ -135,6 +138,7 @@ impl Endpoint {
             local,
             host: stream.host.clone(),
             closed: stream.stop.clone(),
+            pinned: false,
         }
     }
 
@@ -152,7 +156,7 @@ impl Endpoint {
                 let remote = SocketAddr::try_from(remote).ok()?;
                 let local = self.advertised(bound, remote.ip());
                 let closed = self.0.stop.clone();
-                Some(Flow { connection, transport: Transport::Udp, remote, local, host: None, closed })
+                Some(Flow { connection, transport: Transport::Udp, remote, local, host: None, closed, pinned: false })
             }
             SipConnection::Channel(channel) => {
                 let remote = channel.get_addr().get_socketaddr().ok()?;

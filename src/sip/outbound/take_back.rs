@@ -15,8 +15,17 @@ pub(super) fn timed_out(response: Response) -> Response {
     Response { status_code: 408.into(), ..response }
 }
 
+/// Why an INVITE is taken back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Why {
+    /// Nobody came, or whoever called hung up.
+    GivenUp,
+    /// Another phone was picked up.
+    Elsewhere,
+}
+
 /// Takes an INVITE back (RFC 3261 section 9.1): the same Via, so that it finds the transaction.
-pub(super) async fn send_cancel(endpoint: &Endpoint, flow: &Flow, invite: &Request) {
+pub(super) async fn send_cancel(endpoint: &Endpoint, flow: &Flow, invite: &Request, why: Why) {
     let headers = invite.headers.iter().filter_map(|header| match header {
         Header::CSeq(cseq) => {
             let number = cseq.value().split(' ').next().unwrap_or_default();
@@ -27,6 +36,9 @@ pub(super) async fn send_cancel(endpoint: &Endpoint, flow: &Flow, invite: &Reque
     });
     let mut cancel = message::request(Method::Cancel, "", headers.collect());
     cancel.uri = invite.uri.clone();
+    if why == Why::Elsewhere {
+        cancel.headers.push(Header::Reason("SIP;cause=200;text=\"Call completed elsewhere\"".into()));
+    }
     if let Err(error) = endpoint.request(flow, cancel).await {
         tracing::warn!(%error, "cannot send a CANCEL");
     }
@@ -34,13 +46,19 @@ pub(super) async fn send_cancel(endpoint: &Endpoint, flow: &Flow, invite: &Reque
 
 /// Waits for the end of an INVITE that nobody wants any more: it is cancelled once it is heard of, and hung up if it is
 /// answered all the same.
-pub(super) async fn reap(endpoint: Endpoint, flow: Flow, mut transaction: ClientTransaction, mut cancelled: bool) {
+pub(super) async fn reap(
+    endpoint: Endpoint,
+    flow: Flow,
+    mut transaction: ClientTransaction,
+    mut cancelled: bool,
+    why: Why,
+) {
     let until = Instant::from_std(monotonic()) + endpoint.0.timers.t1 * 128;
     while let Ok(Some(response)) = tokio::time::timeout_at(until, transaction.next()).await {
         match message::status(&response) {
             100..=199 if !cancelled => {
                 cancelled = true;
-                send_cancel(&endpoint, &flow, &transaction.request).await;
+                send_cancel(&endpoint, &flow, &transaction.request, why).await;
             }
             100..=199 => {}
             200..=299 => return decline(&endpoint, &flow, &response).await,
@@ -71,7 +89,7 @@ pub(super) async fn way(endpoint: &Endpoint, flow: &Flow, response: &Response) -
     let route = all!(response, RecordRoute).flat_map(header::list).last();
     let target = route.or(first!(response, Contact)).and_then(header::uri);
     let remote = match target {
-        Some(uri) if flow.transport == Transport::Udp => endpoint.resolve(uri, flow.remote).await,
+        Some(uri) if flow.transport == Transport::Udp && !flow.pinned => endpoint.resolve(uri, flow.remote).await,
         Some(_) | None => None,
     };
     Flow { remote: remote.unwrap_or(flow.remote), ..flow.clone() }

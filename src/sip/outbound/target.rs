@@ -3,6 +3,7 @@
 use crate::model::{PhoneNumber, Private};
 use crate::settings::{Transport, Trunk, TrunkAddress};
 use crate::sip::digest::Credentials;
+use crate::sip::endpoint::Flow;
 use crate::sip::trunk;
 
 /// Whom to call, and how to get there.
@@ -10,10 +11,28 @@ use crate::sip::trunk;
 pub struct Target {
     /// Holds the number called.
     pub(super) uri: Private<String>,
-    pub(super) address: TrunkAddress,
+    pub(super) way: Way,
     pub(super) credentials: Option<Credentials>,
     /// The trunk's name; `None`: straight to the host that the URI names.
     pub(super) trunk: Option<String>,
+}
+
+/// How to get there.
+#[derive(Clone)]
+pub(super) enum Way {
+    /// To a host, by the addresses of its name.
+    Host(TrunkAddress),
+    /// The way that a phone of ours registered by.
+    Flow(Box<Flow>),
+}
+
+impl std::fmt::Debug for Way {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Way::Host(address) => address.fmt(f),
+            Way::Flow(flow) => write!(f, "{:?} {}", flow.transport, flow.remote),
+        }
+    }
 }
 
 /// Not a URI that can be called.
@@ -53,14 +72,19 @@ impl Target {
             return Err(TargetError);
         }
         let address = TrunkAddress { host: host.to_owned(), port, transport };
-        Ok(Target { uri: Private::new(uri.to_owned()), address, credentials: None, trunk: None })
+        Ok(Target { uri: Private::new(uri.to_owned()), way: Way::Host(address), credentials: None, trunk: None })
+    }
+
+    /// A phone of ours, by the way that it registered by; `uri` is its Contact.
+    pub(in crate::sip) fn by(uri: &str, flow: Flow) -> Target {
+        Target { uri: Private::new(uri.to_owned()), way: Way::Flow(Box::new(flow)), credentials: None, trunk: None }
     }
 
     /// A telephone number by way of a trunk, with the trunk's account.
     pub fn through(trunk: &Trunk, number: &PhoneNumber) -> Target {
         Target {
             uri: Private::new(trunk::server_uri(&trunk.address, number.as_str())),
-            address: trunk.address.clone(),
+            way: Way::Host(trunk.address.clone()),
             credentials: trunk.register.as_ref().map(trunk::credentials),
             trunk: Some(trunk.name.clone()),
         }

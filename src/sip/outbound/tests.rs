@@ -18,7 +18,13 @@ fn target(peer: &Peer) -> Target {
 
 async fn dial(targets: Vec<Target>) -> Outbound {
     let endpoint = rig::endpoint(&rig::settings("")).await;
-    let call = Call { targets, from: "thread line".into(), offer: OFFER.into(), ring_for: Duration::from_secs(30) };
+    let call = Call {
+        targets,
+        from: "thread line".into(),
+        display: None,
+        offer: OFFER.into(),
+        ring_for: Duration::from_secs(30),
+    };
     Outbound::dial(&endpoint, call)
 }
 
@@ -204,7 +210,7 @@ async fn ringing_ends_when_it_has_lasted_long_enough() {
     let peer = Peer::new().await;
     let endpoint = rig::endpoint(&rig::settings("")).await;
     let ring_for = Duration::from_millis(300);
-    let call = Call { targets: vec![target(&peer)], from: "t".into(), offer: OFFER.into(), ring_for };
+    let call = Call { targets: vec![target(&peer)], from: "t".into(), display: None, offer: OFFER.into(), ring_for };
     let mut call = Outbound::dial(&endpoint, call);
     let invite = peer.next("INVITE").await;
     peer.reply(&invite, 180, "a", "", "").await;
@@ -270,7 +276,8 @@ fn targets_are_read_strictly() {
         ("sip:1@[2001:db8::1]", "[2001:db8::1]", None, Transport::Udp),
     ] {
         let target = Target::direct(uri).unwrap();
-        assert_eq!(target.address, TrunkAddress { host: host.into(), port, transport }, "{uri}");
+        let Way::Host(address) = target.way else { panic!() };
+        assert_eq!(address, TrunkAddress { host: host.into(), port, transport }, "{uri}");
     }
     for uri in [
         "201",

@@ -168,7 +168,13 @@ async fn state(trunks: &Trunks, wanted: TrunkState) {
 
 fn dial(box_: &TestBox, settings: &Settings) -> Outbound {
     let targets = vec![Target::through(&settings.trunks[0], &PhoneNumber::e164("+12125550142").unwrap())];
-    let call = Call { targets, from: "+12125550100".into(), offer: SDP.into(), ring_for: Duration::from_secs(30) };
+    let call = Call {
+        targets,
+        from: "+12125550100".into(),
+        display: None,
+        offer: SDP.into(),
+        ring_for: Duration::from_secs(30),
+    };
     Outbound::dial(&box_.endpoint, call)
 }
 
