@@ -6,6 +6,7 @@
 //!   may they; the handler then sees a [`person`].
 //! - [`sign_in`]: by password, second factor, passkey, or a link that works once. [`account`], [`people`]: one's own
 //!   account; everybody's. [`client`]: where a request comes from. [`door`]: what is remembered of those who ask.
+//! - [`timing`]: how long an answer took. [`audio`]: recordings, by range.
 //! - [`page`]: what stands around every page. [`problem`]: what a page says when it cannot. [`words`]: all sentences, in
 //!   English and Spanish. [`assets`]: style, scripts.
 //! - [`admin`]: the clinic's files.
@@ -26,6 +27,7 @@
 pub mod account;
 pub mod admin;
 pub mod assets;
+pub mod audio;
 pub mod audit;
 pub mod client;
 pub mod compose;
@@ -53,6 +55,7 @@ pub mod session;
 pub mod shield;
 pub mod sign_in;
 pub mod thread;
+pub mod timing;
 mod tls;
 pub mod words;
 
@@ -194,5 +197,6 @@ pub fn router(web: Web) -> Router {
         .fallback(nothing)
         .layer(from_fn_with_state(web.clone(), client::learn))
         .layer(from_fn(shield::shield))
+        .layer(from_fn(timing::measure))
         .with_state(web)
 }

@@ -35,6 +35,19 @@ async fn who_asks_too_often_is_told_to_wait() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn how_long_an_answer_took_is_told_to_whoever_is_signed_in_and_nobody_else() {
+    let desk = Desk::open().await;
+    let (ana, nobody) = (desk.person("ana", "front_desk").await, desk.nobody());
+    let page = ana.get("/").await;
+    let told = page.headers["server-timing"].to_str().unwrap();
+    let took: f64 = told.strip_prefix("house;dur=").unwrap().parse().unwrap();
+    assert!(took > 0.0, "{told}");
+    for path in ["/", "/sign-in", "/healthz"] {
+        assert!(!nobody.get(path).await.headers.contains_key("server-timing"), "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_declared_proxy_says_who_asks_and_plain_http_from_elsewhere_gets_no_page() {
     let desk = Desk::open_with(|settings| settings.web.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()]).await;
     let mut ana = person(&desk, "ana", "front_desk").await;
