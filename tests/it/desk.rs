@@ -225,6 +225,11 @@ impl Visitor {
         self.send(self.client.get(format!("{}{path}", self.base)).header(web::FRAGMENT, "1")).await
     }
 
+    /// As a browser that plays a recording asks for a part of it.
+    pub async fn range(&self, path: &str, range: &str) -> Page {
+        self.send(self.client.get(format!("{}{path}", self.base)).header(header::RANGE, range)).await
+    }
+
     /// As a form of the site's own pages.
     pub async fn post(&self, path: &str, form: &[(&str, &str)]) -> Page {
         let request = self.client.post(format!("{}{path}", self.base)).header("sec-fetch-site", "same-origin");

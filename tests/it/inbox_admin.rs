@@ -35,6 +35,12 @@ async fn a_prompt_is_heard_and_no_path_leads_elsewhere() {
     let ana = desk.person("ana", "auditor").await;
     let wav = ana.get("/admin/prompts/en/welcome").await;
     assert_eq!((wav.status.as_u16(), &wav.headers["content-type"]), (200, &"audio/wav".parse().unwrap()));
+    let part = ana.range("/admin/prompts/en/welcome", "bytes=4-7").await;
+    assert_eq!(part.status.as_u16(), 206);
+    assert_eq!(part.headers["content-range"], format!("bytes 4-7/{}", wav.headers["content-length"].to_str().unwrap()));
+    assert_eq!(part.headers["content-length"], "4");
+    let beyond = ana.range("/admin/prompts/en/welcome", "bytes=99999999-").await;
+    assert_eq!(beyond.status.as_u16(), 416);
     for bad in ["en/nothing", "xx/welcome", "en/..%2F..%2Fconfig%2Fthreadline", "..%2Fen/welcome", "en/welcome.wav"] {
         assert_eq!(ana.get(&format!("/admin/prompts/{bad}")).await.status.as_u16(), 404, "{bad}");
     }
