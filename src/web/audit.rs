@@ -10,6 +10,7 @@ use axum::extract::{Query, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use hyper::body::Frame;
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use maud::{Markup, html};
 use serde::Deserialize;
@@ -21,7 +22,7 @@ use super::page::{Section, page};
 use super::person::Person;
 use super::problem::Problem;
 use super::route::{Access, Route};
-use super::search::{midnight, when};
+use super::search::midnight;
 use super::words::audit::{Words, words};
 use crate::conversation::permission::Act;
 use crate::model::ThreadId;
@@ -323,6 +324,13 @@ fn older(words: &Words, asked: &Asked, before: i64) -> Markup {
             input type="hidden" name="before" value=(before);
             button.second type="submit" { (words.older) }
         }
+    }
+}
+
+/// To the second: what came after what is the point of a record.
+fn when(at: Timestamp, zone: &TimeZone) -> Markup {
+    html! {
+        time.number datetime=(at) { (at.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S")) }
     }
 }
 

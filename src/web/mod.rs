@@ -107,7 +107,8 @@ impl Files {
     /// What the variables of a template say whoever is written to.
     pub fn values(&self) -> Values {
         let (clinic, from) = (&self.settings.clinic, &self.settings.sms.from);
-        let values = Values::of_clinic(&clinic.name, from.as_str(), clinic.response_target.as_deref());
+        let number = from.shown_in(clinic.country);
+        let values = Values::of_clinic(&clinic.name, &number, clinic.response_target.as_deref());
         values.with_hours(self.tree.hours(&[]))
     }
 }

@@ -15,6 +15,7 @@ use super::route::{Access, Route};
 use super::search::marked;
 use super::words::palette::{Words, words};
 use crate::conversation::permission::Act;
+use crate::model::Country;
 use crate::store::audit::{self, Entry};
 use crate::store::search::{self, Contact, Filters, Hit, Terms};
 
@@ -56,8 +57,9 @@ async fn find(State(web): State<Web>, person: Person, Form(asked): Form<Asked>) 
             Ok(())
         });
     }
+    let country = (web.files)().settings.clinic.country;
     let templates = if person.may(Act::WorkThreads) { templates(&web, &asked.q) } else { Vec::new() };
-    Ok(options(words, &person, &asked.q, &hits, &contacts, &templates))
+    Ok(options(words, &person, country, &asked.q, &hits, &contacts, &templates))
 }
 
 /// The templates whose names have what was typed.
@@ -70,6 +72,7 @@ fn templates(web: &Web, typed: &str) -> Vec<String> {
 fn options(
     words: &Words,
     person: &Person,
+    country: Country,
     typed: &str,
     hits: &[Hit],
     contacts: &[Contact],
@@ -78,7 +81,7 @@ fn options(
     html! {
         @if !contacts.is_empty() {
             (group("palette-people", words.people, html! {
-                @for contact in contacts.iter().take(OFFERED) { (contact_option(words, person, contact)) }
+                @for contact in contacts.iter().take(OFFERED) { (contact_option(words, person, country, contact)) }
             }))
         }
         @if !templates.is_empty() {
@@ -90,7 +93,7 @@ fn options(
             (group("palette-threads", words.threads, html! {
                 @for hit in hits.iter().take(OFFERED) {
                     div role="option" data-href={ "/threads/" (hit.thread) } {
-                        strong { (hit.name.as_ref().map_or(hit.number.as_str(), |name| name.expose())) }
+                        strong { (hit.name.as_ref().map_or_else(|| hit.number.shown_in(country), |name| name.expose().clone())) }
                         span.small { (marked(&hit.words)) }
                     }
                 }
@@ -108,11 +111,11 @@ fn group(id: &str, name: &str, options: Markup) -> Markup {
     }
 }
 
-fn contact_option(words: &Words, person: &Person, contact: &Contact) -> Markup {
+fn contact_option(words: &Words, person: &Person, country: Country, contact: &Contact) -> Markup {
     let number = contact.number.as_str();
     let who = html! {
         @if let Some(name) = &contact.name { strong { (name.expose()) } }
-        span.number { (number) }
+        span.number { (contact.number.shown_in(country)) }
     };
     match contact.thread {
         Some(thread) => html! { div role="option" data-href={ "/threads/" (thread) } { (who) } },

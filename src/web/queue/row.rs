@@ -92,7 +92,7 @@ impl Look<'_> {
                 p.owner.small {
                     (self.owner(row))
                     @if let Some(since) = row.waiting_since {
-                        span.faint.long { " · " (words::waiting(self.ui, self.since(since))) }
+                        span.faint.long { " · " (words::waiting(self.ui, self.since(since), &self.moment(since))) }
                     }
                 }
             }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use maud::{Markup, html};
 
-use super::text::{GAP, Times, length, number, safe};
-use crate::model::{EndedBy, MessageDirection, MessageStatus, Outcome, StaffName, ThreadId};
+use super::text::{GAP, Times, length, safe};
+use crate::model::{Country, EndedBy, MessageDirection, MessageStatus, Outcome, StaffName, ThreadId};
 use crate::store::messages::MessageKind;
 use crate::store::timeline::{Call, Deed, Entry, Note, Text, Timeline, What};
 use crate::web::words::thread::Words;
@@ -272,6 +272,9 @@ fn ended_index(ended: EndedBy) -> usize {
 }
 
 /// The numbers of the parts of a thread, as they are shown beside their texts.
-pub fn others<'a>(parts: impl Iterator<Item = &'a crate::store::threads::Thread>) -> BTreeMap<ThreadId, String> {
-    parts.map(|part| (part.id, number(&part.number))).collect()
+pub fn others<'a>(
+    parts: impl Iterator<Item = &'a crate::store::threads::Thread>,
+    country: Country,
+) -> BTreeMap<ThreadId, String> {
+    parts.map(|part| (part.id, part.number.shown_in(country))).collect()
 }
