@@ -19,9 +19,9 @@ use super::words::compose::{Words, words};
 use super::{Files, Web};
 use crate::conversation::consent::Refusal;
 use crate::conversation::permission::Act;
-use crate::conversation::templates::{Encoding, Segments, Variable, segments};
+use crate::conversation::templates::{Encoding, MOST_CHARACTERS, Segments, Variable, segments};
 use crate::model::{Language, MessageId, PhoneNumber, ThreadState};
-use crate::sms::new_text::{self, LONGEST, NewText, NotSent};
+use crate::sms::new_text::{self, NewText, NotSent};
 use crate::store::search::{self, Contact, Terms};
 
 /// Its routes.
@@ -104,6 +104,7 @@ async fn send(State(web): State<Web>, person: Person, Form(asked): Form<Asked>) 
         author: person.name.clone(),
         body: asked.body.trim().to_owned().into(),
         form: asked.form.chars().take(64).collect(),
+        undo: files.settings.desk.undo,
         expire_after: files.settings.sms.expire_after,
         reopen_within: files.settings.desk.reopen_within,
         now: web.clock.now().wall,
@@ -325,7 +326,7 @@ fn text_form(words: &Words, files: &Files, asked: &Asked, contact: &Contact, pro
             input type="hidden" name="form" value=(asked.form);
             div.field {
                 label for="body" { (words.text) }
-                textarea #body name="body" rows="5" maxlength=(LONGEST) required autofocus aria-describedby="cost"
+                textarea #body name="body" rows="5" maxlength=(MOST_CHARACTERS) required autofocus aria-describedby="cost"
                     aria-invalid=[problem.map(|_| "true")] { (asked.body) }
                 @if let Some(problem) = problem { p.error role="alert" { (problem) } }
                 p #cost .hint { (cost(words, &asked.body)) }

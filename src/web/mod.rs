@@ -76,7 +76,7 @@ use crate::sms::inbound::Inbound;
 use crate::store::Store;
 use crate::tree::Tree;
 
-pub use admin::system::{Light, Machine};
+pub use admin::system::{Heard, Light, Machine, Probed, TrunkLine};
 pub use admin::workshop::Workshop;
 pub use health::Health;
 pub use hooks::HookCounters;
@@ -126,6 +126,8 @@ pub struct Web {
     pub files: Arc<dyn Fn() -> Files + Send + Sync>,
     /// What pages show of the machine. It waits for the disk.
     pub system: Arc<dyn Fn() -> Machine + Send + Sync>,
+    /// Asks the trunk of a name whether it is there; none: there is no such trunk.
+    pub probe: Arc<dyn Fn(String) -> Probed + Send + Sync>,
     /// What may be done with the files on disk.
     pub workshop: Arc<dyn Workshop>,
     /// The calls in progress.

@@ -20,6 +20,7 @@ use super::words::Ui;
 use super::words::phone::{Words, words};
 use super::words::queue::moment;
 use super::{Files, Web, session};
+use crate::conversation::templates::MOST_CHARACTERS;
 use crate::model::{Country, MessageId, PhoneNumber};
 use crate::sms::{Gateway, HookEvent, InboundText};
 use crate::store::sandbox::{self, Shown};
@@ -30,8 +31,6 @@ const SHOWN: u32 = 100;
 const AMONG: u32 = 300;
 /// Phones that are offered.
 const OFFERED: usize = 8;
-/// The longest text.
-const LONGEST: usize = 1_600;
 /// A proxy in front of us would make everybody look like this machine.
 const FORWARDED: [&str; 2] = ["forwarded", "x-forwarded-for"];
 
@@ -80,7 +79,7 @@ async fn hold(
         Err(why) => return Ok(show(&web, ui, None, Some(why)).await?.into_response()),
     };
     if !asked.body.trim().is_empty() {
-        if asked.body.chars().count() > LONGEST {
+        if asked.body.chars().count() > MOST_CHARACTERS {
             return Err(Problem::refused(words.too_long));
         }
         send(&web, &files, &number, &asked).await?;
@@ -159,7 +158,7 @@ async fn show(
                             input type="hidden" name="number" value=(number.as_str());
                             input type="hidden" name="once" value=(once);
                             label.hidden for="body" { (words.write) }
-                            textarea #body name="body" rows="1" maxlength=(LONGEST) placeholder=(words.write) required {}
+                            textarea #body name="body" rows="1" maxlength=(MOST_CHARACTERS) placeholder=(words.write) required {}
                             button type="submit" { (words.send) }
                         }
                     }

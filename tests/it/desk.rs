@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use reqwest::{Client, StatusCode, header, redirect};
@@ -25,7 +26,7 @@ use threadline::sms::twilio::install_tls_provider;
 use threadline::store::sessions::{self, NewSession};
 use threadline::store::staff::{self, Staff};
 use threadline::store::{Store, Tx};
-use threadline::web::{self, Files, Health, Light, Machine, Web, session};
+use threadline::web::{self, Files, Health, Heard, Light, Machine, TrunkLine, Web, session};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -154,10 +155,25 @@ pub fn site(store: &Store, clock: &Clock, gateway: Gateway, inbound: Inbound) ->
         files: Arc::new(files),
         system: Arc::new(|| Machine {
             started: MONDAY.parse().unwrap(),
-            trunks: vec![("carrier".to_owned(), Light::Up), ("spare".to_owned(), Light::Down)],
+            trunks: vec![
+                TrunkLine {
+                    name: "carrier".to_owned(),
+                    light: Light::Up,
+                    heard: Some(Heard {
+                        status: Some(200),
+                        at: MONDAY.parse().unwrap(),
+                        took: Duration::from_millis(12),
+                    }),
+                },
+                TrunkLine { name: "spare".to_owned(), light: Light::Down, heard: None },
+            ],
             texts: vec![("accepted", 7)],
             database: Some(3 << 20),
             free: None,
+        }),
+        probe: Arc::new(|name| {
+            let silent = Heard { status: None, at: MONDAY.parse().unwrap(), took: Duration::from_secs(5) };
+            Box::pin(async move { (name == "spare").then_some(silent) })
         }),
         workshop: Arc::new(Bench::new(clock.clone(), Arc::new(files), |_| ())),
         registry: Registry::default(),

@@ -12,7 +12,7 @@ use threadline::store::outbox;
 use threadline::store::threads::{self, NewThread};
 use threadline::web::live::MOST_EACH;
 
-use super::desk::{Desk, Visitor};
+use super::desk::{Desk, MONDAY, Visitor};
 
 fn number(last: u32) -> PhoneNumber {
     PhoneNumber::e164(&format!("+1212555{last:04}")).unwrap()
@@ -441,6 +441,27 @@ async fn the_day_shows_what_waits_who_calls_and_what_today_came_to() {
     assert!(day.contains("<p class=\"big\">10 min</p>"), "the time to resolve: {day}");
     let masked = admin.get("/day").await.body;
     assert!(masked.contains("…77") && !masked.contains("555-0177"), "{masked}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_ends_at_once_when_somebody_ends_its_session_and_no_other_does() {
+    let desk = Desk::open().await;
+    let (ana, ben) = (desk.person("ana", "front_desk").await, desk.person("ben", "front_desk").await);
+    let (mut hers, mut his) = (Live::open(&ana).await, Live::open(&ben).await);
+    ana.post("/sign-out", &[]).await;
+    let (event, _) = hers.next().await.unwrap();
+    assert_eq!((event.as_str(), hers.next().await), ("signed-out", None), "before any heartbeat");
+    let thread = waiting(&desk, 201, 5).await;
+    let (_, before) = his.until("thread").await;
+    assert!(!before.contains(&"signed-out".to_owned()), "{before:?}");
+    desk.write(move |tx| {
+        let (ben, now) = ("ben".parse().unwrap(), MONDAY.parse().unwrap());
+        threadline::store::staff::set_disabled(tx, &ben, true, "ana", now)?;
+        tx.announce(Event::Thread(thread));
+        Ok(())
+    })
+    .await;
+    his.until("signed-out").await;
 }
 
 /// Takes as long as the stream's heartbeat: a session can end without anybody's doing.
