@@ -107,13 +107,15 @@ impl Connection {
         self.streams.load(Ordering::Relaxed) > 0
     }
 
-    fn stream(&self) -> OnConnection {
+    /// A place for one that takes as long as it takes.
+    pub(super) fn stream(&self) -> OnConnection {
         self.streams.fetch_add(1, Ordering::Relaxed);
         OnConnection(self.streams.clone())
     }
 }
 
-struct OnConnection(Arc<AtomicUsize>);
+/// A stream is on the connection, until this is dropped.
+pub(super) struct OnConnection(Arc<AtomicUsize>);
 
 impl Drop for OnConnection {
     fn drop(&mut self) {

@@ -2,6 +2,8 @@
 //!
 //! `palette.js` and `keys.js` fill them. What they offer is also there without scripts: links, buttons, `/search`.
 
+use std::time::Duration;
+
 use axum::Form;
 use axum::extract::State;
 use maud::{Markup, html};
@@ -19,6 +21,8 @@ use crate::model::Country;
 use crate::store::audit::{self, Entry};
 use crate::store::search::{self, Contact, Filters, Hit, Terms};
 
+/// What is typed within this is on record as one search.
+const ONE_GO: Duration = Duration::from_secs(3);
 /// Messages that are offered, and people.
 const OFFERED: usize = 6;
 
@@ -49,17 +53,29 @@ async fn find(State(web): State<Web>, person: Person, Form(asked): Form<Asked>) 
         (Vec::new(), Vec::new())
     };
     if reads {
-        let (actor, at, found) = (person.name.clone(), web.clock.now().wall, hits.len() + contacts.len());
-        web.store.try_write_detached("a search", move |tx| {
-            let detail = json!({ "found": found, "by": "palette" });
-            let entry = Entry { at, actor: actor.as_str(), action: "threads.searched", subject: "search", detail };
-            audit::append(tx, entry)?;
-            Ok(())
-        });
+        record(&web, &person, hits.len() + contacts.len());
     }
     let country = (web.files)().settings.clinic.country;
     let templates = if person.may(Act::WorkThreads) { templates(&web, &asked.q) } else { Vec::new() };
     Ok(options(words, &person, country, &asked.q, &hits, &contacts, &templates))
+}
+
+/// That somebody searched, and how much they saw: once for what is typed in one go, since every letter asks anew.
+fn record(web: &Web, person: &Person, found: usize) {
+    if !web.door.searched(&person.name, found) {
+        return;
+    }
+    let (web, actor, at) = (web.clone(), person.name.clone(), web.clock.now().wall);
+    tokio::spawn(async move {
+        tokio::time::sleep(ONE_GO).await;
+        let searches = web.door.searches(&actor);
+        web.store.try_write_detached("a search", move |tx| {
+            let detail = json!({ "found": searches.found, "times": searches.times, "by": "palette" });
+            let entry = Entry { at, actor: actor.as_str(), action: "threads.searched", subject: "search", detail };
+            audit::append(tx, entry)?;
+            Ok(())
+        });
+    });
 }
 
 /// The templates whose names have what was typed.

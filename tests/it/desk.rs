@@ -40,6 +40,7 @@ pub struct Desk {
     pub web: Web,
     pub clock: Clock,
     pub address: SocketAddr,
+    in_force: Arc<Mutex<Files>>,
     shutdown: CancellationToken,
     _folder: TempDir,
 }
@@ -68,9 +69,10 @@ impl Desk {
             let in_force = in_force.clone();
             move || in_force.lock().unwrap().clone()
         });
+        let published = in_force.clone();
         let bench = Bench::new(clock.clone(), files.clone(), move |book| {
             let Book { settings, tree, templates, catalog, .. } = book;
-            *in_force.lock().unwrap() = Files { settings, tree, templates, catalog };
+            *published.lock().unwrap() = Files { settings, tree, templates, catalog };
         });
         let inbound = Inbound::new(store.clone(), replies);
         let web = Web { events, files, workshop: Arc::new(bench), ..site(&store, &clock, gateway, inbound) };
@@ -78,11 +80,17 @@ impl Desk {
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
         tokio::spawn(web::serve(listener, web.clone(), shutdown.clone()));
-        Desk { web, clock, address, shutdown, _folder: folder }
+        Desk { web, clock, address, in_force, shutdown, _folder: folder }
     }
 
     pub fn now(&self) -> Timestamp {
         self.clock.now().wall
+    }
+
+    /// As SIGHUP does: the same settings, read again.
+    pub fn reload(&self) {
+        let mut files = self.in_force.lock().unwrap();
+        files.settings = Arc::new((*files.settings).clone());
     }
 
     /// Writes to the store behind the site's back.

@@ -104,7 +104,20 @@ async fn the_listener_speaks_tls_with_a_certificate_of_its_own() {
     assert!(page.headers().contains_key("strict-transport-security"));
     assert!(client.get(format!("http://{}/sign-in", desk.address)).send().await.is_err());
 
+    // A renewed certificate is in force after a reload, for connections to come; one that cannot be used changes nothing.
+    let renewed = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
+    let root = reqwest::Certificate::from_pem(renewed.cert.pem().as_bytes()).unwrap();
+    let builder = || reqwest::Client::builder().tls_certs_only([root.clone()]).pool_max_idle_per_host(0);
+    let (newer, url) = (builder().build().unwrap(), format!("https://localhost:{}/sign-in", desk.address.port()));
+    std::fs::write(&certificate, renewed.cert.pem()).unwrap();
+    std::fs::write(&key, renewed.signing_key.serialize_pem()).unwrap();
+    assert!(newer.get(&url).send().await.is_err(), "not before the reload");
+    desk.reload();
+    assert_eq!(newer.get(&url).send().await.unwrap().status(), StatusCode::OK);
     std::fs::write(&key, "no key").unwrap();
+    desk.reload();
+    assert_eq!(newer.get(&url).send().await.unwrap().status(), StatusCode::OK);
+
     let mut web = (desk.web.files)().settings.web.clone();
     let error = threadline::web::acceptor(&web).err().unwrap().to_string();
     assert!(error.contains("web.key") && error.contains("PEM"), "{error}");

@@ -10,7 +10,7 @@ use threadline::sms::compose::{TextIn, receive_text};
 use threadline::store::messages::{self, MessageKind, NewMessage, Report};
 use threadline::store::outbox;
 use threadline::store::threads::{self, NewThread};
-use threadline::web::live::MOST_EACH;
+use threadline::web::live::{MOST, MOST_EACH};
 
 use super::desk::{Desk, MONDAY, Visitor};
 
@@ -330,6 +330,37 @@ async fn a_person_has_so_many_streams_and_a_place_is_free_again_when_one_ends() 
         tokio::task::yield_now().await;
     }
     Live::open(&ana).await;
+}
+
+/// Five hundred browsers at once: as many as there is room for are told of everything, the rest are told that there are
+/// too many, and pages are served all the while.
+#[tokio::test(flavor = "multi_thread")]
+async fn five_hundred_streams_are_bounded_and_each_that_is_open_is_told() {
+    let desk = Desk::open().await;
+    let mut people = Vec::new();
+    for at in 0..500usize.div_ceil(MOST_EACH) {
+        people.push(desk.person(&format!("person{at}"), "front_desk").await);
+    }
+    let opening = (0..500).map(|at| {
+        let person = people[at / MOST_EACH].clone();
+        tokio::spawn(async move { person.stream("/live").await })
+    });
+    let (mut open, mut refused) = (Vec::new(), 0);
+    for opened in opening.collect::<Vec<_>>() {
+        let response = opened.await.unwrap();
+        match response.status() {
+            StatusCode::OK => open.push(Live { response, text: String::new() }),
+            StatusCode::SERVICE_UNAVAILABLE => refused += 1,
+            other => panic!("{other}"),
+        }
+    }
+    assert_eq!((open.len(), refused), (MOST, 500 - MOST));
+    assert_eq!(people[0].get("/?view=all").await.status, StatusCode::OK);
+    let thread = waiting(&desk, 201, 5).await;
+    for live in &mut open {
+        let (data, _) = live.until("thread").await;
+        assert!(data.contains(&thread.to_string()), "{data}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -27,6 +27,7 @@ use crate::store::{Connection, StoreError, consents, drafts, notes, people};
 use crate::web::page::{self, Section, is_fragment};
 use crate::web::person::Person;
 use crate::web::problem::Problem;
+use crate::web::words::refusal::reason;
 use crate::web::words::{thread, thread_work};
 use crate::web::{Files, Web};
 
@@ -404,7 +405,7 @@ fn heading(opened: &Opened, person: &Person, files: &Files, times: &Times) -> Ma
             @if let Some(since) = thread.waiting_since { span.faint { ((words.waiting)(&times.short(since))) } }
         }
         @if let Some(flag) = &thread.red_flag { p.notice.bad role="alert" { ((words.red_flag)(flag)) } }
-        @if let Some(why) = &thread.undeliverable { p.notice.bad { ((words.undeliverable)(why)) } }
+        @if let Some(why) = &thread.undeliverable { p.notice.bad { (words.undeliverable) " " (reason(person.ui, why)) } }
         @if thread.close_offered_at.is_some() { p.notice { (words.offered) } }
     }
 }
