@@ -100,6 +100,7 @@ impl Daemon {
             files,
             workshop: Arc::new(bench),
             system: Arc::new(system),
+            probe: Arc::new(observe::probe(trunks.clone(), line.clock.clone())),
             registry: line.registry.clone(),
             presences: Default::default(),
             streams: Default::default(),

@@ -18,6 +18,8 @@ pub enum Event {
     Message(MessageId),
     /// A message waits in the outbox.
     Outbox,
+    /// A session was ended, or what its person may do has changed: whoever serves one looks at it again.
+    Sessions,
 }
 
 /// The announcer. Cloning it gives another handle on the same announcements.

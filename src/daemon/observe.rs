@@ -3,17 +3,19 @@
 use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use nix::sys::statvfs::statvfs;
 
 use crate::call::Line;
+use crate::clock::Clock;
 use crate::settings::Settings;
 use crate::sip::Endpoint;
-use crate::sip::trunk::{TrunkState, Trunks};
+use crate::sip::trunk::{self, TrunkState, Trunks};
 use crate::sms::outbox;
 use crate::store;
-use crate::web::{Family, Health, Light, Machine};
+use crate::web::{Family, Health, Heard, Light, Machine, Probed, TrunkLine};
 
 /// What `/healthz` says.
 pub fn health(line: Arc<Line>, accepting: Arc<AtomicBool>) -> impl Fn() -> Health + Send + Sync + 'static {
@@ -42,17 +44,42 @@ pub fn system(
             TrunkState::Up => Light::Up,
             TrunkState::Down => Light::Down,
         };
+        let line = |trunk: trunk::Shown| TrunkLine {
+            name: trunk.name,
+            light: light(trunk.state),
+            heard: trunk.heard.map(heard),
+        };
         let size = |name: &str| fs::metadata(folder.join(name)).map(|about| about.len()).ok();
         // Pages that are in the log are not in the file yet.
         let log = size(&format!("{}-wal", store::FILE)).unwrap_or_default();
         Machine {
             started,
-            trunks: trunks.states().into_iter().map(|(name, state)| (name, light(state))).collect(),
+            trunks: trunks.shown().into_iter().map(line).collect(),
             texts: outbox.all().to_vec(),
             database: size(store::FILE).map(|size| size + log),
             free: statvfs(&folder).ok().map(|disk| disk.blocks_available() * disk.fragment_size()),
         }
     }
+}
+
+/// A trunk asked by hand answers within this or is said to be silent; SIP itself goes on for half a minute.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Asks a trunk now.
+pub fn probe(trunks: Trunks, clock: Clock) -> impl Fn(String) -> Probed + Send + Sync + 'static {
+    move |name| {
+        let (trunks, clock) = (trunks.clone(), clock.clone());
+        Box::pin(async move {
+            match tokio::time::timeout(PATIENCE, trunks.probe(&name)).await {
+                Ok(found) => found.map(heard),
+                Err(_) => Some(Heard { status: None, at: clock.now().wall, took: PATIENCE }),
+            }
+        })
+    }
+}
+
+fn heard(heard: trunk::Heard) -> Heard {
+    Heard { status: heard.status, at: heard.at, took: heard.took }
 }
 
 /// What `/metrics` says of calls and texts; the web side adds what it and the store count.

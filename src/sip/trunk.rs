@@ -9,8 +9,9 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use rsipstack::sip::{Header, Method, Request, Response};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
@@ -45,6 +46,28 @@ pub enum TrunkState {
     Down,
 }
 
+/// What an OPTIONS to a trunk came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heard {
+    /// The status of the answer; none: there was none, or the request could not be sent.
+    pub status: Option<u16>,
+    /// When that was known.
+    pub at: Timestamp,
+    /// From when it was sent.
+    pub took: Duration,
+}
+
+/// A trunk as it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// As the settings name it.
+    pub name: String,
+    /// Whether it can carry calls.
+    pub state: TrunkState,
+    /// What its last OPTIONS came to; none: none has yet.
+    pub heard: Option<Heard>,
+}
+
 /// The trunks at work. Cloning it gives another handle.
 #[derive(Clone)]
 pub struct Trunks(Arc<Inner>);
@@ -59,6 +82,9 @@ struct Inner {
 struct Running {
     trunk: Trunk,
     state: Arc<Mutex<TrunkState>>,
+    heard: watch::Receiver<Option<Heard>>,
+    /// Asks for an OPTIONS now.
+    probe: Arc<Notify>,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -100,9 +126,33 @@ impl Trunks {
         up.into_iter().chain(down).map(|running| Target::through(&running.trunk, number)).collect()
     }
 
-    /// Each trunk's name and state, in the order of the settings: for `/metrics` and `/healthz`.
+    /// Each trunk's name and state, in the order of the settings.
     pub fn states(&self) -> Vec<(String, TrunkState)> {
         lock(&self.0.running).iter().map(|running| (running.trunk.name.clone(), *lock(&running.state))).collect()
+    }
+
+    /// Each trunk as people see it, in the order of the settings.
+    pub fn shown(&self) -> Vec<Shown> {
+        let shown = |running: &Running| Shown {
+            name: running.trunk.name.clone(),
+            state: *lock(&running.state),
+            heard: *running.heard.borrow(),
+        };
+        lock(&self.0.running).iter().map(shown).collect()
+    }
+
+    /// Sends an OPTIONS to the trunk of this name now and gives what it came to; none: there is no such trunk, or it was
+    /// taken away meanwhile. An answer that is awaited already counts as this one's.
+    pub async fn probe(&self, name: &str) -> Option<Heard> {
+        let (mut heard, probe) = {
+            let running = lock(&self.0.running);
+            let found = running.iter().find(|running| running.trunk.name == name)?;
+            (found.heard.clone(), found.probe.clone())
+        };
+        heard.mark_unchanged();
+        probe.notify_one();
+        heard.changed().await.ok()?;
+        *heard.borrow()
     }
 
     /// Unregisters everywhere; returns when all have answered, or after three seconds.
@@ -121,9 +171,10 @@ impl Trunks {
 
     fn keep(&self, trunk: Trunk) -> Running {
         let state = Arc::new(Mutex::new(TrunkState::Starting));
-        let stop = CancellationToken::new();
-        let keeper = Keeper::new(&self.0, trunk.clone(), state.clone(), stop.clone());
-        Running { trunk, state, stop, task: tokio::spawn(keeper.run()) }
+        let (tell, heard) = watch::channel(None);
+        let (probe, stop) = (Arc::new(Notify::new()), CancellationToken::new());
+        let keeper = Keeper::new(&self.0, trunk.clone(), state.clone(), (tell, probe.clone()), stop.clone());
+        Running { trunk, state, heard, probe, stop, task: tokio::spawn(keeper.run()) }
     }
 }
 
@@ -163,6 +214,8 @@ struct Outcome {
     local: Option<SocketAddr>,
     /// Cancelled when the connection that carried it ends.
     closed: Option<CancellationToken>,
+    /// From when it was sent.
+    took: Duration,
 }
 
 struct Keeper {
@@ -171,6 +224,10 @@ struct Keeper {
     trunk: Trunk,
     state: Arc<Mutex<TrunkState>>,
     stop: CancellationToken,
+    /// What each OPTIONS came to.
+    tell: watch::Sender<Option<Heard>>,
+    /// Somebody wants to know now.
+    probe: Arc<Notify>,
     outcomes: (mpsc::Sender<Outcome>, mpsc::Receiver<Outcome>),
     registration: Option<Registration>,
     addresses: Vec<SocketAddr>,
@@ -197,7 +254,13 @@ struct Keeper {
 }
 
 impl Keeper {
-    fn new(inner: &Inner, trunk: Trunk, state: Arc<Mutex<TrunkState>>, stop: CancellationToken) -> Keeper {
+    fn new(
+        inner: &Inner,
+        trunk: Trunk,
+        state: Arc<Mutex<TrunkState>>,
+        (tell, probe): (watch::Sender<Option<Heard>>, Arc<Notify>),
+        stop: CancellationToken,
+    ) -> Keeper {
         let registration = trunk
             .register
             .as_ref()
@@ -210,6 +273,8 @@ impl Keeper {
             trunk,
             state,
             stop,
+            tell,
+            probe,
             // At most a REGISTER and an OPTIONS are under way, and those that were given up.
             outcomes: mpsc::channel(16),
             registration,
@@ -240,7 +305,7 @@ impl Keeper {
                 .as_ref()
                 .and_then(Registration::next_deadline)
                 .map(|deadline| deadline.saturating_sub(self.clock.now().mono));
-            let cut = self.carrier.clone();
+            let (cut, probe) = (self.carrier.clone(), self.probe.clone());
             let cut = async move {
                 match cut {
                     Some(carrier) => carrier.cancelled().await,
@@ -258,6 +323,7 @@ impl Keeper {
                 Some(outcome) = self.outcomes.1.recv() => self.concluded(outcome).await,
                 () = tokio::time::sleep(wait.unwrap_or(Duration::MAX)), if wait.is_some() => self.register(Input::Wake),
                 _ = self.keepalive.tick(), if !stopping => self.ask().await,
+                () = probe.notified(), if !stopping => self.ask().await,
                 () = cut, if !stopping => {
                     self.carrier = None;
                     self.cut = true;
@@ -350,11 +416,13 @@ impl Keeper {
     fn send(&self, method: Method, number: u32, headers: Vec<Header>, call_id: String) {
         let outcomes = self.outcomes.0.clone();
         let address = self.addresses.get(self.chosen).copied();
-        let endpoint = self.endpoint.clone();
+        let (endpoint, clock) = (self.endpoint.clone(), self.clock.clone());
         let (trunk, tag) = (self.trunk.address.clone(), self.tag.clone());
         let user = self.trunk.register.as_ref().map(|register| register.username.clone()).unwrap_or_default();
         tokio::spawn(async move {
-            let mut outcome = Outcome { method, number, response: None, local: None, closed: None };
+            let began = clock.now().mono;
+            let mut outcome =
+                Outcome { method, number, response: None, local: None, closed: None, took: Duration::ZERO };
             if let Some(address) = address
                 && let Ok(flow) = endpoint.flow(address, trunk.transport, &trunk.host).await
             {
@@ -378,6 +446,7 @@ impl Keeper {
                     outcome.response = transaction.finish().await.filter(is_theirs);
                 }
             }
+            outcome.took = clock.now().mono.saturating_sub(began);
             // Nobody listens any more: the trunk is gone.
             let _ = outcomes.send(outcome).await;
         });
@@ -415,6 +484,8 @@ impl Keeper {
 
     /// What an OPTIONS came to. Any answer but 503 shows that somebody is there.
     async fn heard(&mut self, outcome: &Outcome) {
+        let status = outcome.response.as_ref().map(message::status);
+        self.tell.send_replace(Some(Heard { status, at: self.clock.now().wall, took: outcome.took }));
         if outcome.response.as_ref().is_some_and(|response| message::status(response) != 503) {
             let silent = std::mem::take(&mut self.misses) > 0;
             let moved = self.known_as.is_some() && outcome.local.is_some() && self.known_as != outcome.local;

@@ -9,9 +9,6 @@ use reqwest::header::HeaderMap;
 use crate::conversation::keywords::Keyword;
 use crate::model::{MessageId, MessageStatus, PhoneNumber, Private};
 
-/// The longest text that gateways take, in characters (Twilio: `Body`).
-pub const LONGEST_BODY: usize = 1600;
-
 /// One text on its way out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outgoing {
@@ -21,7 +18,7 @@ pub struct Outgoing {
     pub from: PhoneNumber,
     /// The patient's number.
     pub to: PhoneNumber,
-    /// What it says, at most [`LONGEST_BODY`] characters.
+    /// What it says, at most [`MOST_CHARACTERS`](crate::conversation::templates::MOST_CHARACTERS).
     pub body: Private<String>,
     /// Where the gateway shall report what became of it.
     pub status_callback: Option<String>,

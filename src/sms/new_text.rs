@@ -6,15 +6,13 @@ use jiff::Timestamp;
 
 use super::compose::{Composed, after, into_thread};
 use crate::conversation::consent::{Purpose, Refusal, may_text};
+use crate::conversation::templates::MOST_CHARACTERS;
 use crate::model::{
     Consent, ConsentMethod, ConsentState, MessageId, OpenedBy, PhoneNumber, Private, StaffName, ThreadId,
 };
 use crate::store::messages::{self, MessageKind, NewMessage};
 use crate::store::threads::NewThread;
 use crate::store::{Connection, StoreError, Tx, consents, outbox, threads};
-
-/// The longest text that gateways take, in characters.
-pub const LONGEST: usize = 1_600;
 
 /// A text to somebody who has not written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +27,8 @@ pub struct NewText {
     pub body: Private<String>,
     /// What the form is known by: sent twice, it is one text.
     pub form: String,
+    /// For so long it can be taken back: `settings.desk.undo`.
+    pub undo: Duration,
     /// After so long the text is of no use: `settings.sms.expire_after`.
     pub expire_after: Duration,
     /// A thread that was closed less than so long ago opens again: `settings.desk.reopen_within`.
@@ -42,7 +42,7 @@ pub struct NewText {
 pub enum NotSent {
     /// It has no words.
     Empty,
-    /// It has more than [`LONGEST`] characters.
+    /// It has more than [`MOST_CHARACTERS`].
     TooLong(usize),
     /// The number takes no texts, or is the clinic's own.
     Untextable,
@@ -68,7 +68,7 @@ pub fn send(tx: &Tx<'_>, text: &NewText) -> Result<Result<Composed, NotSent>, St
     if text.body.expose().trim().is_empty() {
         return Ok(Err(NotSent::Empty));
     }
-    if length > LONGEST {
+    if length > MOST_CHARACTERS {
         return Ok(Err(NotSent::TooLong(length)));
     }
     if let Err(why) = may_write(tx, &text.to, &text.from)? {
@@ -100,7 +100,8 @@ pub fn send(tx: &Tx<'_>, text: &NewText) -> Result<Result<Composed, NotSent>, St
         once: Some(once),
         at: text.now,
     };
-    outbox::enqueue(tx, &message, after(text.now, text.expire_after))?;
+    let due_at = after(text.now, text.undo);
+    outbox::enqueue_later(tx, &message, due_at, after(due_at, text.expire_after))?;
     Ok(Ok(Composed { thread, message: message.id }))
 }
 

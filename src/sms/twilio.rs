@@ -13,11 +13,12 @@ use reqwest::{Client, StatusCode, Url};
 use serde::Deserialize;
 
 use super::gateway::{
-    Accepted, Hook, HookError, HookEvent, HookRequest, InboundText, LONGEST_BODY, Lookup, Outgoing, Refusal,
-    SendOutcome, StatusReport,
+    Accepted, Hook, HookError, HookEvent, HookRequest, InboundText, Lookup, Outgoing, Refusal, SendOutcome,
+    StatusReport,
 };
 use super::signature::{self, Keys, Payload};
 use crate::conversation::keywords::Keyword;
+use crate::conversation::templates::MOST_CHARACTERS;
 use crate::model::{MessageStatus, PhoneNumber, Private};
 use crate::settings;
 
@@ -106,7 +107,7 @@ impl Twilio {
 
     /// Hands `message` to the gateway.
     pub async fn send(&self, message: &Outgoing) -> SendOutcome {
-        if message.body.expose().chars().count() > LONGEST_BODY {
+        if message.body.expose().chars().count() > MOST_CHARACTERS {
             return SendOutcome::Permanent(refusal(21617));
         }
         let (user, secret) = self.credentials();

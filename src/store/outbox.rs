@@ -5,7 +5,7 @@
 //!
 //! Settling a message that is not leased does nothing and says `false`: an answer that comes late changes nothing.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::json;
 
@@ -44,14 +44,22 @@ pub fn enqueue(tx: &Tx<'_>, message: &NewMessage, expires_at: Timestamp) -> Resu
     enqueue_later(tx, message, message.at, expires_at)
 }
 
-/// As [`enqueue`], due at `due_at`: until then it can be taken back.
+/// What is due so long after it was written, or sooner, is on its way: it only can still be undone.
+const AT_ONCE: SignedDuration = SignedDuration::from_secs(60);
+
+/// As [`enqueue`], due at `due_at`: until then it can be taken back. What is due much later answers nobody yet.
 pub fn enqueue_later(
     tx: &Tx<'_>,
     message: &NewMessage,
     due_at: Timestamp,
     expires_at: Timestamp,
 ) -> Result<(), StoreError> {
+    let later = due_at.duration_since(message.at) > AT_ONCE;
+    let waits = if later { threads::waits(tx, message.thread)? } else { None };
     messages::insert(tx, message, MessageDirection::Outbound, MessageStatus::Queued, None)?;
+    if let Some(waits) = waits {
+        threads::still_waits(tx, message.thread, waits)?;
+    }
     tx.prepare_cached("INSERT INTO outbox (message, sender, recipient, due_at, expires_at) VALUES (?, ?, ?, ?, ?)")?
         .execute(params![message.id, message.from, message.to, At(due_at), At(expires_at)])?;
     let detail = json!({ "kind": message.kind, "thread": message.thread, "call": message.call });
@@ -78,6 +86,7 @@ pub fn lease(tx: &Tx<'_>, now: Timestamp, limit: usize) -> Result<Vec<Leased>, S
         tx.prepare_cached("UPDATE outbox SET leased_at = ?2, attempts = attempts + 1 WHERE message = ?1")?
             .execute(params![message, At(now)])?;
         messages::advance(tx, message, MessageStatus::Sending, None, now)?;
+        threads::answer_goes(tx, message, now)?;
         leased.push(tx.prepare_cached(&format!("{LEASED} WHERE o.message = ?"))?.query_row([message], read)?);
     }
     Ok(leased)

@@ -17,6 +17,14 @@ pub const MOST_COUNTED: u32 = 1000;
 /// Names shown for a number that several people share.
 const MOST_NAMES: i64 = 3;
 
+/// The queue's order: red flags, then what was handed to clinical staff, then whoever waits, the longest wait first; then
+/// the rest, the newest activity first. Both are computed from the row, so that no writer can forget them, and stand in
+/// the indexes as they stand here.
+const TIER: &str = "CASE WHEN red_flag IS NOT NULL THEN 0 WHEN waiting_since IS NULL THEN 3 \
+                    WHEN escalated_at IS NOT NULL THEN 1 ELSE 2 END";
+/// Within a tier.
+const KEY: &str = "coalesce(waiting_since, -active_at)";
+
 /// Which threads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum View {
@@ -157,7 +165,7 @@ pub fn page(
 /// The order of a view: two numbers and the id. Closed threads count backward.
 fn order(view: &View) -> (&'static str, &'static str) {
     match view {
-        View::Of(_) | View::Unassigned | View::Team(_) | View::All => ("queue_tier", "queue_key"),
+        View::Of(_) | View::Unassigned | View::Team(_) | View::All => (TIER, KEY),
         View::Snoozed => ("0", "snoozed_until"),
         View::Closed => ("0", "closed_at"),
     }
@@ -178,8 +186,7 @@ fn rows_of(view: &View) -> (&'static str, Option<Value>) {
 fn select(view: &View, filter: &Filter, reader: &StaffName, after: Option<Place>) -> (String, Vec<Value>) {
     let (tier, key) = order(view);
     let (of_view, value) = rows_of(view);
-    let mut values: Vec<Value> = vec![reader.as_str().to_owned().into()];
-    values.extend(value);
+    let mut values: Vec<Value> = value.into_iter().collect();
     let mut conditions = of_view.to_owned();
     if let Some(place) = after {
         let id = Value::from(place.id.to_string());
@@ -187,7 +194,7 @@ fn select(view: &View, filter: &Filter, reader: &StaffName, after: Option<Place>
             View::Snoozed => conditions.push_str(" AND (t.snoozed_until, t.id) > (?, ?)"),
             View::Closed => conditions.push_str(" AND (t.closed_at, t.id) < (?, ?)"),
             _ => {
-                conditions.push_str(" AND (t.queue_tier, t.queue_key, t.id) > (?, ?, ?)");
+                conditions.push_str(&format!(" AND ({TIER}, {KEY}, t.id) > (?, ?, ?)"));
                 values.push(place.tier.into());
             }
         }
@@ -204,12 +211,13 @@ fn select(view: &View, filter: &Filter, reader: &StaffName, after: Option<Place>
             values.push(value.clone().into());
         }
     }
+    values.push(reader.as_str().to_owned().into());
     let sorted = match view {
         View::Snoozed => "t.snoozed_until, t.id",
         View::Closed => "t.closed_at DESC, t.id DESC",
-        _ => "t.queue_tier, t.queue_key, t.id",
+        _ => &format!("{TIER}, {KEY}, t.id"),
     };
-    let (tier, key) = (if tier == "0" { "0".to_owned() } else { format!("t.{tier}") }, format!("t.{key}"));
+    // Which rows is decided in the index alone: a filter that lets little through reads no thread in vain.
     let sql = format!(
         "SELECT t.id, t.number, t.name, (SELECT json_group_array(name) FROM
                  (SELECT name FROM people WHERE number = t.number LIMIT {MOST_NAMES})),
@@ -218,9 +226,11 @@ fn select(view: &View, filter: &Filter, reader: &StaffName, after: Option<Place>
              t.undeliverable, t.snoozed_until, t.follow_up_at, t.closed_at,
              t.last_author IS 'patient' AND t.last_at > coalesce(seen.at, 0), {tier}, {key}, author.shown_as,
              t.last_spoken
-         FROM threads t LEFT JOIN staff ON staff.name = t.owner LEFT JOIN staff author ON author.name = t.last_author
+         FROM (SELECT t.id FROM threads t WHERE {conditions} ORDER BY {sorted} LIMIT {}) page
+             CROSS JOIN threads t ON t.id = page.id
+             LEFT JOIN staff ON staff.name = t.owner LEFT JOIN staff author ON author.name = t.last_author
              LEFT JOIN seen ON seen.thread = t.id AND seen.staff = ?
-         WHERE {conditions} ORDER BY {sorted} LIMIT {}",
+         ORDER BY {sorted}",
         PAGE + 1
     );
     (sql, values)
@@ -289,9 +299,9 @@ pub fn needs(conn: &Connection, reader: &StaffName) -> Result<Needs, StoreError>
             let (waiting, newest): (u32, Option<At>) = conn
                 .prepare_cached(&format!(
                     "SELECT (SELECT count(*) FROM (SELECT 1 FROM threads WHERE state = 'open' AND owner IS ?1
-                             AND queue_tier = ?2 AND queue_key > 0 LIMIT {MOST_COUNTED})),
-                         (SELECT max(queue_key) FROM threads WHERE state = 'open' AND owner IS ?1
-                             AND queue_tier = ?2 AND queue_key > 0)"
+                             AND {TIER} = ?2 AND {KEY} > 0 LIMIT {MOST_COUNTED})),
+                         (SELECT max({KEY}) FROM threads WHERE state = 'open' AND owner IS ?1
+                             AND {TIER} = ?2 AND {KEY} > 0)"
                 ))?
                 .query_row(params![owner, tier], |row| Ok((row.get(0)?, row.get(1)?)))?;
             needs.waiting += waiting;

@@ -10,6 +10,7 @@ use super::audit::{self, Entry};
 use super::column::At;
 use super::staff::{self, Staff};
 use super::{StoreError, Tx};
+use crate::events::Event;
 use crate::model::StaffName;
 
 /// A session to be started.
@@ -67,7 +68,10 @@ pub fn end(tx: &Tx<'_>, id: &str, now: Timestamp) -> Result<(), StoreError> {
         .query_row([id], |row| row.get(0))
         .optional()?;
     match ended {
-        Some(staff) => record(tx, &staff, "staff.signed_out", json!({}), now),
+        Some(staff) => {
+            tx.announce(Event::Sessions);
+            record(tx, &staff, "staff.signed_out", json!({}), now)
+        }
         None => Ok(()),
     }
 }
@@ -114,6 +118,7 @@ pub fn seen_at(conn: &Connection, id: &str) -> Result<Option<Timestamp>, StoreEr
 pub fn end_one(tx: &Tx<'_>, staff: &StaffName, id: &str, actor: &str, now: Timestamp) -> Result<bool, StoreError> {
     let ended = tx.prepare_cached("DELETE FROM sessions WHERE id = ? AND staff = ?")?.execute(params![id, staff])?;
     if ended > 0 {
+        tx.announce(Event::Sessions);
         record_as(tx, actor, staff, "staff.session_ended", json!({}), now)?;
     }
     Ok(ended > 0)
@@ -130,6 +135,7 @@ pub fn end_all(
     let ended =
         tx.prepare_cached("DELETE FROM sessions WHERE staff = ? AND id IS NOT ?")?.execute(params![staff, except])?;
     tx.prepare_cached("DELETE FROM devices WHERE staff = ?")?.execute([staff])?;
+    tx.announce(Event::Sessions);
     record_as(tx, actor, staff, "staff.sessions_ended", json!({ "sessions": ended }), now)?;
     Ok(ended)
 }

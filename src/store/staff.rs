@@ -10,6 +10,7 @@ use serde_json::json;
 use super::audit::{self, Entry};
 use super::column::{At, Json, Word};
 use super::{StoreError, Tx};
+use crate::events::Event;
 use crate::model::{Attendance, Language, Role, Roles, Shift, StaffName};
 
 /// Somebody of the clinic.
@@ -81,6 +82,7 @@ pub fn change(tx: &Tx<'_>, staff: &Staff, actor: &str, at: Timestamp) -> Result<
     }
     tx.prepare_cached("UPDATE staff SET shown_as = ?2, roles = ?3, team = ?4, language = ?5 WHERE name = ?1")?
         .execute(params![staff.name, staff.shown_as, Word(&staff.roles), staff.team, staff.language])?;
+    tx.announce(Event::Sessions);
     let of = |staff: &Staff| json!({ "roles": staff.roles, "team": staff.team });
     let detail = json!({ "before": of(&before), "after": of(staff) });
     record(tx, &staff.name, "staff.changed", detail, actor, at)?;
@@ -107,6 +109,7 @@ pub fn set_disabled(
     if disabled {
         tx.prepare_cached("DELETE FROM sessions WHERE staff = ?")?.execute([name])?;
         tx.prepare_cached("DELETE FROM sign_in_links WHERE staff = ?")?.execute([name])?;
+        tx.announce(Event::Sessions);
     }
     record(tx, name, if disabled { "staff.disabled" } else { "staff.enabled" }, json!({}), actor, at)?;
     Ok(Change::Made)

@@ -257,6 +257,45 @@ pub(super) fn heard(tx: &Tx<'_>, message: &NewMessage, direction: MessageDirecti
     Ok(())
 }
 
+/// Who waits in a thread, as far as an answer changes it.
+#[derive(Clone, Copy)]
+pub(super) struct Waits {
+    since: Option<At>,
+    opened_since: Option<At>,
+    first_reply_at: Option<At>,
+}
+
+/// Who waits, before something is written that is no answer yet.
+pub(super) fn waits(conn: &Connection, thread: ThreadId) -> Result<Option<Waits>, StoreError> {
+    let sql = "SELECT waiting_since, opened_since, first_reply_at FROM threads WHERE id = ?";
+    let read = |row: &Row<'_>| Ok(Waits { since: row.get(0)?, opened_since: row.get(1)?, first_reply_at: row.get(2)? });
+    Ok(conn.prepare_cached(sql)?.query_row([thread], read).optional()?)
+}
+
+/// An answer that goes out later answers nobody now: whoever waited still does.
+pub(super) fn still_waits(tx: &Tx<'_>, thread: ThreadId, waits: Waits) -> Result<(), StoreError> {
+    tx.prepare_cached("UPDATE threads SET waiting_since = ?2, opened_since = ?3, first_reply_at = ?4 WHERE id = ?1")?
+        .execute(params![thread, waits.since, waits.opened_since, waits.first_reply_at])?;
+    Ok(())
+}
+
+/// An answer goes out: it ends the wait of whatever was written before it.
+pub(super) fn answer_goes(tx: &Tx<'_>, message: MessageId, now: Timestamp) -> Result<(), StoreError> {
+    let ended = tx
+        .prepare_cached(
+            "UPDATE threads SET opened_since = NULL, first_reply_at = coalesce(first_reply_at, ?2), waiting_since =
+                 (SELECT min(w.created_at) FROM messages w WHERE w.thread = threads.id AND w.direction = 'inbound'
+                  AND w.kind <> 'keyword' AND w.created_at > m.created_at)
+             FROM (SELECT thread, created_at FROM messages
+                   WHERE id = ?1 AND author NOT IN ('system', 'automation')) m
+             WHERE threads.id = m.thread AND threads.waiting_since <= m.created_at RETURNING threads.id",
+        )?
+        .query_row(params![message, At(now)], |row| row.get(0))
+        .optional()?;
+    ended.into_iter().for_each(|thread| tx.announce(Event::Thread(thread)));
+    Ok(())
+}
+
 /// Keeps in a thread's row whether its newest text to the patient arrived.
 pub(super) fn delivery(
     tx: &Tx<'_>,

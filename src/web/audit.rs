@@ -3,25 +3,29 @@
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
-use axum::Form;
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{Query, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Form};
 use hyper::body::Frame;
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use maud::{Markup, html};
 use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 use super::Web;
+use super::live::Connection;
 use super::page::{Section, page};
 use super::person::Person;
 use super::problem::Problem;
 use super::route::{Access, Route};
-use super::search::{midnight, when};
+use super::search::midnight;
 use super::words::audit::{Words, words};
 use crate::conversation::permission::Act;
 use crate::model::ThreadId;
@@ -32,6 +36,8 @@ use crate::store::{Store, StoreError};
 const ROWS: usize = 50;
 /// Rows that a check or an export reads at once; between two, others may read.
 const PIECE: u32 = 10_000;
+/// An export of which nothing has been taken for so long is over.
+const STALLED: Duration = Duration::from_secs(60);
 /// Pieces of an export that wait for the browser.
 const AHEAD: usize = 2;
 
@@ -137,7 +143,12 @@ async fn check(State(web): State<Web>, person: Person) -> Result<Markup, Problem
 }
 
 /// `POST /admin/audit/export`
-async fn export(State(web): State<Web>, person: Person, Form(asked): Form<Asked>) -> Result<Response, Problem> {
+async fn export(
+    State(web): State<Web>,
+    person: Person,
+    Extension(connection): Extension<Connection>,
+    Form(asked): Form<Asked>,
+) -> Result<Response, Problem> {
     let files = (web.files)();
     let filter = asked.filter(&files.settings.clinic.timezone);
     let filter = filter.ok_or_else(|| Problem::refused(words(person.ui).bad_date))?;
@@ -154,17 +165,23 @@ async fn export(State(web): State<Web>, person: Person, Form(asked): Form<Asked>
         })
         .await?;
     let (lines, body) = mpsc::channel(AHEAD);
-    tokio::spawn(send(web.store.clone(), filter, upto, csv, lines));
+    // A long chain takes longer than a connection may otherwise last.
+    let (store, place) = (web.store.clone(), connection.stream());
+    tokio::spawn(async move {
+        send(store, filter, upto, csv, lines).await;
+        drop(place);
+    });
     let kind = if csv { "text/csv; charset=utf-8" } else { "application/jsonl; charset=utf-8" };
     let name = format!("attachment; filename=\"audit.{}\"", if csv { "csv" } else { "jsonl" });
     Ok(([(header::CONTENT_TYPE, kind.to_owned()), (header::CONTENT_DISPOSITION, name)], Body::new(Lines(body)))
         .into_response())
 }
 
-/// Reads piece by piece, as fast as the browser takes it. A browser that goes away ends it.
+/// Reads piece by piece, as fast as the browser takes it. A browser that goes away, or takes nothing for a minute, ends it.
 async fn send(store: Store, filter: Filter, upto: i64, csv: bool, lines: mpsc::Sender<Bytes>) {
     let mut after = 0;
-    if csv && lines.send(Bytes::from_static(b"seq,at,actor,action,subject,detail,prev,hash\r\n")).await.is_err() {
+    let taken = async |piece: Bytes| matches!(timeout(STALLED, lines.send(piece)).await, Ok(Ok(())));
+    if csv && !taken(Bytes::from_static(b"seq,at,actor,action,subject,detail,prev,hash\r\n")).await {
         return;
     }
     loop {
@@ -175,7 +192,7 @@ async fn send(store: Store, filter: Filter, upto: i64, csv: bool, lines: mpsc::S
             Err(error) => return broke_off(&error),
         };
         let text: String = rows.iter().map(|row| if csv { csv_line(row) } else { json_line(row) }).collect();
-        if !text.is_empty() && lines.send(text.into()).await.is_err() {
+        if !text.is_empty() && !taken(text.into()).await {
             return;
         }
         match next {
@@ -323,6 +340,13 @@ fn older(words: &Words, asked: &Asked, before: i64) -> Markup {
             input type="hidden" name="before" value=(before);
             button.second type="submit" { (words.older) }
         }
+    }
+}
+
+/// To the second: what came after what is the point of a record.
+fn when(at: Timestamp, zone: &TimeZone) -> Markup {
+    html! {
+        time.number datetime=(at) { (at.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S")) }
     }
 }
 

@@ -19,9 +19,9 @@ use super::words::compose::{Words, words};
 use super::{Files, Web};
 use crate::conversation::consent::Refusal;
 use crate::conversation::permission::Act;
-use crate::conversation::templates::{Encoding, Segments, Variable, segments};
+use crate::conversation::templates::{Encoding, MOST_CHARACTERS, Segments, Variable, segments};
 use crate::model::{Language, MessageId, PhoneNumber, ThreadState};
-use crate::sms::new_text::{self, LONGEST, NewText, NotSent};
+use crate::sms::new_text::{self, NewText, NotSent};
 use crate::store::search::{self, Contact, Terms};
 
 /// Its routes.
@@ -63,9 +63,9 @@ struct Wanted {
 }
 
 /// `GET /new`
-async fn blank(person: Person, Query(wanted): Query<Wanted>) -> Markup {
+async fn blank(State(web): State<Web>, person: Person, Query(wanted): Query<Wanted>) -> Markup {
     let asked = Asked { template: wanted.template, ..Asked::default() };
-    whole(&person, to_whom(words(person.ui), &asked, &[], None))
+    whole(&person, to_whom(words(person.ui), &(web.files)(), &asked, &[], None))
 }
 
 /// `POST /new`: to whom; and a template filled in.
@@ -74,11 +74,11 @@ async fn look(State(web): State<Web>, person: Person, Form(mut asked): Form<Aske
     let contact = match find(&web, &files, &asked.to).await? {
         Known::One(contact) => contact,
         Known::Several(contacts) => {
-            return Ok(whole(&person, to_whom(words, &asked, &contacts, None)).into_response());
+            return Ok(whole(&person, to_whom(words, &files, &asked, &contacts, None)).into_response());
         }
         Known::Nobody => {
             let why = (!asked.to.trim().is_empty()).then_some(words.nobody);
-            return Ok(whole(&person, to_whom(words, &asked, &[], why)).into_response());
+            return Ok(whole(&person, to_whom(words, &files, &asked, &[], why)).into_response());
         }
     };
     let mut problem = None;
@@ -104,6 +104,7 @@ async fn send(State(web): State<Web>, person: Person, Form(asked): Form<Asked>) 
         author: person.name.clone(),
         body: asked.body.trim().to_owned().into(),
         form: asked.form.chars().take(64).collect(),
+        undo: files.settings.desk.undo,
         expire_after: files.settings.sms.expire_after,
         reopen_within: files.settings.desk.reopen_within,
         now: web.clock.now().wall,
@@ -219,7 +220,7 @@ fn whole(person: &Person, body: Markup) -> Markup {
     page(person, Section::Inbox, words.title, html! { div.prose #compose { h1 { (words.title) } (body) } })
 }
 
-fn to_whom(words: &Words, asked: &Asked, several: &[Contact], problem: Option<&str>) -> Markup {
+fn to_whom(words: &Words, files: &Files, asked: &Asked, several: &[Contact], problem: Option<&str>) -> Markup {
     html! {
         form.card method="post" action="/new" {
             div.field {
@@ -240,7 +241,7 @@ fn to_whom(words: &Words, asked: &Asked, several: &[Contact], problem: Option<&s
                     li {
                         form method="post" action="/new" {
                             @if !asked.template.is_empty() { input type="hidden" name="template" value=(asked.template); }
-                            button.second type="submit" name="to" value=(contact.number.as_str()) { (named(contact)) }
+                            button.second type="submit" name="to" value=(contact.number.as_str()) { (named(files, contact)) }
                         }
                     }
                 }
@@ -249,10 +250,10 @@ fn to_whom(words: &Words, asked: &Asked, several: &[Contact], problem: Option<&s
     }
 }
 
-fn named(contact: &Contact) -> Markup {
+fn named(files: &Files, contact: &Contact) -> Markup {
     html! {
         @if let Some(name) = &contact.name { strong { (name.expose()) } " " }
-        span.number { (contact.number.as_str()) }
+        span.number { (contact.number.shown_in(files.settings.clinic.country)) }
     }
 }
 
@@ -273,7 +274,7 @@ async fn what(
     let body = html! {
         div.card {
             div.bar {
-                span { (words.to) ": " (named(contact)) }
+                span { (words.to) ": " (named(files, contact)) }
                 a.push href="/new" { (words.other) }
             }
             @if may.is_ok() {
@@ -325,7 +326,7 @@ fn text_form(words: &Words, files: &Files, asked: &Asked, contact: &Contact, pro
             input type="hidden" name="form" value=(asked.form);
             div.field {
                 label for="body" { (words.text) }
-                textarea #body name="body" rows="5" maxlength=(LONGEST) required autofocus aria-describedby="cost"
+                textarea #body name="body" rows="5" maxlength=(MOST_CHARACTERS) required autofocus aria-describedby="cost"
                     aria-invalid=[problem.map(|_| "true")] { (asked.body) }
                 @if let Some(problem) = problem { p.error role="alert" { (problem) } }
                 p #cost .hint { (cost(words, &asked.body)) }

@@ -13,7 +13,7 @@ use super::person::Person;
 use super::problem::Problem;
 use super::route::{Access, Route};
 use super::words::day::{self as words, Words};
-use super::words::queue::{length, moment};
+use super::words::queue::{length, moment, open_length};
 use super::{Files, Web};
 use crate::call::registry::InProgress;
 use crate::conversation::permission::Act;
@@ -96,7 +96,7 @@ fn draw(person: &Person, files: &Files, day: &Day, calls: &[InProgress], now: Ti
         div.columns {
             div {
                 (waits(person, words, files, &day.waits, now))
-                (answers(person, words, files, &day.hours))
+                (answers(words, files, &day.hours))
             }
             div {
                 (on_the_phone(person, words, files, calls, now))
@@ -162,7 +162,7 @@ fn team_name<'a>(files: &'a Files, words: &'a Words, team: Option<&'a str>) -> &
     files.settings.teams.iter().find(|team| team.name == name).map_or(name, |team| &team.shown_as)
 }
 
-fn answers(person: &Person, words: &Words, files: &Files, hours: &[HourOfWaits]) -> Markup {
+fn answers(words: &Words, files: &Files, hours: &[HourOfWaits]) -> Markup {
     let promised = files.settings.desk.answer_within;
     let in_minutes = |time: Duration| time.as_secs_f64() / 60.0;
     let (answered, in_time) = hours.iter().fold((0, 0), |(all, good), hour| (all + hour.answered, good + hour.in_time));
@@ -176,7 +176,7 @@ fn answers(person: &Person, words: &Words, files: &Files, hours: &[HourOfWaits])
         .collect();
     let title = format!("{} ({})", words.answers, words.minutes);
     let in_time_words = format!("{}: {in_time} / {answered}", words.in_time);
-    let line_label = format!("{} {}", length(person.ui, promised), words.promise);
+    let line_label = format!("{} {}", open_length(promised), words.promise);
     let chart = Bars {
         title: &title,
         description: &in_time_words,
@@ -199,7 +199,7 @@ fn answers(person: &Person, words: &Words, files: &Files, hours: &[HourOfWaits])
                     tbody { @for hour in hours { tr {
                         th scope="row" { (hour.hour) ":00" }
                         td.number { (hour.answered) } td.number { (hour.in_time) }
-                        td.number { (length(person.ui, hour.median)) } td.number { (length(person.ui, hour.longest)) }
+                        td.number { (open_length(hour.median)) } td.number { (open_length(hour.longest)) }
                     } } }
                 } }
             }

@@ -66,6 +66,16 @@ pub struct Door {
     tickets: Mutex<HashMap<String, (Duration, Step)>>,
     buckets: Mutex<HashMap<Asker, (f64, Duration)>>,
     touched: Mutex<HashMap<String, Duration>>,
+    searches: Mutex<HashMap<StaffName, Searches>>,
+}
+
+/// What somebody has searched for letter by letter, not yet on record.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Searches {
+    /// How often they were answered.
+    pub times: u64,
+    /// The most that one answer showed.
+    pub found: usize,
 }
 
 impl Default for Door {
@@ -76,6 +86,7 @@ impl Default for Door {
             tickets: Mutex::default(),
             buckets: Mutex::default(),
             touched: Mutex::default(),
+            searches: Mutex::default(),
         }
     }
 }
@@ -121,6 +132,20 @@ impl Door {
         }
         *left -= 1.0;
         Ok(())
+    }
+
+    /// Notes one more answer to somebody who types; true if it is the first of a run, which is then to be put on record
+    /// as one, soon, by whoever calls.
+    pub fn searched(&self, name: &StaffName, found: usize) -> bool {
+        let mut searches = lock(&self.searches);
+        let run = searches.entry(name.clone()).or_default();
+        *run = Searches { times: run.times + 1, found: run.found.max(found) };
+        run.times == 1
+    }
+
+    /// Ends the run.
+    pub fn searches(&self, name: &StaffName) -> Searches {
+        lock(&self.searches).remove(name).unwrap_or_default()
     }
 
     /// Whether a session's use is to be written again.
@@ -184,6 +209,14 @@ mod tests {
         assert_eq!(door.admit(asker.clone(), seconds(0)), Err(Duration::from_millis(100)));
         assert_eq!(door.admit(Asker::Address([192, 0, 2, 2].into()), seconds(0)), Ok(()));
         assert_eq!(door.admit(asker, seconds(1)), Ok(()));
+    }
+
+    #[test]
+    fn what_is_searched_for_letter_by_letter_is_one_run() {
+        let (door, ana): (_, StaffName) = (Door::default(), "ana".parse().unwrap());
+        assert!(door.searched(&ana, 3) && !door.searched(&ana, 12) && !door.searched(&ana, 1));
+        assert_eq!(door.searches(&ana), Searches { times: 3, found: 12 });
+        assert!(door.searched(&ana, 2), "the next run begins");
     }
 
     #[test]

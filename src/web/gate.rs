@@ -10,6 +10,7 @@ use super::door::Asker;
 use super::person::Person;
 use super::problem::Problem;
 use super::route::Access;
+use super::timing::Told;
 use super::{Web, session};
 use crate::conversation::permission::may;
 use crate::store::sessions;
@@ -39,7 +40,9 @@ pub async fn check(State((web, access)): State<(Web, Access)>, mut request: Requ
     }
     let ui = person.ui;
     request.extensions_mut().insert::<Person>(person);
-    ui.scope(next.run(request)).await
+    let mut response = ui.scope(next.run(request)).await;
+    response.extensions_mut().insert(Told);
+    response
 }
 
 /// Whether a person did it. Parts of pages are fetched by scripts as things happen, which nobody needs to be there for;

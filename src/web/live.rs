@@ -39,7 +39,8 @@ pub const MOST_EACH: usize = 8;
 pub const MOST: usize = 400;
 /// What changes within this is told together.
 const GAP: Duration = Duration::from_millis(250);
-/// How often a stream says that it is alive, and looks whether its session still is.
+/// How often a stream says that it is alive, and looks whether its session has grown old; one that somebody ends, ends
+/// its streams at once.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// Pieces that a browser may leave unread.
 const UNREAD: usize = 32;
@@ -106,13 +107,15 @@ impl Connection {
         self.streams.load(Ordering::Relaxed) > 0
     }
 
-    fn stream(&self) -> OnConnection {
+    /// A place for one that takes as long as it takes.
+    pub(super) fn stream(&self) -> OnConnection {
         self.streams.fetch_add(1, Ordering::Relaxed);
         OnConnection(self.streams.clone())
     }
 }
 
-struct OnConnection(Arc<AtomicUsize>);
+/// A stream is on the connection, until this is dropped.
+pub(super) struct OnConnection(Arc<AtomicUsize>);
 
 impl Drop for OnConnection {
     fn drop(&mut self) {
@@ -216,6 +219,7 @@ impl Stream {
                     Ok(Event::Call(_)) => self.told.calls = true,
                     // A message's thread is announced beside it.
                     Ok(Event::Thread(_) | Event::Message(_) | Event::Outbox) => {}
+                    Ok(Event::Sessions) => if self.has_ended().await { return },
                     Err(RecvError::Lagged(_)) => self.told.again = true,
                     Err(RecvError::Closed) => return,
                 },
@@ -238,8 +242,7 @@ impl Stream {
                 }
                 _ = heartbeat.tick() => {
                     self.web.presences.sweep(self.web.clock.now());
-                    if !self.session_lives().await {
-                        self.tell("event: signed-out\ndata: {}\n\n".to_owned());
+                    if self.has_ended().await {
                         return;
                     }
                     if !self.tell("event: beat\ndata: {}\n\n".to_owned()) {
@@ -249,6 +252,15 @@ impl Stream {
                 () = pieces.closed() => return,
             }
         }
+    }
+
+    /// Tells the browser so if its session has ended.
+    async fn has_ended(&self) -> bool {
+        let ended = !self.session_lives().await;
+        if ended {
+            self.tell("event: signed-out\ndata: {}\n\n".to_owned());
+        }
+        ended
     }
 
     /// Hands a piece to the browser; whether it still reads.

@@ -6,6 +6,7 @@
 //!   may they; the handler then sees a [`person`].
 //! - [`sign_in`]: by password, second factor, passkey, or a link that works once. [`account`], [`people`]: one's own
 //!   account; everybody's. [`client`]: where a request comes from. [`door`]: what is remembered of those who ask.
+//! - [`timing`]: how long an answer took. [`audio`]: recordings, by range.
 //! - [`page`]: what stands around every page. [`problem`]: what a page says when it cannot. [`words`]: all sentences, in
 //!   English and Spanish. [`assets`]: style, scripts.
 //! - [`admin`]: the clinic's files.
@@ -26,6 +27,7 @@
 pub mod account;
 pub mod admin;
 pub mod assets;
+pub mod audio;
 pub mod audit;
 pub mod client;
 pub mod compose;
@@ -53,6 +55,7 @@ pub mod session;
 pub mod shield;
 pub mod sign_in;
 pub mod thread;
+pub mod timing;
 mod tls;
 pub mod words;
 
@@ -73,7 +76,7 @@ use crate::sms::inbound::Inbound;
 use crate::store::Store;
 use crate::tree::Tree;
 
-pub use admin::system::{Light, Machine};
+pub use admin::system::{Heard, Light, Machine, Probed, TrunkLine};
 pub use admin::workshop::Workshop;
 pub use health::Health;
 pub use hooks::HookCounters;
@@ -104,7 +107,8 @@ impl Files {
     /// What the variables of a template say whoever is written to.
     pub fn values(&self) -> Values {
         let (clinic, from) = (&self.settings.clinic, &self.settings.sms.from);
-        let values = Values::of_clinic(&clinic.name, from.as_str(), clinic.response_target.as_deref());
+        let number = from.shown_in(clinic.country);
+        let values = Values::of_clinic(&clinic.name, &number, clinic.response_target.as_deref());
         values.with_hours(self.tree.hours(&[]))
     }
 }
@@ -122,6 +126,8 @@ pub struct Web {
     pub files: Arc<dyn Fn() -> Files + Send + Sync>,
     /// What pages show of the machine. It waits for the disk.
     pub system: Arc<dyn Fn() -> Machine + Send + Sync>,
+    /// Asks the trunk of a name whether it is there; none: there is no such trunk.
+    pub probe: Arc<dyn Fn(String) -> Probed + Send + Sync>,
     /// What may be done with the files on disk.
     pub workshop: Arc<dyn Workshop>,
     /// The calls in progress.
@@ -194,5 +200,6 @@ pub fn router(web: Web) -> Router {
         .fallback(nothing)
         .layer(from_fn_with_state(web.clone(), client::learn))
         .layer(from_fn(shield::shield))
+        .layer(from_fn(timing::measure))
         .with_state(web)
 }

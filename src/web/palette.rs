@@ -2,6 +2,8 @@
 //!
 //! `palette.js` and `keys.js` fill them. What they offer is also there without scripts: links, buttons, `/search`.
 
+use std::time::Duration;
+
 use axum::Form;
 use axum::extract::State;
 use maud::{Markup, html};
@@ -15,9 +17,12 @@ use super::route::{Access, Route};
 use super::search::marked;
 use super::words::palette::{Words, words};
 use crate::conversation::permission::Act;
+use crate::model::Country;
 use crate::store::audit::{self, Entry};
 use crate::store::search::{self, Contact, Filters, Hit, Terms};
 
+/// What is typed within this is on record as one search.
+const ONE_GO: Duration = Duration::from_secs(3);
 /// Messages that are offered, and people.
 const OFFERED: usize = 6;
 
@@ -48,16 +53,29 @@ async fn find(State(web): State<Web>, person: Person, Form(asked): Form<Asked>) 
         (Vec::new(), Vec::new())
     };
     if reads {
-        let (actor, at, found) = (person.name.clone(), web.clock.now().wall, hits.len() + contacts.len());
+        record(&web, &person, hits.len() + contacts.len());
+    }
+    let country = (web.files)().settings.clinic.country;
+    let templates = if person.may(Act::WorkThreads) { templates(&web, &asked.q) } else { Vec::new() };
+    Ok(options(words, &person, country, &asked.q, &hits, &contacts, &templates))
+}
+
+/// That somebody searched, and how much they saw: once for what is typed in one go, since every letter asks anew.
+fn record(web: &Web, person: &Person, found: usize) {
+    if !web.door.searched(&person.name, found) {
+        return;
+    }
+    let (web, actor, at) = (web.clone(), person.name.clone(), web.clock.now().wall);
+    tokio::spawn(async move {
+        tokio::time::sleep(ONE_GO).await;
+        let searches = web.door.searches(&actor);
         web.store.try_write_detached("a search", move |tx| {
-            let detail = json!({ "found": found, "by": "palette" });
+            let detail = json!({ "found": searches.found, "times": searches.times, "by": "palette" });
             let entry = Entry { at, actor: actor.as_str(), action: "threads.searched", subject: "search", detail };
             audit::append(tx, entry)?;
             Ok(())
         });
-    }
-    let templates = if person.may(Act::WorkThreads) { templates(&web, &asked.q) } else { Vec::new() };
-    Ok(options(words, &person, &asked.q, &hits, &contacts, &templates))
+    });
 }
 
 /// The templates whose names have what was typed.
@@ -70,6 +88,7 @@ fn templates(web: &Web, typed: &str) -> Vec<String> {
 fn options(
     words: &Words,
     person: &Person,
+    country: Country,
     typed: &str,
     hits: &[Hit],
     contacts: &[Contact],
@@ -78,7 +97,7 @@ fn options(
     html! {
         @if !contacts.is_empty() {
             (group("palette-people", words.people, html! {
-                @for contact in contacts.iter().take(OFFERED) { (contact_option(words, person, contact)) }
+                @for contact in contacts.iter().take(OFFERED) { (contact_option(words, person, country, contact)) }
             }))
         }
         @if !templates.is_empty() {
@@ -90,7 +109,7 @@ fn options(
             (group("palette-threads", words.threads, html! {
                 @for hit in hits.iter().take(OFFERED) {
                     div role="option" data-href={ "/threads/" (hit.thread) } {
-                        strong { (hit.name.as_ref().map_or(hit.number.as_str(), |name| name.expose())) }
+                        strong { (hit.name.as_ref().map_or_else(|| hit.number.shown_in(country), |name| name.expose().clone())) }
                         span.small { (marked(&hit.words)) }
                     }
                 }
@@ -108,11 +127,11 @@ fn group(id: &str, name: &str, options: Markup) -> Markup {
     }
 }
 
-fn contact_option(words: &Words, person: &Person, contact: &Contact) -> Markup {
+fn contact_option(words: &Words, person: &Person, country: Country, contact: &Contact) -> Markup {
     let number = contact.number.as_str();
     let who = html! {
         @if let Some(name) = &contact.name { strong { (name.expose()) } }
-        span.number { (number) }
+        span.number { (contact.number.shown_in(country)) }
     };
     match contact.thread {
         Some(thread) => html! { div role="option" data-href={ "/threads/" (thread) } { (who) } },

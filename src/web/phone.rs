@@ -10,7 +10,6 @@ use axum::Form;
 use axum::extract::{ConnectInfo, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
-use jiff::tz::TimeZone;
 use maud::{Markup, html};
 use serde::Deserialize;
 
@@ -19,8 +18,10 @@ use super::problem::Problem;
 use super::route::{Access, Route};
 use super::words::Ui;
 use super::words::phone::{Words, words};
+use super::words::queue::moment;
 use super::{Files, Web, session};
-use crate::model::{MessageId, PhoneNumber};
+use crate::conversation::templates::MOST_CHARACTERS;
+use crate::model::{Country, MessageId, PhoneNumber};
 use crate::sms::{Gateway, HookEvent, InboundText};
 use crate::store::sandbox::{self, Shown};
 
@@ -30,8 +31,6 @@ const SHOWN: u32 = 100;
 const AMONG: u32 = 300;
 /// Phones that are offered.
 const OFFERED: usize = 8;
-/// The longest text.
-const LONGEST: usize = 1_600;
 /// A proxy in front of us would make everybody look like this machine.
 const FORWARDED: [&str; 2] = ["forwarded", "x-forwarded-for"];
 
@@ -80,14 +79,14 @@ async fn hold(
         Err(why) => return Ok(show(&web, ui, None, Some(why)).await?.into_response()),
     };
     if !asked.body.trim().is_empty() {
-        if asked.body.chars().count() > LONGEST {
+        if asked.body.chars().count() > MOST_CHARACTERS {
             return Err(Problem::refused(words.too_long));
         }
         send(&web, &files, &number, &asked).await?;
     }
     if is_fragment(&headers) {
         let texts = texts(&web, &number).await?;
-        return Ok(log(words, &files.settings.clinic.timezone, &texts).into_response());
+        return Ok(log(&web, ui, &files, &texts).into_response());
     }
     Ok(show(&web, ui, Some(&number), None).await?.into_response())
 }
@@ -135,6 +134,7 @@ async fn show(
     problem: Option<&'static str>,
 ) -> Result<Markup, Problem> {
     let (words, files) = (words(ui), (web.files)());
+    let country = files.settings.clinic.country;
     let recent = web.store.read(|conn| sandbox::phones(conn, AMONG)).await?;
     let texts = match number {
         Some(number) => texts(web, number).await?,
@@ -147,45 +147,52 @@ async fn show(
                 header {
                     h1.small { (words.title) }
                     strong { (files.settings.clinic.name) }
-                    span.small.number { (files.settings.sms.from.as_str()) }
+                    span.small.number { (files.settings.sms.from.shown_in(country)) }
                 }
                 @match number {
                     Some(number) => {
                         div #texts .texts tabindex="0" role="log" aria-label=(words.texts) {
-                            (log(words, &files.settings.clinic.timezone, &texts))
+                            (log(web, ui, &files, &texts))
                         }
                         form #answer method="post" action="/phone" autocomplete="off" {
                             input type="hidden" name="number" value=(number.as_str());
                             input type="hidden" name="once" value=(once);
                             label.hidden for="body" { (words.write) }
-                            textarea #body name="body" rows="1" maxlength=(LONGEST) placeholder=(words.write) required {}
+                            textarea #body name="body" rows="1" maxlength=(MOST_CHARACTERS) placeholder=(words.write) required {}
                             button type="submit" { (words.send) }
                         }
                     }
                     None => p.empty { (words.choose) },
                 }
             }
-            (beside(words, &recent, number, problem))
+            (beside(words, country, &recent, number, problem))
         }
         script type="module" src="/assets/phone.js" {}
     };
     Ok(bare(ui, words.title, body))
 }
 
-fn log(words: &Words, zone: &TimeZone, texts: &[Shown]) -> Markup {
+fn log(web: &Web, ui: Ui, files: &Files, texts: &[Shown]) -> Markup {
+    let (words, zone, now) = (words(ui), &files.settings.clinic.timezone, web.clock.now().wall);
     html! {
         @if texts.is_empty() { p.empty { (words.no_texts) } }
         @for text in texts {
             div class=(if text.own { "text own" } else { "text" }) {
                 @if text.own { span.hidden { (words.you) ": " } }
                 p { (text.body.expose()) }
-                time.small datetime=(text.at) { (text.at.to_zoned(zone.clone()).strftime("%H:%M")) }
+                time.small datetime=(text.at) { (moment(ui, text.at, now, zone)) }
             }
         }
     }
 }
 
-fn beside(words: &Words, recent: &[PhoneNumber], number: Option<&PhoneNumber>, problem: Option<&str>) -> Markup {
+fn beside(
+    words: &Words,
+    country: Country,
+    recent: &[PhoneNumber],
+    number: Option<&PhoneNumber>,
+    problem: Option<&str>,
+) -> Markup {
     html! {
         div.beside {
             p { (words.about) }
@@ -203,7 +210,7 @@ fn beside(words: &Words, recent: &[PhoneNumber], number: Option<&PhoneNumber>, p
                 h2 { (words.recent) }
                 form.bar method="post" action="/phone" {
                     @for number in recent.iter().take(OFFERED) {
-                        button.second.number type="submit" name="number" value=(number.as_str()) { (number.as_str()) }
+                        button.second.number type="submit" name="number" value=(number.as_str()) { (number.shown_in(country)) }
                     }
                 }
             }

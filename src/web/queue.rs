@@ -276,7 +276,8 @@ fn bar(words: &Words, list: &List, teams: &[Team]) -> Markup {
                 @for (what, value) in set { span.badge.plain { (what) ": " (value) } }
                 a href=(address(list.tab, &NO_FILTER)) { (words.no_filter) }
             }
-            form.push #wishes method="post" action="/queue/wishes" data-sound[list.wishes.sound] data-notify[list.wishes.notifications] {
+            form.push #wishes method="post" action="/queue/wishes" data-sound[list.wishes.sound] data-notify[list.wishes.notifications]
+                data-blocked=(words.notify_blocked) data-ask=(words.notify_ask) {
                 (switch("sound", list.wishes.sound, words.sound_on, words.sound_off))
                 (switch("notify", list.wishes.notifications, words.notify_on, words.notify_off))
             }

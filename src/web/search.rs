@@ -17,10 +17,12 @@ use super::page::{Section, is_fragment, page};
 use super::person::Person;
 use super::problem::Problem;
 use super::route::{Access, Route};
+use super::words::Ui;
+use super::words::queue::moment;
 use super::words::search::{Words, words};
 use super::{Files, Web};
 use crate::conversation::permission::Act;
-use crate::model::{MessageDirection, ThreadState};
+use crate::model::{MessageDirection, PhoneNumber, ThreadState};
 use crate::store::audit::{self, Entry};
 use crate::store::search::{self, CONTACTS, Contact, Filters, Found, Hit, Piece, Rest, Terms};
 use crate::store::staff::{self, Staff};
@@ -63,8 +65,9 @@ async fn find(
     Form(asked): Form<Asked>,
 ) -> Result<Markup, Problem> {
     let files = (web.files)();
-    let zone = &files.settings.clinic.timezone;
-    let filters = filters(&asked, zone).ok_or_else(|| Problem::refused(words(person.ui).bad_date))?;
+    let filters =
+        filters(&asked, &files.settings.clinic.timezone).ok_or_else(|| Problem::refused(words(person.ui).bad_date))?;
+    let staff = web.store.read(staff::list).await?;
     let terms = Terms::parse(&asked.q);
     let before: Option<i64> = asked.before.parse().ok();
     let answer = if terms.is_empty() && filters.is_empty() {
@@ -79,12 +82,13 @@ async fn find(
             })
             .await?;
         record(&web, &person, found.hits.len() + contacts.len());
-        results(words(person.ui), zone, &asked, &found, &contacts)
+        let look =
+            Look { words: words(person.ui), ui: person.ui, files: &files, staff: &staff, now: web.clock.now().wall };
+        look.results(&asked, &found, &contacts)
     };
     if is_fragment(&headers) {
         return Ok(answer);
     }
-    let staff = web.store.read(staff::list).await?;
     Ok(whole(&person, &files, &staff, &asked, answer))
 }
 
@@ -131,13 +135,6 @@ pub(super) fn midnight(text: &str, zone: &TimeZone, days: i32) -> Option<Option<
     let date: Date = text.parse().ok()?;
     let start = date.checked_add(days.days()).ok()?.to_zoned(zone.clone()).ok()?;
     Some(Some(start.timestamp()))
-}
-
-/// A time as people of the clinic read it.
-pub(super) fn when(at: Timestamp, zone: &TimeZone) -> Markup {
-    html! {
-        time.number datetime=(at) { (at.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M")) }
-    }
 }
 
 fn whole(person: &Person, files: &Files, staff: &[Staff], asked: &Asked, answer: Markup) -> Markup {
@@ -205,29 +202,107 @@ fn narrowing(words: &Words, files: &Files, staff: &[Staff], asked: &Asked) -> Ma
     }
 }
 
-fn results(words: &Words, zone: &TimeZone, asked: &Asked, found: &Found, contacts: &[Contact]) -> Markup {
-    html! {
-        @if !contacts.is_empty() {
-            h2 { (words.people) }
-            ul.found { @for contact in contacts { li { (person_row(words, contact)) } } }
-            @if contacts.len() == CONTACTS { p.hint { (words.more_contacts) } }
-        }
-        @if !found.hits.is_empty() {
-            @if asked.before.is_empty() { h2 { (words.messages) } }
-            ul.found { @for hit in &found.hits { li { (row(words, zone, hit)) } } }
-        }
-        @if found.hits.is_empty() && contacts.is_empty() && found.rest == Rest::Nothing && asked.before.is_empty() {
-            div.empty { p { (words.nothing) } p.small { (words.nothing_hint) } }
-        }
-        @match found.rest {
-            Rest::Nothing if found.hits.is_empty() && !asked.before.is_empty() => p.empty { (words.nothing_older) },
-            Rest::Nothing => {}
-            Rest::More(place) => (more(asked, place, words.more, false)),
-            Rest::NotSearched(place, at) => {
-                p.notice { (words.not_searched) " " (when(at, zone)) ". " (words.narrow_hint) }
-                (more(asked, place, words.older, found.hits.is_empty()))
+/// What all results of a page have in common.
+struct Look<'a> {
+    words: &'a Words,
+    ui: Ui,
+    files: &'a Files,
+    staff: &'a [Staff],
+    now: Timestamp,
+}
+
+impl Look<'_> {
+    fn results(&self, asked: &Asked, found: &Found, contacts: &[Contact]) -> Markup {
+        let words = self.words;
+        html! {
+            @if !contacts.is_empty() {
+                h2 { (words.people) }
+                ul.found { @for contact in contacts { li { (self.person_row(contact)) } } }
+                @if contacts.len() == CONTACTS { p.hint { (words.more_contacts) } }
+            }
+            @if !found.hits.is_empty() {
+                @if asked.before.is_empty() { h2 { (words.messages) } }
+                ul.found { @for hit in &found.hits { li { (self.row(hit)) } } }
+            }
+            @if found.hits.is_empty() && contacts.is_empty() && found.rest == Rest::Nothing && asked.before.is_empty() {
+                div.empty { p { (words.nothing) } p.small { (words.nothing_hint) } }
+            }
+            @match found.rest {
+                Rest::Nothing if found.hits.is_empty() && !asked.before.is_empty() => p.empty { (words.nothing_older) },
+                Rest::Nothing => {}
+                Rest::More(place) => (more(asked, place, words.more, false)),
+                Rest::NotSearched(place, at) => {
+                    p.notice { (words.not_searched) " " (self.when(at)) ". " (words.narrow_hint) }
+                    (more(asked, place, words.older, found.hits.is_empty()))
+                }
             }
         }
+    }
+
+    fn row(&self, hit: &Hit) -> Markup {
+        let words = self.words;
+        let who = match hit.direction {
+            Some(MessageDirection::Inbound) => words.inbound,
+            Some(MessageDirection::Outbound) => words.outbound,
+            None => words.note,
+        };
+        html! {
+            a href={ "/threads/" (hit.thread) } {
+                span.head {
+                    @match &hit.name {
+                        Some(name) => { strong { (name.expose()) } " " span.number.faint { (self.number(&hit.number)) } }
+                        None => strong.number { (self.number(&hit.number)) },
+                    }
+                    (state(words, hit.state))
+                    @if let Some(owner) = &hit.owner { span.faint.small { (self.shown(owner)) } }
+                    span.push.faint.small { (self.when(hit.at)) }
+                }
+                span.words { span.faint { (who) ": " } (marked(&hit.words)) }
+            }
+        }
+    }
+
+    fn person_row(&self, contact: &Contact) -> Markup {
+        let words = self.words;
+        let who = html! {
+            span.head {
+                @match &contact.name {
+                    Some(name) => { strong { (name.expose()) } " " span.number.faint { (self.number(&contact.number)) } }
+                    None => strong.number { (self.number(&contact.number)) },
+                }
+                @if let Some(other) = &contact.on_behalf_of {
+                    span.small { (words.on_behalf_of) " " (other.expose()) }
+                }
+                @match contact.state {
+                    Some(at) => (state(words, at)),
+                    None => span.faint.small { (words.no_thread) },
+                }
+            }
+        };
+        match contact.thread {
+            Some(thread) => html! { a href={ "/threads/" (thread) } { (who) } },
+            None => html! {
+                form method="post" action="/new" {
+                    (who)
+                    input type="hidden" name="to" value=(contact.number.as_str());
+                    button.quiet type="submit" { (words.write) }
+                }
+            },
+        }
+    }
+
+    fn number(&self, number: &PhoneNumber) -> String {
+        number.shown_in(self.files.settings.clinic.country)
+    }
+
+    /// What somebody of the clinic is called.
+    fn shown<'a>(&'a self, name: &'a str) -> &'a str {
+        self.staff.iter().find(|staff| staff.name.as_str() == name).map_or(name, |staff| &staff.shown_as)
+    }
+
+    fn when(&self, at: Timestamp) -> Markup {
+        let zone = &self.files.settings.clinic.timezone;
+        html! { time.number datetime=(at) { (moment(self.ui, at, self.now, zone)) } }
     }
 }
 
@@ -252,56 +327,6 @@ fn more(asked: &Asked, place: i64, text: &str, goes_on: bool) -> Markup {
             input type="hidden" name="before" value=(place);
             button.second type="submit" { (text) }
         }
-    }
-}
-
-fn row(words: &Words, zone: &TimeZone, hit: &Hit) -> Markup {
-    let who = match hit.direction {
-        Some(MessageDirection::Inbound) => words.inbound,
-        Some(MessageDirection::Outbound) => words.outbound,
-        None => words.note,
-    };
-    html! {
-        a href={ "/threads/" (hit.thread) } {
-            span.head {
-                @match &hit.name {
-                    Some(name) => { strong { (name.expose()) } " " span.number.faint { (hit.number.as_str()) } }
-                    None => strong.number { (hit.number.as_str()) },
-                }
-                (state(words, hit.state))
-                @if let Some(owner) = &hit.owner { span.faint.small { (owner) } }
-                span.push.faint.small { (when(hit.at, zone)) }
-            }
-            span.words { span.faint { (who) ": " } (marked(&hit.words)) }
-        }
-    }
-}
-
-fn person_row(words: &Words, contact: &Contact) -> Markup {
-    let who = html! {
-        span.head {
-            @match &contact.name {
-                Some(name) => { strong { (name.expose()) } " " span.number.faint { (contact.number.as_str()) } }
-                None => strong.number { (contact.number.as_str()) },
-            }
-            @if let Some(other) = &contact.on_behalf_of {
-                span.small { (words.on_behalf_of) " " (other.expose()) }
-            }
-            @match contact.state {
-                Some(at) => (state(words, at)),
-                None => span.faint.small { (words.no_thread) },
-            }
-        }
-    };
-    match contact.thread {
-        Some(thread) => html! { a href={ "/threads/" (thread) } { (who) } },
-        None => html! {
-            form method="post" action="/new" {
-                (who)
-                input type="hidden" name="to" value=(contact.number.as_str());
-                button.quiet type="submit" { (words.write) }
-            }
-        },
     }
 }
 

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use reqwest::{Client, StatusCode, header, redirect};
@@ -25,7 +26,7 @@ use threadline::sms::twilio::install_tls_provider;
 use threadline::store::sessions::{self, NewSession};
 use threadline::store::staff::{self, Staff};
 use threadline::store::{Store, Tx};
-use threadline::web::{self, Files, Health, Light, Machine, Web, session};
+use threadline::web::{self, Files, Health, Heard, Light, Machine, TrunkLine, Web, session};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -39,6 +40,7 @@ pub struct Desk {
     pub web: Web,
     pub clock: Clock,
     pub address: SocketAddr,
+    in_force: Arc<Mutex<Files>>,
     shutdown: CancellationToken,
     _folder: TempDir,
 }
@@ -67,9 +69,10 @@ impl Desk {
             let in_force = in_force.clone();
             move || in_force.lock().unwrap().clone()
         });
+        let published = in_force.clone();
         let bench = Bench::new(clock.clone(), files.clone(), move |book| {
             let Book { settings, tree, templates, catalog, .. } = book;
-            *in_force.lock().unwrap() = Files { settings, tree, templates, catalog };
+            *published.lock().unwrap() = Files { settings, tree, templates, catalog };
         });
         let inbound = Inbound::new(store.clone(), replies);
         let web = Web { events, files, workshop: Arc::new(bench), ..site(&store, &clock, gateway, inbound) };
@@ -77,11 +80,17 @@ impl Desk {
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
         tokio::spawn(web::serve(listener, web.clone(), shutdown.clone()));
-        Desk { web, clock, address, shutdown, _folder: folder }
+        Desk { web, clock, address, in_force, shutdown, _folder: folder }
     }
 
     pub fn now(&self) -> Timestamp {
         self.clock.now().wall
+    }
+
+    /// As SIGHUP does: the same settings, read again.
+    pub fn reload(&self) {
+        let mut files = self.in_force.lock().unwrap();
+        files.settings = Arc::new((*files.settings).clone());
     }
 
     /// Writes to the store behind the site's back.
@@ -154,10 +163,25 @@ pub fn site(store: &Store, clock: &Clock, gateway: Gateway, inbound: Inbound) ->
         files: Arc::new(files),
         system: Arc::new(|| Machine {
             started: MONDAY.parse().unwrap(),
-            trunks: vec![("carrier".to_owned(), Light::Up), ("spare".to_owned(), Light::Down)],
+            trunks: vec![
+                TrunkLine {
+                    name: "carrier".to_owned(),
+                    light: Light::Up,
+                    heard: Some(Heard {
+                        status: Some(200),
+                        at: MONDAY.parse().unwrap(),
+                        took: Duration::from_millis(12),
+                    }),
+                },
+                TrunkLine { name: "spare".to_owned(), light: Light::Down, heard: None },
+            ],
             texts: vec![("accepted", 7)],
             database: Some(3 << 20),
             free: None,
+        }),
+        probe: Arc::new(|name| {
+            let silent = Heard { status: None, at: MONDAY.parse().unwrap(), took: Duration::from_secs(5) };
+            Box::pin(async move { (name == "spare").then_some(silent) })
         }),
         workshop: Arc::new(Bench::new(clock.clone(), Arc::new(files), |_| ())),
         registry: Registry::default(),
@@ -223,6 +247,11 @@ impl Visitor {
     /// As a script asks for a part of a page.
     pub async fn fragment(&self, path: &str) -> Page {
         self.send(self.client.get(format!("{}{path}", self.base)).header(web::FRAGMENT, "1")).await
+    }
+
+    /// As a browser that plays a recording asks for a part of it.
+    pub async fn range(&self, path: &str, range: &str) -> Page {
+        self.send(self.client.get(format!("{}{path}", self.base)).header(header::RANGE, range)).await
     }
 
     /// As a form of the site's own pages.

@@ -35,6 +35,12 @@ async fn a_prompt_is_heard_and_no_path_leads_elsewhere() {
     let ana = desk.person("ana", "auditor").await;
     let wav = ana.get("/admin/prompts/en/welcome").await;
     assert_eq!((wav.status.as_u16(), &wav.headers["content-type"]), (200, &"audio/wav".parse().unwrap()));
+    let part = ana.range("/admin/prompts/en/welcome", "bytes=4-7").await;
+    assert_eq!(part.status.as_u16(), 206);
+    assert_eq!(part.headers["content-range"], format!("bytes 4-7/{}", wav.headers["content-length"].to_str().unwrap()));
+    assert_eq!(part.headers["content-length"], "4");
+    let beyond = ana.range("/admin/prompts/en/welcome", "bytes=99999999-").await;
+    assert_eq!(beyond.status.as_u16(), 416);
     for bad in ["en/nothing", "xx/welcome", "en/..%2F..%2Fconfig%2Fthreadline", "..%2Fen/welcome", "en/welcome.wav"] {
         assert_eq!(ana.get(&format!("/admin/prompts/{bad}")).await.status.as_u16(), 404, "{bad}");
     }
@@ -410,11 +416,23 @@ async fn the_system_shows_its_state_and_tests_the_gateway_with_consent_alone() {
     let desk = Desk::open().await;
     let ben = desk.person("ben", "admin").await;
     let page = ben.get("/admin/system").await;
-    for shown in
-        ["sandbox", "carrier", "does not answer", "accepted 7", "3.0 MB", "not known", "Nobody is on the phone."]
-    {
+    for shown in [
+        "sandbox",
+        "carrier",
+        "does not answer",
+        "accepted 7",
+        "3.0 MB",
+        "not known",
+        "Nobody is on the phone.",
+        "answered 200 within 12 ms, 11:00 AM",
+        "not asked yet",
+        "action=\"/admin/system/trunks/carrier/test\"",
+    ] {
         assert!(page.body.contains(shown), "{shown}: {}", page.body);
     }
+    let asked = ben.post("/admin/system/trunks/spare/test", &[]).await;
+    assert!(asked.body.contains("spare: no answer, 11:00 AM"), "{}", asked.body);
+    assert_eq!(ben.post("/admin/system/trunks/another/test", &[]).await.status.as_u16(), 404);
     let to = "+12125550142";
     for (bad, why) in [("call me", "That is no telephone number"), (to, "has not agreed to texts")] {
         let page = ben.post("/admin/system/test", &[("to", bad)]).await;

@@ -35,6 +35,19 @@ async fn who_asks_too_often_is_told_to_wait() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn how_long_an_answer_took_is_told_to_whoever_is_signed_in_and_nobody_else() {
+    let desk = Desk::open().await;
+    let (ana, nobody) = (desk.person("ana", "front_desk").await, desk.nobody());
+    let page = ana.get("/").await;
+    let told = page.headers["server-timing"].to_str().unwrap();
+    let took: f64 = told.strip_prefix("house;dur=").unwrap().parse().unwrap();
+    assert!(took > 0.0, "{told}");
+    for path in ["/", "/sign-in", "/healthz"] {
+        assert!(!nobody.get(path).await.headers.contains_key("server-timing"), "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_declared_proxy_says_who_asks_and_plain_http_from_elsewhere_gets_no_page() {
     let desk = Desk::open_with(|settings| settings.web.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()]).await;
     let mut ana = person(&desk, "ana", "front_desk").await;
@@ -91,7 +104,20 @@ async fn the_listener_speaks_tls_with_a_certificate_of_its_own() {
     assert!(page.headers().contains_key("strict-transport-security"));
     assert!(client.get(format!("http://{}/sign-in", desk.address)).send().await.is_err());
 
+    // A renewed certificate is in force after a reload, for connections to come; one that cannot be used changes nothing.
+    let renewed = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
+    let root = reqwest::Certificate::from_pem(renewed.cert.pem().as_bytes()).unwrap();
+    let builder = || reqwest::Client::builder().tls_certs_only([root.clone()]).pool_max_idle_per_host(0);
+    let (newer, url) = (builder().build().unwrap(), format!("https://localhost:{}/sign-in", desk.address.port()));
+    std::fs::write(&certificate, renewed.cert.pem()).unwrap();
+    std::fs::write(&key, renewed.signing_key.serialize_pem()).unwrap();
+    assert!(newer.get(&url).send().await.is_err(), "not before the reload");
+    desk.reload();
+    assert_eq!(newer.get(&url).send().await.unwrap().status(), StatusCode::OK);
     std::fs::write(&key, "no key").unwrap();
+    desk.reload();
+    assert_eq!(newer.get(&url).send().await.unwrap().status(), StatusCode::OK);
+
     let mut web = (desk.web.files)().settings.web.clone();
     let error = threadline::web::acceptor(&web).err().unwrap().to_string();
     assert!(error.contains("web.key") && error.contains("PEM"), "{error}");

@@ -10,9 +10,9 @@ use threadline::sms::compose::{TextIn, receive_text};
 use threadline::store::messages::{self, MessageKind, NewMessage, Report};
 use threadline::store::outbox;
 use threadline::store::threads::{self, NewThread};
-use threadline::web::live::MOST_EACH;
+use threadline::web::live::{MOST, MOST_EACH};
 
-use super::desk::{Desk, Visitor};
+use super::desk::{Desk, MONDAY, Visitor};
 
 fn number(last: u32) -> PhoneNumber {
     PhoneNumber::e164(&format!("+1212555{last:04}")).unwrap()
@@ -332,6 +332,37 @@ async fn a_person_has_so_many_streams_and_a_place_is_free_again_when_one_ends() 
     Live::open(&ana).await;
 }
 
+/// Five hundred browsers at once: as many as there is room for are told of everything, the rest are told that there are
+/// too many, and pages are served all the while.
+#[tokio::test(flavor = "multi_thread")]
+async fn five_hundred_streams_are_bounded_and_each_that_is_open_is_told() {
+    let desk = Desk::open().await;
+    let mut people = Vec::new();
+    for at in 0..500usize.div_ceil(MOST_EACH) {
+        people.push(desk.person(&format!("person{at}"), "front_desk").await);
+    }
+    let opening = (0..500).map(|at| {
+        let person = people[at / MOST_EACH].clone();
+        tokio::spawn(async move { person.stream("/live").await })
+    });
+    let (mut open, mut refused) = (Vec::new(), 0);
+    for opened in opening.collect::<Vec<_>>() {
+        let response = opened.await.unwrap();
+        match response.status() {
+            StatusCode::OK => open.push(Live { response, text: String::new() }),
+            StatusCode::SERVICE_UNAVAILABLE => refused += 1,
+            other => panic!("{other}"),
+        }
+    }
+    assert_eq!((open.len(), refused), (MOST, 500 - MOST));
+    assert_eq!(people[0].get("/?view=all").await.status, StatusCode::OK);
+    let thread = waiting(&desk, 201, 5).await;
+    for live in &mut open {
+        let (data, _) = live.until("thread").await;
+        assert!(data.contains(&thread.to_string()), "{data}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn who_looks_and_who_types_is_shown_to_others_until_they_leave() {
     let desk = Desk::open().await;
@@ -441,6 +472,27 @@ async fn the_day_shows_what_waits_who_calls_and_what_today_came_to() {
     assert!(day.contains("<p class=\"big\">10 min</p>"), "the time to resolve: {day}");
     let masked = admin.get("/day").await.body;
     assert!(masked.contains("…77") && !masked.contains("555-0177"), "{masked}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_ends_at_once_when_somebody_ends_its_session_and_no_other_does() {
+    let desk = Desk::open().await;
+    let (ana, ben) = (desk.person("ana", "front_desk").await, desk.person("ben", "front_desk").await);
+    let (mut hers, mut his) = (Live::open(&ana).await, Live::open(&ben).await);
+    ana.post("/sign-out", &[]).await;
+    let (event, _) = hers.next().await.unwrap();
+    assert_eq!((event.as_str(), hers.next().await), ("signed-out", None), "before any heartbeat");
+    let thread = waiting(&desk, 201, 5).await;
+    let (_, before) = his.until("thread").await;
+    assert!(!before.contains(&"signed-out".to_owned()), "{before:?}");
+    desk.write(move |tx| {
+        let (ben, now) = ("ben".parse().unwrap(), MONDAY.parse().unwrap());
+        threadline::store::staff::set_disabled(tx, &ben, true, "ana", now)?;
+        tx.announce(Event::Thread(thread));
+        Ok(())
+    })
+    .await;
+    his.until("signed-out").await;
 }
 
 /// Takes as long as the stream's heartbeat: a session can end without anybody's doing.

@@ -116,7 +116,7 @@ async fn a_thread_shows_everything_that_happened() {
         "the caller hung up",
         "ana added the tag insurance",
         "<title>Conversation · Threadline</title>",
-        "+1 646 253 0142",
+        "(646) 253-0142",
     ] {
         assert!(page.body.contains(shown), "{shown} in {}", page.body);
     }
@@ -471,7 +471,7 @@ async fn two_conversations_become_one_timeline() {
     assert_eq!(merged.location(), format!("/threads/{john}"));
     let page = open(&ana, john).await;
     assert!(page.body.contains("From my phone") && page.body.contains("From his phone"));
-    assert!(page.body.contains("to and from +1 646 253 0142"), "whose words they were is said");
+    assert!(page.body.contains("to and from (646) 253-0142"), "whose words they were is said");
     assert_eq!(ana.get(&format!("/threads/{maria}")).await.location(), format!("/threads/{john}"));
     let next = texts(&desk, MARIA, "And again").await;
     assert!(next != maria && next != john, "her next text is answered to her own number");

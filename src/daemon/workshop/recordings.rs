@@ -14,6 +14,9 @@ use crate::web::admin::workshop::OldRecording;
 /// Where old recordings are.
 const KEPT: &str = ".versions";
 
+/// So many old recordings of a prompt are kept: the newest.
+const MOST_KEPT: usize = 20;
+
 /// Why a recording cannot be used, in the loader's own words, without the file's name.
 pub fn fault(bytes: &[u8]) -> Option<String> {
     let file = Path::new("recording.wav");
@@ -26,7 +29,7 @@ pub fn path(folder: &Path, key: &PromptKey) -> PathBuf {
     folder.join(key.language.as_str()).join(format!("{}.wav", key.name))
 }
 
-/// Exchanges a recording, keeping the old one as of `at`. Gives the old one.
+/// Exchanges a recording, keeping the old one as of `at` and 20 in all. Gives the old one.
 pub fn exchange(folder: &Path, key: &PromptKey, bytes: &[u8], at: Timestamp) -> io::Result<Vec<u8>> {
     let file = path(folder, key);
     let old = fs::read(&file)?;
@@ -37,6 +40,10 @@ pub fn exchange(folder: &Path, key: &PromptKey, bytes: &[u8], at: Timestamp) -> 
     File::open(&kept)?.sync_all()?;
     File::open(beside)?.sync_all()?;
     replace(&file, bytes)?;
+    for old in versions(folder, key).iter().skip(MOST_KEPT) {
+        // What cannot be taken away now is tried again the next time.
+        let _ = fs::remove_file(self::kept(folder, key, old.id));
+    }
     Ok(old)
 }
 
@@ -85,6 +92,22 @@ mod tests {
         assert_eq!(found.iter().map(|old| old.until).collect::<Vec<_>>(), [at(8), at(7)]);
         assert_eq!(old(folder, &key("a"), found[0].id).unwrap(), b"new");
         assert_eq!(fs::read(path(folder, &key("a"))).unwrap(), b"newer");
+    }
+
+    #[test]
+    fn of_a_prompt_that_is_recorded_every_day_the_newest_are_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        fs::create_dir(folder.join("en")).unwrap();
+        let key = PromptKey { language: Language::default(), name: "a".to_owned() };
+        fs::write(path(folder, &key), "0").unwrap();
+        for second in 1..=MOST_KEPT as i64 + 3 {
+            let at = Timestamp::from_second(second).unwrap();
+            exchange(folder, &key, second.to_string().as_bytes(), at).unwrap();
+        }
+        let found = versions(folder, &key);
+        assert_eq!(found.len(), MOST_KEPT);
+        assert_eq!(old(folder, &key, found[MOST_KEPT - 1].id).unwrap(), b"3", "the three oldest are gone");
     }
 
     #[test]

@@ -91,13 +91,16 @@ async fn silence_brings_a_trunk_down_and_an_answer_up_again() {
     let endpoint = rig::endpoint(&settings).await;
     let inner = Inner { endpoint, clock: Clock::system(), running: Mutex::new(Vec::new()) };
     let state = Arc::new(Mutex::new(TrunkState::Starting));
-    let mut keeper = Keeper::new(&inner, settings.trunks[0].clone(), state.clone(), CancellationToken::new());
+    let (tell, told) = watch::channel(None);
+    let (trunk, stop) = (settings.trunks[0].clone(), CancellationToken::new());
+    let mut keeper = Keeper::new(&inner, trunk, state.clone(), (tell, Arc::default()), stop);
     let came = |status: Option<u16>| Outcome {
         method: Method::Options,
         number: 1,
         response: status.map(|status| Response { status_code: status.into(), ..Response::default() }),
         local: None,
         closed: None,
+        took: Duration::from_millis(7),
     };
     for (status, expected) in [
         (None, TrunkState::Down),
@@ -110,7 +113,30 @@ async fn silence_brings_a_trunk_down_and_an_answer_up_again() {
     ] {
         keeper.heard(&came(status)).await;
         assert_eq!(*lock(&state), expected, "{status:?}");
+        let told: Heard = told.borrow().unwrap();
+        assert_eq!((told.status, told.took), (status, Duration::from_millis(7)), "people see what came");
     }
+}
+
+#[tokio::test]
+async fn a_trunk_is_asked_when_somebody_wants_to_know() {
+    let peer = Peer::new().await;
+    let settings = trunk(&peer, false);
+    let trunks = Trunks::start(&rig::endpoint(&settings).await, &settings, Clock::system());
+    let first = peer.next("OPTIONS").await;
+    peer.reply(&first, 200, "x", "", "").await;
+    until(&trunks, TrunkState::Up).await;
+    // Long before the next half minute.
+    let asked = tokio::spawn({
+        let trunks = trunks.clone();
+        async move { trunks.probe("carrier").await }
+    });
+    let second = peer.next("OPTIONS").await;
+    peer.reply(&second, 405, "x", "", "").await;
+    let heard = asked.await.unwrap().unwrap();
+    assert_eq!(heard.status, Some(405));
+    assert_eq!(trunks.shown()[0].heard, Some(heard));
+    assert_eq!(trunks.probe("another").await, None);
 }
 
 #[tokio::test]

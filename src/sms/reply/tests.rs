@@ -234,6 +234,25 @@ fn what_is_sent_later_waits_and_can_be_hurried() {
 }
 
 #[test]
+fn what_is_sent_later_ends_the_wait_when_it_goes_and_not_of_what_came_since() {
+    let desk = Desk::new();
+    let since = desk.thread().waiting_since;
+    assert!(since.is_some());
+    let later = Reply { send_at: Some(at(7_200)), ..desk.by("ana", "f1", 2) };
+    desk.send(&later).unwrap();
+    assert_eq!(desk.thread().waiting_since, since, "they wait still");
+    desk.asks(600);
+    assert_eq!(outbox::lease(&tx(&desk.conn), at(7_200), 9).unwrap().len(), 1);
+    assert_eq!(desk.thread().waiting_since, Some(at(600)), "this was asked after the answer was written");
+    // What goes at once answered everything when it was written.
+    desk.send(&desk.by("ana", "f2", 7_300)).unwrap();
+    assert_eq!(desk.thread().waiting_since, None);
+    desk.asks(7_302);
+    outbox::lease(&tx(&desk.conn), at(7_400), 9).unwrap();
+    assert_eq!(desk.thread().waiting_since, Some(at(7_302)));
+}
+
+#[test]
 fn what_failed_is_sent_again_once() {
     let desk = Desk::new();
     let form = desk.by("ana", "f1", 2);

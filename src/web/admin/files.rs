@@ -336,7 +336,7 @@ fn findings(words: &Words, file: &FilePath, found: &[model::Problem]) -> Markup 
         html! {
             @if of(severity).next().is_some() {
                 section.notice.{ (class) } role="alert" {
-                    p { strong { (title) } }
+                    p { strong { (title) } @if let Some(english) = words.checker_english { " " span.small { (english) } } }
                     ul.findings { @for problem in of(severity) { (finding(words, file, problem)) } }
                 }
             }
@@ -359,9 +359,9 @@ fn finding(words: &Words, file: &FilePath, problem: &model::Problem) -> Markup {
                 @else { (words.line) " " (problem.line) }
                 ": "
             }
-            (problem.message)
+            span lang="en" { (problem.message) }
             @if problem.line > 0 { pre { (problem.source_line.trim_end()) } }
-            @if !problem.cure.is_empty() { p { strong { (words.cure) } " " (problem.cure) } }
+            @if !problem.cure.is_empty() { p { strong { (words.cure) } " " span lang="en" { (problem.cure) } } }
         }
     }
 }

@@ -6,7 +6,7 @@ use axum::Form;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Multipart, Path, Query, State};
 use axum::handler::Handler;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 use maud::{Markup, html};
 use serde::Deserialize;
@@ -17,6 +17,7 @@ use super::workshop::RecordingError;
 use crate::conversation::permission::Act;
 use crate::model::{Language, PromptKey};
 use crate::store::audit::{self, Entry};
+use crate::web::audio;
 use crate::web::page::{self, Section};
 use crate::web::person::Person;
 use crate::web::problem::Problem;
@@ -71,12 +72,13 @@ async fn wav(
     State(web): State<Web>,
     _: Person,
     Path((language, name)): Path<(String, String)>,
+    asked: HeaderMap,
 ) -> Result<Response, Problem> {
     let files = (web.files)();
     let key = known(&files, &language, &name)?;
     let file = files.settings.clinic.prompts.join(key.language.as_str()).join(format!("{}.wav", key.name));
     let bytes = tokio::fs::read(&file).await.map_err(|_| Problem::NotFound)?;
-    Ok(([(header::CONTENT_TYPE, "audio/wav")], bytes).into_response())
+    Ok(audio::wav(&asked, bytes))
 }
 
 /// `GET /admin/prompts`
@@ -335,9 +337,10 @@ async fn old_wav(
     State(web): State<Web>,
     _: Person,
     Path((language, name, id)): Path<(String, String, String)>,
+    asked: HeaderMap,
 ) -> Result<Response, Problem> {
     let key = known(&(web.files)(), &language, &name)?;
-    Ok(([(header::CONTENT_TYPE, "audio/wav")], old(&web, &key, &id).await?).into_response())
+    Ok(audio::wav(&asked, old(&web, &key, &id).await?))
 }
 
 /// `POST /admin/prompts/{language}/{name}/versions/{id}`

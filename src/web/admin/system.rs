@@ -1,7 +1,10 @@
 //! `/admin/system`: the text gateway, the trunks, the calls in progress and the box, with a text to test the gateway by.
 
+use std::pin::Pin;
+use std::time::Duration;
+
 use axum::Form;
-use axum::extract::{Query, State};
+use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use jiff::Timestamp;
@@ -19,14 +22,19 @@ use crate::web::page::{self, Section};
 use crate::web::person::Person;
 use crate::web::problem::Problem;
 use crate::web::route::{Access, Route};
-use crate::web::words::admin_system::{self, Words};
+use crate::web::words::admin_system;
+use crate::web::words::queue::moment;
 use crate::web::words::{Ui, admin};
 use crate::web::{Files, Web};
 
 /// The routes of the system's page.
 pub fn routes() -> Vec<Route> {
     let see = Access::May(Act::SeeSystem);
-    vec![Route::get("/admin/system", see, show), Route::post("/admin/system/test", see, test)]
+    vec![
+        Route::get("/admin/system", see, show),
+        Route::post("/admin/system/test", see, test),
+        Route::post("/admin/system/trunks/{name}/test", see, ask),
+    ]
 }
 
 /// Whether a trunk can carry calls, as far as we can tell.
@@ -40,13 +48,38 @@ pub enum Light {
     Down,
 }
 
+/// What asking a trunk (OPTIONS, RFC 3261 section 11) came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heard {
+    /// The status of its answer; none: there was none.
+    pub status: Option<u16>,
+    /// When that was known.
+    pub at: Timestamp,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// What is awaited when a trunk is asked; none: there is no such trunk.
+pub type Probed = Pin<Box<dyn Future<Output = Option<Heard>> + Send>>;
+
+/// A trunk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrunkLine {
+    /// As the settings name it.
+    pub name: String,
+    /// Whether it can carry calls.
+    pub light: Light,
+    /// What asking it last came to.
+    pub heard: Option<Heard>,
+}
+
 /// What pages show of the machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Machine {
     /// When the daemon started.
     pub started: Timestamp,
     /// Each trunk, in the order of the settings.
-    pub trunks: Vec<(String, Light)>,
+    pub trunks: Vec<TrunkLine>,
     /// What became of texts since the start, by fate.
     pub texts: Vec<(&'static str, u64)>,
     /// Bytes of the database.
@@ -77,13 +110,13 @@ async fn whole(web: &Web, person: &Person, to: &str, said: Markup) -> Result<Mar
     // It asks the disk.
     let machine = tokio::task::spawn_blocking(move || of()).await;
     let machine = machine.map_err(|_| Problem::Broken("looking at the machine panicked"))?;
-    let title = admin::words(person.ui).system;
+    let (title, now) = (admin::words(person.ui).system, web.clock.now().wall);
     let body = html! {
         h1 { (title) }
         (said)
         section.card { (gateway(web, person.ui, &files, &machine, waiting, oldest)) }
-        section.card { h2 { (words.trunks) } (trunks(person.ui, &files, &machine)) }
-        section.card { h2 { (words.calls) } (calls(web, words, &files)) }
+        section.card { h2 { (words.trunks) } (trunks(person.ui, &files, &machine, now)) }
+        section.card { h2 { (words.calls) } (calls(web, person.ui, &files, now)) }
         section.card {
             h2 { (words.the_box) }
             dl.facts {
@@ -112,7 +145,7 @@ fn gateway(web: &Web, ui: Ui, files: &Files, machine: &Machine, waiting: u64, ol
         h2 { (words.gateway) }
         dl.facts {
             dt { (words.in_use) } dd { code { (web.gateway.name()) } @if embedded { " " span.faint { (words.embedded) } } }
-            dt { (words.sends_from) } dd.number { (files.settings.sms.from.as_str()) }
+            dt { (words.sends_from) } dd.number { (files.settings.sms.from.shown_in(files.settings.clinic.country)) }
             @if !embedded {
                 dt { (words.webhooks_at) }
                 dd {
@@ -136,29 +169,48 @@ fn gateway(web: &Web, ui: Ui, files: &Files, machine: &Machine, waiting: u64, ol
     }
 }
 
-fn trunks(ui: Ui, files: &Files, machine: &Machine) -> Markup {
-    let words = admin_system::words(ui);
+fn trunks(ui: Ui, files: &Files, machine: &Machine, now: Timestamp) -> Markup {
+    let (words, zone) = (admin_system::words(ui), &files.settings.clinic.timezone);
     let registers =
         |name: &str| files.settings.trunks.iter().any(|trunk| trunk.name == name && trunk.register.is_some());
     html! {
         @if machine.trunks.is_empty() { p.notice.warn { (words.no_trunks) } }
         ul {
-            @for (name, light) in &machine.trunks {
-                @let class = match light { Light::Up => "good", Light::Down => "bad", Light::Starting => "plain" };
+            @for trunk in &machine.trunks {
+                @let class = match trunk.light { Light::Up => "good", Light::Down => "bad", Light::Starting => "plain" };
                 li {
-                    (name) " " span.badge.(class) { (admin_system::light(ui, *light)) } " "
-                    span.faint.small { (if registers(name) { words.registers } else { words.by_address }) }
+                    form.bar method="post" action={ "/admin/system/trunks/" (encoded(&trunk.name)) "/test" } {
+                        strong { (trunk.name) } span.badge.(class) { (admin_system::light(ui, trunk.light)) }
+                        span.faint.small { (if registers(&trunk.name) { words.registers } else { words.by_address }) }
+                        span.small {
+                            @match &trunk.heard {
+                                Some(heard) => (admin_system::heard(ui, heard, &moment(ui, heard.at, now, zone))),
+                                None => (words.not_asked),
+                            }
+                        }
+                        button.second type="submit" aria-label={ (words.ask) ": " (trunk.name) } { (words.ask) }
+                    }
                 }
             }
         }
     }
 }
 
-fn calls(web: &Web, words: &Words, files: &Files) -> Markup {
-    let all = web.registry.list();
+fn calls(web: &Web, ui: Ui, files: &Files, now: Timestamp) -> Markup {
+    let (all, words, zone) = (web.registry.list(), admin_system::words(ui), &files.settings.clinic.timezone);
     html! {
         @if all.is_empty() { p.faint { (words.nobody) } }
-        ul { @for call in &all { li { (call.trunk) " " span.number { (words.call_since) " " (when(files, call.since)) } } } }
+        ul {
+            @for call in &all {
+                li {
+                    (call.trunk) " " span.number.faint { (words.call_since) " " (moment(ui, call.since, now, zone)) } " · "
+                    @match &call.node {
+                        Some(node) => { code { (node) } " " span.number.faint { (words.call_since) " " (moment(ui, call.node_since, now, zone)) } },
+                        None => (words.ringing),
+                    }
+                }
+            }
+        }
     }
 }
 
@@ -173,6 +225,31 @@ fn bytes(count: u64) -> String {
         Some((unit, size)) => format!("{:.1} {unit}", count as f64 / size as f64),
         None => format!("{count} B"),
     }
+}
+
+/// A name as a part of a path.
+fn encoded(name: &str) -> String {
+    form_urlencoded::byte_serialize(name.as_bytes()).collect::<String>().replace('+', "%20")
+}
+
+/// `POST /admin/system/trunks/{name}/test`: asks a trunk whether it is there, and says what it answers.
+async fn ask(State(web): State<Web>, person: Person, Path(name): Path<String>) -> Result<Markup, Problem> {
+    let heard = (web.probe)(name.clone()).await.ok_or(Problem::NotFound)?;
+    let (actor, at, status) = (person.name.clone(), web.clock.now().wall, heard.status);
+    let subject = format!("trunk:{name}");
+    web.store
+        .write(move |tx| {
+            let detail = json!({ "status": status });
+            audit::append(tx, Entry { at, actor: actor.as_str(), action: "trunk.asked", subject: &subject, detail })
+        })
+        .await?;
+    let files = (web.files)();
+    let when = moment(person.ui, heard.at, at, &files.settings.clinic.timezone);
+    let class = if heard.status.is_some_and(|status| status != 503) { "good" } else { "bad" };
+    let said = html! {
+        p.notice.(class) role="status" { (name) ": " (admin_system::heard(person.ui, &heard, &when)) }
+    };
+    whole(&web, &person, "", said).await
 }
 
 /// Whom to test with.
@@ -201,6 +278,7 @@ async fn test(State(web): State<Web>, person: Person, Form(typed): Form<Typed>) 
         author: person.name.clone(),
         body: format!("{}: {}", settings.clinic.name, words.test_body).into(),
         form: MessageId::new(now).to_string(),
+        undo: Duration::ZERO,
         expire_after: settings.sms.expire_after,
         reopen_within: settings.desk.reopen_within,
         now,

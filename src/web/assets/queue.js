@@ -66,9 +66,12 @@ async function submitted(event) {
   if (form.id !== "bulk" && form.id !== "wishes") return;
   event.preventDefault();
   const button = event.submitter;
-  if (button?.name === "notify" && button.value === "on" && "Notification" in window) {
-    if (await Notification.requestPermission() !== "granted") return;
+  if (button?.name === "notify" && button.dataset.wants === "permission") {
+    // It is on already, but not here: the press asks this browser, and switches nothing off.
+    await allowed(form);
+    return showPermission();
   }
+  if (button?.name === "notify" && button.value === "on" && !await allowed(form)) return;
   if (button?.name === "sound" && button.value === "on") chime();
   const response = await send(form, button);
   if (response.ok && form.id === "bulk") {
@@ -79,6 +82,27 @@ async function submitted(event) {
     toast(page.querySelector("[role=alert]")?.textContent ?? response.statusText);
   }
   refreshList();
+}
+
+/** Whether this browser may show notifications: asked only by a press, and said if it may not. */
+async function allowed(form) {
+  if ("Notification" in window && await Notification.requestPermission() === "granted") return true;
+  toast(form.dataset.blocked);
+  return false;
+}
+
+/** The switch says how it stands in this browser, too. */
+function showPermission() {
+  const button = document.getElementById("wish-notify");
+  if (!button || button.value === "on") return;
+  const granted = "Notification" in window && Notification.permission === "granted";
+  if (granted) {
+    if (button.dataset.wants) { delete button.dataset.wants; refreshList(); }
+    return;
+  }
+  const label = button.textContent.trim().split(":")[0];
+  button.textContent = `${label}: ${button.form.dataset.ask}`;
+  button.dataset.wants = "permission";
 }
 
 /* What needs me */
@@ -128,6 +152,8 @@ if (queue) {
   for (const name of ["live:queue", "live:presence", "live:again"]) document.addEventListener(name, refreshList);
   setInterval(refreshList, 30000);      // minutes pass also when nothing happens
   document.addEventListener("click", clicked);
+  queue.addEventListener("refreshed", showPermission);
+  showPermission();
   document.addEventListener("submit", submitted);
   // Nothing moves under a finger that is coming down.
   document.addEventListener("pointerdown", () => { pressed = true; });

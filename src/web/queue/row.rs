@@ -13,6 +13,7 @@ use crate::web::person::Person;
 use crate::web::presence::Present;
 use crate::web::words::Ui;
 use crate::web::words::queue::{self as words, Words};
+use crate::web::words::refusal::reason;
 use crate::web::{Files, Web};
 
 /// What all rows of a page have in common.
@@ -74,7 +75,7 @@ impl Look<'_> {
                 }
                 p.marks {
                     @if row.escalated_at.is_some() { span.badge.warn { (words.escalated) } " " }
-                    @if let Some(why) = &row.undeliverable { span.badge.bad { (words.undeliverable) ": " (why) } " " }
+                    @if let Some(why) = &row.undeliverable { span.badge.bad { (words.undeliverable) ": " (reason(self.ui, why)) } " " }
                     @if let Some(at) = row.follow_up_at {
                         @if at <= self.now { span.badge.warn { (words.follow_up_due) } " " }
                         @else { span.badge.plain { (words.follow_up) " " (self.moment(at)) } " " }
@@ -92,7 +93,7 @@ impl Look<'_> {
                 p.owner.small {
                     (self.owner(row))
                     @if let Some(since) = row.waiting_since {
-                        span.faint.long { " · " (words::waiting(self.ui, self.since(since))) }
+                        span.faint.long { " · " (words::waiting(self.ui, self.since(since), &self.moment(since))) }
                     }
                 }
             }

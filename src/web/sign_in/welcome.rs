@@ -108,9 +108,10 @@ pub fn new_password(ui: Ui) -> Markup {
     let words = sign_in::words(ui);
     html! {
         div.field {
-            label for="new_password" { (words.new_password) " " span.hint { (words.new_password_hint) } }
+            label for="new_password" { (words.new_password) }
             input #new_password name="password" type="password" autocomplete="new-password" minlength=(SHORTEST)
-                maxlength=(LONGEST) required;
+                maxlength=(LONGEST) required aria-describedby="password-hint";
+            p #password-hint .hint { (words.new_password_hint) }
         }
         div.field {
             label for="again" { (words.again) }

@@ -261,9 +261,7 @@ pub fn fill(files: &Files, template: &str, language: Option<Language>, known: &K
         return Err(TemplateError::Unknown(template.to_owned()));
     }
     let language = language.unwrap_or_else(|| files.settings.clinic.language.clone());
-    let number = super::text::number(&files.settings.sms.from);
-    let clinic = files.values().with(Variable::Number, number);
-    files.templates.render(template, &language, &snippets::values(clinic, known))
+    files.templates.render(template, &language, &snippets::values(files.values(), known))
 }
 
 /// What a message lacks, asked for in words.

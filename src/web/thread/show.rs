@@ -10,7 +10,7 @@ use maud::{Markup, html};
 use serde::Deserialize;
 
 use super::compose::{Compose, compose};
-use super::text::{GAP, Times, number, safe};
+use super::text::{GAP, Times, safe};
 use super::timeline::{Around, others, timeline as draw};
 use super::{Answer, side, told};
 use crate::conversation::closing;
@@ -27,6 +27,7 @@ use crate::store::{Connection, StoreError, consents, drafts, notes, people};
 use crate::web::page::{self, Section, is_fragment};
 use crate::web::person::Person;
 use crate::web::problem::Problem;
+use crate::web::words::refusal::reason;
 use crate::web::words::{thread, thread_work};
 use crate::web::{Files, Web};
 
@@ -158,13 +159,13 @@ async fn whole(web: &Web, person: &Person, id: ThreadId, shown: Shown) -> Result
     let draft = shown.words.unwrap_or_else(|| draft.map(|draft| draft.into_inner()).unwrap_or_default());
     let body = html! {
         article #thread data-thread=(id) {
-            div #head { (heading(&opened, person, &times)) }
+            div #head { (heading(&opened, person, &files, &times)) }
             div.columns {
                 div {
                     (earlier_threads(&opened, person, &times))
                     section aria-labelledby="what" {
                         h2.hidden #what { (words.timeline) }
-                        div #timeline { (drawn(&opened, person, &times, &timeline, &format!("/threads/{id}/timeline"))) }
+                        div #timeline { (drawn(&opened, person, &files, &times, &timeline, &format!("/threads/{id}/timeline"))) }
                     }
                     section #compose.card aria-label=(words.answer) {
                         (answer_box(&opened, person, &files, &times, timeline.version, &draft, shown.note, shown.notice))
@@ -294,7 +295,7 @@ async fn entries(
     let times = times(web, person, &files);
     let (opened, timeline): (Opened, Timeline) =
         read(web, &files, id, move |conn, thread| store_timeline::page(conn, thread, before.as_ref())).await?;
-    Ok(drawn(&opened, person, &times, &timeline, path))
+    Ok(drawn(&opened, person, &files, &times, &timeline, path))
 }
 
 /// `GET /threads/{id}/side`
@@ -310,7 +311,7 @@ pub async fn head(State(web): State<Web>, person: Person, Path(id): Path<ThreadI
     let files = (web.files)();
     let times = times(&web, &person, &files);
     let (opened, ()) = read(&web, &files, id, |_, _| Ok(())).await.map_err(told(&person))?;
-    Ok(heading(&opened, &person, &times).into_response())
+    Ok(heading(&opened, &person, &files, &times).into_response())
 }
 
 /// `GET /threads/{id}/notes/{note}`: a note in full.
@@ -357,19 +358,22 @@ pub fn times(web: &Web, person: &Person, files: &Files) -> Times {
     Times { zone: files.settings.clinic.timezone.clone(), ui: person.ui, now: web.clock.now().wall }
 }
 
-fn drawn(opened: &Opened, person: &Person, times: &Times, timeline: &Timeline, path: &str) -> Markup {
+fn drawn(opened: &Opened, person: &Person, files: &Files, times: &Times, timeline: &Timeline, path: &str) -> Markup {
     let around = Around {
         thread: opened.thread.id,
         times,
         words: thread::words(person.ui),
         names: &opened.names(),
-        others: &others(opened.merged.iter().filter(|part| part.number != opened.thread.number)),
+        others: &others(
+            opened.merged.iter().filter(|part| part.number != opened.thread.number),
+            files.settings.clinic.country,
+        ),
         works: person.may(Act::WorkThreads),
     };
     draw(&around, timeline, path)
 }
 
-fn heading(opened: &Opened, person: &Person, times: &Times) -> Markup {
+fn heading(opened: &Opened, person: &Person, files: &Files, times: &Times) -> Markup {
     let words = thread::words(person.ui);
     let thread = &opened.thread;
     let state = match thread.state {
@@ -391,7 +395,7 @@ fn heading(opened: &Opened, person: &Person, times: &Times) -> Markup {
                 bdi { (contact.name) }
                 @if let Some(whom) = &contact.on_behalf_of { " " span.faint { ((words.for_whom)(whom)) } }
             }
-            " " bdi.number.faint { (number(&thread.number)) }
+            " " bdi.number.faint { (thread.number.shown_in(files.settings.clinic.country)) }
         }
         p.bar {
             (state)
@@ -401,7 +405,7 @@ fn heading(opened: &Opened, person: &Person, times: &Times) -> Markup {
             @if let Some(since) = thread.waiting_since { span.faint { ((words.waiting)(&times.short(since))) } }
         }
         @if let Some(flag) = &thread.red_flag { p.notice.bad role="alert" { ((words.red_flag)(flag)) } }
-        @if let Some(why) = &thread.undeliverable { p.notice.bad { ((words.undeliverable)(why)) } }
+        @if let Some(why) = &thread.undeliverable { p.notice.bad { (words.undeliverable) " " (reason(person.ui, why)) } }
         @if thread.close_offered_at.is_some() { p.notice { (words.offered) } }
     }
 }

@@ -4,10 +4,10 @@
 use maud::{Markup, html};
 
 use super::show::Opened;
-use super::text::{GAP, Times, number, safe};
+use super::text::{GAP, Times, safe};
 use crate::conversation::closing::Resolution;
 use crate::conversation::permission::Act;
-use crate::model::{Consent, ConsentMethod, ConsentState, ThreadState};
+use crate::model::{Consent, ConsentMethod, ConsentState, Country, ThreadState};
 use crate::settings::Settings;
 use crate::store::people::Contact;
 use crate::web::person::Person;
@@ -24,7 +24,7 @@ pub fn side(opened: &Opened, person: &Person, settings: &Settings, times: &Times
         @if works { (finish(opened, person.ui, words)) (later(opened, words, times)) (clinical(opened, words)) }
         (people(opened, words, works))
         (consent(opened, person, words, times))
-        @if works && person.may(Act::ChangeConsent) { (merge(opened, person.ui, words, times)) }
+        @if works && person.may(Act::ChangeConsent) { (merge(opened, person.ui, words, settings.clinic.country, times)) }
     }
 }
 
@@ -338,7 +338,7 @@ fn evidence(opened: &Opened, consent: &Consent, ui: Ui, words: &Words, times: &T
     }
 }
 
-fn merge(opened: &Opened, ui: Ui, words: &Words, times: &Times) -> Markup {
+fn merge(opened: &Opened, ui: Ui, words: &Words, country: Country, times: &Times) -> Markup {
     html! {
         section.card {
             details {
@@ -362,7 +362,7 @@ fn merge(opened: &Opened, ui: Ui, words: &Words, times: &Times) -> Markup {
                     button.second type="submit" { (words.merge) }
                 }
             }
-            @for part in &opened.merged { p.small.faint { bdi { (number(&part.number)) } (GAP) (times.date(part.opened_at)) } }
+            @for part in &opened.merged { p.small.faint { bdi { (part.number.shown_in(country)) } (GAP) (times.date(part.opened_at)) } }
         }
     }
 }

@@ -1,10 +1,9 @@
-//! What others wrote, made safe to look at; times, lengths and numbers as people read them.
+//! What others wrote, made safe to look at; times and lengths as people read them.
 
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 use maud::{Markup, PreEscaped, html};
 
-use crate::model::PhoneNumber;
 use crate::web::words::Ui;
 use crate::web::words::thread::Words;
 
@@ -47,15 +46,6 @@ fn hidden(before: Option<char>, c: char, next: Option<char>) -> bool {
         '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' => true,
         '\u{e0000}'..='\u{e007f}' => true,
         c => c.is_control(),
-    }
-}
-
-/// A number as people write it.
-pub fn number(number: &PhoneNumber) -> String {
-    let text = number.as_str();
-    match text.strip_prefix("+1").filter(|national| national.len() == 10) {
-        Some(national) => format!("+1 {} {} {}", &national[..3], &national[3..6], &national[6..]),
-        None => text.to_owned(),
     }
 }
 
@@ -199,12 +189,5 @@ mod tests {
         assert_eq!(en.day(at("2026-11-01T20:00:00Z"), words(Ui::En)), "Yesterday");
         assert_eq!(es.day(at("2026-10-28T20:00:00Z"), words(Ui::Es)), "miércoles, 28 oct");
         assert!(en.full(now).contains("EST"));
-    }
-
-    #[test]
-    fn numbers_are_written_as_people_do() {
-        let shown = |text: &str| number(&PhoneNumber::e164(text).unwrap());
-        assert_eq!(shown("+16462530142"), "+1 646 253 0142");
-        assert_eq!(shown("+4930123456"), "+4930123456");
     }
 }

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use maud::{Markup, html};
 
-use super::text::{GAP, Times, length, number, safe};
-use crate::model::{EndedBy, MessageDirection, MessageStatus, Outcome, StaffName, ThreadId};
+use super::text::{GAP, Times, length, safe};
+use crate::model::{Country, EndedBy, MessageDirection, MessageStatus, Outcome, StaffName, ThreadId};
 use crate::store::messages::MessageKind;
 use crate::store::timeline::{Call, Deed, Entry, Note, Text, Timeline, What};
+use crate::web::words::refusal::reason;
 use crate::web::words::thread::Words;
 use crate::web::words::thread_work;
 
@@ -175,7 +176,7 @@ fn delivery(around: &Around<'_>, text: &Text) -> Markup {
                     div.bar { (form("undo", words.undo, "second")) (form("now", words.send_now, "quiet")) }
                 }
             }
-            MessageStatus::Queued => p.meta { (words.queued) @if let Some(error) = &text.error { (GAP) (error) } },
+            MessageStatus::Queued => p.meta { (words.queued) @if let Some(error) = &text.error { (GAP) (reason(around.times.ui, error)) } },
             MessageStatus::Sending => p.meta { (words.sending) },
             MessageStatus::Sent => p.meta { (words.sent) },
             MessageStatus::Delivered => p.meta {
@@ -189,7 +190,11 @@ fn delivery(around: &Around<'_>, text: &Text) -> Markup {
             MessageStatus::Failed | MessageStatus::Undelivered | MessageStatus::Unknown | MessageStatus::Expired => {
                 p.notice.bad {
                     strong { (trouble(text.status, words)) } ": "
-                    (text.error.as_deref().unwrap_or(words.no_reason)) ". "
+                    @match &text.error {
+                        Some(error) => (reason(around.times.ui, error)),
+                        None => (words.no_reason),
+                    }
+                    ". "
                     (cure(text.status, text.error.as_deref().unwrap_or_default(), words))
                 }
                 @if around.works { div.bar { (form("resend", words.resend, "second")) } }
@@ -272,6 +277,9 @@ fn ended_index(ended: EndedBy) -> usize {
 }
 
 /// The numbers of the parts of a thread, as they are shown beside their texts.
-pub fn others<'a>(parts: impl Iterator<Item = &'a crate::store::threads::Thread>) -> BTreeMap<ThreadId, String> {
-    parts.map(|part| (part.id, number(&part.number))).collect()
+pub fn others<'a>(
+    parts: impl Iterator<Item = &'a crate::store::threads::Thread>,
+    country: Country,
+) -> BTreeMap<ThreadId, String> {
+    parts.map(|part| (part.id, part.number.shown_in(country))).collect()
 }

@@ -1,7 +1,7 @@
 //! The words of [`crate::web::admin::system`].
 
 use super::Ui;
-use crate::web::admin::system::Light;
+use crate::web::admin::system::{Heard, Light};
 
 /// Its sentences.
 #[derive(Debug)]
@@ -21,6 +21,9 @@ pub struct Words {
     pub no_trunks: &'static str,
     pub registers: &'static str,
     pub by_address: &'static str,
+    pub not_asked: &'static str,
+    pub ask: &'static str,
+    pub ringing: &'static str,
     pub calls: &'static str,
     pub nobody: &'static str,
     pub call_since: &'static str,
@@ -56,6 +59,9 @@ const EN: Words = Words {
     no_trunks: "None is configured: nobody can call.",
     registers: "registers",
     by_address: "known by address",
+    not_asked: "not asked yet",
+    ask: "Test",
+    ringing: "not answered yet",
     calls: "Calls in progress",
     nobody: "Nobody is on the phone.",
     call_since: "since",
@@ -91,6 +97,9 @@ const ES: Words = Words {
     no_trunks: "No hay ninguna: nadie puede llamar.",
     registers: "se registra",
     by_address: "conocida por su dirección",
+    not_asked: "aún no se le ha preguntado",
+    ask: "Probar",
+    ringing: "sin contestar todavía",
     calls: "Llamadas en curso",
     nobody: "No hay nadie al teléfono.",
     call_since: "desde",
@@ -121,6 +130,18 @@ pub fn light(ui: Ui, light: Light) -> &'static str {
         Light::Starting => ui.pick("not known yet", "aún no se sabe"),
         Light::Up => ui.pick("works", "funciona"),
         Light::Down => ui.pick("does not answer", "no contesta"),
+    }
+}
+
+/// What asking a trunk came to: "answered 200 within 12 ms, 2:14 PM".
+pub fn heard(ui: Ui, heard: &Heard, when: &str) -> String {
+    let took = heard.took.as_millis();
+    match heard.status {
+        Some(status) => ui.pick(
+            format!("answered {status} within {took} ms, {when}"),
+            format!("contestó {status} en {took} ms, {when}"),
+        ),
+        None => ui.pick(format!("no answer, {when}"), format!("sin respuesta, {when}")),
     }
 }
 

@@ -19,6 +19,7 @@ pub mod people;
 pub mod phone;
 pub mod problem;
 pub mod queue;
+pub mod refusal;
 pub mod search;
 pub mod shell;
 pub mod sign_in;

@@ -30,6 +30,8 @@ pub struct Words {
     pub sound_off: &'static str,
     pub notify_on: &'static str,
     pub notify_off: &'static str,
+    pub notify_blocked: &'static str,
+    pub notify_ask: &'static str,
     pub empty_mine: &'static str,
     pub empty_unassigned: &'static str,
     pub empty_team: &'static str,
@@ -94,6 +96,8 @@ const EN: Words = Words {
     sound_off: "Sound: off",
     notify_on: "Notifications: on",
     notify_off: "Notifications: off",
+    notify_blocked: "This browser blocks notifications from here. Allow them in its settings for this site, then press again.",
+    notify_ask: "on, but this browser has not been asked: press to allow",
     empty_mine: "You have answered everybody who is yours. Nicely done.",
     empty_unassigned: "Nobody is without somebody: all is assigned. Enjoy the quiet.",
     empty_team: "Your team has no open threads. Well done, all.",
@@ -158,6 +162,8 @@ const ES: Words = Words {
     sound_off: "Sonido: no",
     notify_on: "Avisos: sí",
     notify_off: "Avisos: no",
+    notify_blocked: "Este navegador bloquea los avisos de aquí. Permítalos en su configuración para este sitio y pulse otra vez.",
+    notify_ask: "sí, pero este navegador no ha preguntado: pulse para permitir",
     empty_mine: "Ha contestado a todos los suyos. Buen trabajo.",
     empty_unassigned: "Nadie está sin atender. Disfrute de la calma.",
     empty_team: "Su equipo no tiene hilos abiertos. Buen trabajo de todos.",
@@ -207,7 +213,16 @@ pub fn words(ui: Ui) -> &'static Words {
     ui.pick(&EN, &ES)
 }
 
-/// A length of time as people say it: `6 min`, `3 h`, `2 days`. Under a minute is a minute.
+/// So long is a wait said by its length; a longer one by when it began, which is what people then want to know.
+const SAID_BY_LENGTH: Duration = Duration::from_secs(2 * 3600);
+
+/// A length of opening hours: `6 min`, `30 h`. Never days: a day of work is no day of the calendar.
+pub fn open_length(length: Duration) -> String {
+    let minutes = length.as_secs() / 60;
+    if minutes < 120 { format!("{} min", minutes.max(1)) } else { format!("{} h", minutes / 60) }
+}
+
+/// A length of time by the clock as people say it: `6 min`, `3 h`, `2 days`. Under a minute is a minute.
 pub fn length(ui: Ui, length: Duration) -> String {
     let minutes = length.as_secs() / 60;
     match minutes {
@@ -222,13 +237,17 @@ pub fn length(ui: Ui, length: Duration) -> String {
 /// brief, for where there is no room.
 pub fn wait(ui: Ui, wait: Wait, due: &str, is_open: bool) -> (String, String) {
     match wait {
-        Wait::Late { by } => {
-            let by = length(ui, by);
+        Wait::Late { by } if by < SAID_BY_LENGTH => {
+            let by = open_length(by);
             let late = ui.pick(format!("{by} late"), format!("{by} tarde"));
             (late.clone(), late)
         }
+        Wait::Late { .. } => (
+            ui.pick(format!("late since {due}"), format!("tarde desde: {due}")),
+            ui.pick(format!("late: {due}"), format!("tarde: {due}")),
+        ),
         Wait::Fresh { left } | Wait::Soon { left } if is_open && left < Duration::from_secs(3600) => {
-            let left = length(ui, left);
+            let left = open_length(left);
             (
                 ui.pick(format!("answer within {left}"), format!("conteste en {left}")),
                 ui.pick(format!("{left} left"), format!("quedan {left}")),
@@ -241,8 +260,11 @@ pub fn wait(ui: Ui, wait: Wait, due: &str, is_open: bool) -> (String, String) {
     }
 }
 
-/// "waiting for 9 min"
-pub fn waiting(ui: Ui, for_so_long: Duration) -> String {
+/// "waiting for 9 min", by the clock; or since when (`began`), if that is long ago.
+pub fn waiting(ui: Ui, for_so_long: Duration, began: &str) -> String {
+    if for_so_long >= SAID_BY_LENGTH {
+        return ui.pick(format!("waiting since {began}"), format!("espera desde: {began}"));
+    }
     let long = length(ui, for_so_long);
     ui.pick(format!("waiting for {long}"), format!("espera desde hace {long}"))
 }
@@ -308,6 +330,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_long_wait_is_said_by_when_it_began() {
+        let late = |minutes: u64, due| wait(Ui::En, Wait::Late { by: Duration::from_secs(60 * minutes) }, due, true).0;
+        assert_eq!(late(12, "2:14 PM"), "12 min late");
+        assert_eq!(late(12_000, "Oct 2"), "late since Oct 2");
+        assert_eq!(waiting(Ui::En, Duration::from_secs(540), "2:14 PM"), "waiting for 9 min");
+        assert_eq!(waiting(Ui::Es, Duration::from_secs(86_400), "lun 14:14"), "espera desde: lun 14:14");
+    }
+
+    #[test]
     fn times_are_said_as_people_say_them() {
         let zone = TimeZone::get("America/New_York").unwrap();
         let now: Timestamp = "2026-11-03T16:00:00Z".parse().unwrap();
@@ -317,6 +348,8 @@ mod tests {
         assert_eq!(say("2026-10-02T19:14:00Z"), "Oct 2");
         assert_eq!(say("2025-10-02T19:14:00Z"), "Oct 2, 2025");
         assert_eq!(moment(Ui::Es, "2026-11-02T19:14:00Z".parse().unwrap(), now, &zone), "lun 14:14");
+        let open = |hours: u64| open_length(Duration::from_secs(3600 * hours));
+        assert_eq!([open(1), open(50)], ["60 min", "50 h"], "two days of the calendar are a week of work");
         let long = |seconds| length(Ui::En, Duration::from_secs(seconds));
         assert_eq!([long(5), long(6 * 60), long(3 * 3600 + 59), long(50 * 3600)], ["1 min", "6 min", "3 h", "2 days"]);
     }

@@ -15,7 +15,7 @@ pub struct Words {
     pub red_flag: fn(&str) -> String,
     pub escalated: &'static str,
     pub waiting: fn(&str) -> String,
-    pub undeliverable: fn(&str) -> String,
+    pub undeliverable: &'static str,
     pub follow_up: fn(&str) -> String,
     pub offered: &'static str,
 
@@ -130,7 +130,7 @@ const EN: Words = Words {
     red_flag: |words| format!("Red flag: “{words}”. Look now; call if in doubt."),
     escalated: "With clinical staff",
     waiting: |since| format!("The patient waits since {since}."),
-    undeliverable: |why| format!("The newest text did not arrive: {why}"),
+    undeliverable: "The newest text did not arrive:",
     follow_up: |at| format!("Follow up on {at}"),
     offered: "“Anything else?” was asked; without an answer it closes by itself.",
 
@@ -281,7 +281,7 @@ const ES: Words = Words {
     red_flag: |words| format!("Alerta: «{words}». Véalo ahora; si duda, llame."),
     escalated: "Con el equipo clínico",
     waiting: |since| format!("El paciente espera desde {since}."),
-    undeliverable: |why| format!("El último mensaje no llegó: {why}"),
+    undeliverable: "El último mensaje no llegó:",
     follow_up: |at| format!("Seguimiento: {at}"),
     offered: "Se preguntó «¿algo más?»; sin respuesta se cierra sola.",
 
