@@ -117,7 +117,10 @@ impl PhoneCall {
             match self.dialog.next().await {
                 DialogEvent::Ended { cause, .. } => return cause,
                 // The phone keeps what it has: a change that is not answered is refused when its reply is dropped.
-                DialogEvent::Offer { .. } | DialogEvent::Confirmed { .. } | DialogEvent::Info { .. } => {}
+                DialogEvent::Offer { .. }
+                | DialogEvent::Confirmed { .. }
+                | DialogEvent::Info { .. }
+                | DialogEvent::Refer { .. } => {}
             }
         }
     }

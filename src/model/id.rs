@@ -65,6 +65,18 @@ id!(
     /// Somebody behind a number.
     PersonId
 );
+id!(
+    /// A message that a caller left by voice.
+    VoicemailId
+);
+id!(
+    /// A call back that was promised.
+    CallbackId
+);
+id!(
+    /// The recording of a call.
+    RecordingId
+);
 
 #[cfg(test)]
 mod tests {

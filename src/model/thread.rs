@@ -21,7 +21,7 @@ pub enum ThreadState {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OpenedBy {
-    /// The caller chose to text.
+    /// The caller chose to text, left a message, or wants to be called back.
     Call,
     /// The caller left unserved and got the missed-call text.
     MissedCall,

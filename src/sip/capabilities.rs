@@ -5,9 +5,9 @@ use rsipstack::sip::{Header, Request};
 use super::message::{self, all};
 
 /// Methods that we serve.
-pub(super) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK";
-/// Extensions that we know (RFC 3262, RFC 4028).
-pub(super) const SUPPORTED: [&str; 2] = ["100rel", "timer"];
+pub(super) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REFER, NOTIFY";
+/// Extensions that we know (RFC 3262, RFC 3891, RFC 4028).
+pub(super) const SUPPORTED: [&str; 3] = ["100rel", "replaces", "timer"];
 
 /// Option tags of Require that we do not know.
 pub(super) fn unsupported(request: &Request) -> Option<String> {

@@ -6,6 +6,7 @@
 mod ends;
 mod invite;
 mod leg;
+mod refer;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
@@ -16,6 +17,7 @@ use tokio_util::sync::DropGuard;
 
 pub(super) use self::ends::Ends;
 pub(super) use self::leg::{called, calling};
+pub use self::refer::{ReferError, ReferReply, Replaces};
 use super::inbound::AnswerError;
 
 /// What happens on a leg.
@@ -40,6 +42,15 @@ pub enum DialogEvent {
         content_type: String,
         /// Its body.
         body: Bytes,
+    },
+    /// The peer asks us to connect its other side with somebody else (REFER, RFC 3515).
+    Refer {
+        /// Whom: a SIP or tel URI.
+        to: String,
+        /// Which call that takes the place of: compare it with [`Dialog::identity`].
+        replaces: Option<Replaces>,
+        /// How to answer it.
+        reply: ReferReply,
     },
     /// The leg is over. Comes again however often one asks.
     Ended {
@@ -86,6 +97,9 @@ pub struct Dialog {
     commands: mpsc::Sender<Command>,
     end: Arc<OnceLock<(Ended, String)>>,
     call_id: String,
+    local_tag: String,
+    remote_tag: String,
+    peer_refers: bool,
     peer: SocketAddr,
     local_address: IpAddr,
     _alive: DropGuard,
@@ -117,6 +131,43 @@ impl Dialog {
         let (done, answer) = oneshot::channel();
         self.commands.send(Command::Offer { sdp, done }).await.map_err(|_| OfferError::Over)?;
         answer.await.map_err(|_| OfferError::Over)?
+    }
+
+    /// Asks the peer to call `to` in our place, and waits for what comes of it, three minutes at most. The leg goes on: on
+    /// success it is ours to hang up, unless the peer does.
+    ///
+    /// # Errors
+    /// The peer does not do that (405, 603), whoever it called did not answer, or it never said.
+    pub async fn refer(&self, to: &str) -> Result<(), ReferError> {
+        self.ask_refer(to, None).await
+    }
+
+    /// As [`Dialog::refer`], where we have spoken with `to` on `other`: the peer's new call takes that one's place
+    /// (RFC 5589 section 7).
+    ///
+    /// # Errors
+    /// As [`Dialog::refer`].
+    pub async fn refer_replacing(&self, to: &str, other: &Dialog) -> Result<(), ReferError> {
+        // As the other party knows that call: its own tag comes first.
+        let Replaces { call_id, to_tag, from_tag } = other.identity();
+        self.ask_refer(to, Some(Replaces { call_id, to_tag: from_tag, from_tag: to_tag })).await
+    }
+
+    async fn ask_refer(&self, to: &str, replaces: Option<Replaces>) -> Result<(), ReferError> {
+        let (done, came) = oneshot::channel();
+        let command = Command::Refer { to: to.to_owned(), replaces, done };
+        self.commands.send(command).await.map_err(|_| ReferError::Over)?;
+        came.await.map_err(|_| ReferError::Over)?
+    }
+
+    /// Whether the peer says that it takes REFER.
+    pub fn takes_refer(&self) -> bool {
+        self.peer_refers
+    }
+
+    /// How the peer, or a call that it sends to us, names this leg to have its place taken.
+    pub fn identity(&self) -> Replaces {
+        Replaces { call_id: self.call_id.clone(), to_tag: self.local_tag.clone(), from_tag: self.remote_tag.clone() }
     }
 
     /// The Call-ID.
@@ -181,4 +232,8 @@ pub(super) enum Command {
     Offer { sdp: String, done: oneshot::Sender<Result<String, OfferError>> },
     Accept { id: u64, sdp: Option<String> },
     Refuse { id: u64, status: u16 },
+    ReferAccept { id: u64 },
+    ReferFinish { id: u64, status: u16 },
+    ReferRefuse { id: u64, status: u16 },
+    Refer { to: String, replaces: Option<Replaces>, done: oneshot::Sender<Result<(), ReferError>> },
 }

@@ -30,6 +30,7 @@ use super::guard::{Decision, Guard, Standing};
 use super::inbound::Incoming;
 use super::registrar::Phones;
 use super::stream;
+use super::trace::{Tap, TappedSocket, TraceMessage};
 use crate::clock::Clock;
 use crate::settings::{Listen, Settings, Transport};
 
@@ -161,6 +162,7 @@ pub(super) struct Inner {
     guard: Mutex<Guard>,
     authentication: Mutex<Authentication>,
     phones: Phones,
+    pub tap: Arc<Tap>,
     /// New server transactions; drained by whoever has just received a message, so that it never fills.
     fresh: Mutex<TransactionReceiver>,
     /// Running dialogs by our tag.
@@ -238,6 +240,7 @@ impl Endpoint {
         let built = builder.build();
         let fresh = built.incoming_transactions().map_err(|error| SipError::Request(error.to_string()))?;
 
+        let tap = Tap::new(clock.clone());
         let mut udp = Vec::new();
         let mut tcp = Vec::new();
         let mut listening = Vec::new();
@@ -246,7 +249,8 @@ impl Endpoint {
             let address = if listen.transport == Transport::Udp {
                 let socket = Arc::new(bind_udp(listen.address).map_err(failed)?);
                 let local = socket.local_addr().map_err(failed)?;
-                let connection = UdpConnection::from_socket(socket.clone(), Some(local), Some(stop.child_token()))
+                let tapped = Arc::new(TappedSocket { socket: socket.clone(), tap: tap.clone() });
+                let connection = UdpConnection::from_socket(tapped, Some(local), Some(stop.child_token()))
                     .await
                     .map_err(|error| failed(std::io::Error::other(error.to_string())))?;
                 udp.push(Udp { local, socket, connection: connection.into() });
@@ -266,6 +270,7 @@ impl Endpoint {
         let endpoint = Endpoint(Arc::new(Inner {
             stack: built.inner.clone(),
             phones: Phones::new(clock.clone()),
+            tap,
             authentication: Mutex::default(),
             clock,
             timers,
@@ -310,6 +315,12 @@ impl Endpoint {
     /// Where we listen, with the ports that were really bound.
     pub fn local_addresses(&self) -> Vec<Listen> {
         self.0.listening.clone()
+    }
+
+    /// The messages of a call, by its Call-ID, in order: credentials, keys and digits of INFO blanked. Kept until ten
+    /// minutes after the last one, 256 at most; empty if none are.
+    pub fn trace(&self, call_id: &str) -> Vec<TraceMessage> {
+        self.0.tap.of(call_id)
     }
 
     /// The clinic's phones that are registered.

@@ -3,13 +3,13 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::Ordering::Relaxed;
 
-use rsipstack::sip::{Header, Request};
+use rsipstack::sip::{Header, Request, SipMessage};
 use rsipstack::transaction::transaction::Transaction;
 use tokio::sync::oneshot;
 
 use super::authentication::{self, Denied};
 use super::capabilities::busy;
-use super::dialog::{self, Command, Dialog, DialogEvent, Ends};
+use super::dialog::{self, Command, Dialog, DialogEvent, Ends, Replaces};
 use super::endpoint::{Endpoint, Flow};
 use super::message::{self, all, first};
 use super::session_timer::{self, MIN_SE, SessionExpires};
@@ -49,6 +49,8 @@ pub struct Incoming {
     pub offer: Option<String>,
     /// The address to put into SDP towards this peer.
     pub local_address: IpAddr,
+    /// The call that this one is to take the place of: compare it with [`Dialog::identity`]; 481 if there is none.
+    pub replaces: Option<Replaces>,
     /// Whether the trunk's media is encrypted.
     pub srtp: SrtpPolicy,
     /// Where the INVITE came from.
@@ -134,6 +136,15 @@ pub(super) async fn arrive(endpoint: &Endpoint, transaction: Transaction) {
         Ok(party) => party,
         Err(denied) => return endpoint.refuse(transaction, denied.status, denied.headers).await,
     };
+    let replaces = match (all!(request, Replaces).next(), all!(request, Replaces).nth(1)) {
+        (None, _) => Ok(None),
+        (Some(value), None) => Replaces::parse(value).map(Some).ok_or(()),
+        (Some(_), Some(_)) => Err(()),
+    };
+    let Ok(replaces) = replaces else {
+        let why = Header::Warning("399 threadline \"malformed Replaces\"".into());
+        return endpoint.refuse(transaction, 400, vec![why]).await;
+    };
     let flow = Flow { pinned: matches!(party, Party::Extension(_)), ..flow };
     if !endpoint.0.accepting.load(Relaxed) {
         endpoint.count(|c| &c.calls_rejected_busy);
@@ -186,6 +197,7 @@ pub(super) async fn arrive(endpoint: &Endpoint, transaction: Transaction) {
         call_id,
         offer,
         local_address: flow.local.ip(),
+        replaces,
         srtp,
         peer: flow.remote,
         dialog,
@@ -233,6 +245,8 @@ fn party<'s>(
     })?;
     // Whatever it says within this call is heard, though it may not be registered.
     endpoint.allow_peer(flow.remote.ip());
+    let invite = SipMessage::from(request.clone()).to_bytes();
+    endpoint.0.tap.begin(flow.remote, flow.transport, &invite);
     Ok(Party::Extension(name))
 }
 

@@ -21,14 +21,16 @@ mod rig;
 pub mod sdp;
 mod session_timer;
 mod stream;
+mod trace;
 pub mod trunk;
 mod wire;
 
-pub use dialog::{Dialog, DialogEvent, Ended, OfferError, OfferReply};
+pub use dialog::{Dialog, DialogEvent, Ended, OfferError, OfferReply, ReferError, ReferReply, Replaces};
 pub use endpoint::{Endpoint, SipCounters, SipError, Timers};
 pub use inbound::{AnswerError, Incoming};
 pub use outbound::Outbound;
 pub use registrar::{PhoneState, Phones};
+pub use trace::{TraceDirection, TraceMessage};
 pub use trunk::{TrunkState, Trunks};
 
 /// To be put into every log filter, whatever the user's says: the library logs whole messages, numbers and credentials

@@ -219,6 +219,7 @@ impl Dialling {
     /// INVITE, again with credentials or a longer session timer where the peer asks for that.
     async fn invite_until_answered(&self, target: &Target, flow: &Flow, tag: &str) -> Tried {
         let call_id = message::random();
+        let _traced = self.endpoint.0.tap.hold(&call_id);
         let mut authenticator = target.credentials.clone().map(Authenticator::new);
         let mut session_expires = self.endpoint.settings().sip.session_expires.as_secs().max(MIN_SE);
         for cseq in 1_u32.. {

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::endpoint::{Endpoint, Stream};
 use super::guard::{Decision, Standing};
+use super::trace::TraceDirection;
 use super::wire;
 use crate::settings::Transport;
 
@@ -135,7 +136,9 @@ async fn start<S: AsyncRead + AsyncWrite + Send + 'static>(
     if !endpoint.register_stream(remote, stream.clone()) {
         return None;
     }
-    tokio::spawn(write(writes, queue, stop.clone()));
+    let tap = endpoint.0.tap.clone();
+    let tap = move |bytes: &[u8]| tap.note(TraceDirection::Sent, remote, transport, bytes, false);
+    tokio::spawn(write(writes, queue, stop.clone(), tap));
     let endpoint = endpoint.clone();
     let reading = stream.clone();
     tokio::spawn(async move {
@@ -150,6 +153,7 @@ async fn write<W: AsyncWrite + Unpin>(
     mut writes: W,
     mut queue: mpsc::Receiver<TransportEvent>,
     stop: CancellationToken,
+    tap: impl Fn(&[u8]),
 ) {
     loop {
         let event = tokio::select! {
@@ -162,6 +166,7 @@ async fn write<W: AsyncWrite + Unpin>(
             SipMessage::Request(request) if request.headers.is_empty() => b"\r\n".to_vec(),
             message => message.to_bytes(),
         };
+        tap(&bytes);
         let written = tokio::time::timeout(PATIENCE, async {
             writes.write_all(&bytes).await?;
             writes.flush().await

@@ -8,7 +8,9 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::column::{At, Json, Word};
 use super::{StoreError, Tx};
 use crate::events::Event;
-use crate::model::{CallEnd, CallId, CallStart, Caller, EndedBy, Outcome, PhoneNumber, Private, ThreadId};
+use crate::model::{
+    CallEnd, CallId, CallStart, Caller, EndedBy, Outcome, Phone, PhoneNumber, Private, StaffName, ThreadId,
+};
 
 /// Writes the row of a call that has come in. One whose end was written first keeps its end.
 pub fn start(tx: &Tx<'_>, call: &CallStart) -> Result<(), StoreError> {
@@ -75,6 +77,39 @@ pub fn end(tx: &Tx<'_>, call: &CallEnd) -> Result<(), StoreError> {
 /// Notes the thread that a call opened or continued, at once: the call's end may never be written.
 pub fn set_thread(tx: &Tx<'_>, call: CallId, thread: ThreadId) -> Result<(), StoreError> {
     tx.prepare_cached("UPDATE calls SET thread = ? WHERE id = ?")?.execute(params![thread, call])?;
+    Ok(())
+}
+
+/// Who of the clinic spoke on a call.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Served {
+    /// Who placed or answered it, where that is known.
+    pub staff: Option<StaffName>,
+    /// The phone of the clinic that placed it.
+    pub extension: Option<String>,
+    /// The phone of the clinic that answered it.
+    pub answered_by: Option<Phone>,
+}
+
+/// Notes who of the clinic is on a call, at once. What is not said stays as it was.
+pub fn served(tx: &Tx<'_>, call: CallId, by: &Served) -> Result<(), StoreError> {
+    tx.prepare_cached(
+        "INSERT INTO calls (id, staff, extension, answered_by) VALUES (?, ?, ?, ?)
+         ON CONFLICT (id) DO UPDATE SET staff = coalesce(excluded.staff, staff),
+             extension = coalesce(excluded.extension, extension),
+             answered_by = coalesce(excluded.answered_by, answered_by)",
+    )?
+    .execute(params![call, by.staff, by.extension, by.answered_by.as_ref().map(Phone::to_string)])?;
+    tx.announce(Event::Call(call));
+    Ok(())
+}
+
+/// Notes at which position, from 1, a caller has left a line unserved.
+pub fn left_line(tx: &Tx<'_>, call: CallId, position: usize) -> Result<(), StoreError> {
+    tx.prepare_cached(
+        "INSERT INTO calls (id, place) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET place = excluded.place",
+    )?
+    .execute(params![call, i64::try_from(position).unwrap_or(i64::MAX)])?;
     Ok(())
 }
 
@@ -181,8 +216,12 @@ pub fn caller(conn: &Connection, call: CallId) -> Result<Option<Private<String>>
     Ok(found.flatten().map(Private::new))
 }
 
-fn millis(length: Duration) -> i64 {
+pub(super) fn millis(length: Duration) -> i64 {
     i64::try_from(length.as_millis()).unwrap_or(i64::MAX)
+}
+
+pub(super) fn length(millis: i64) -> Duration {
+    Duration::from_millis(u64::try_from(millis).unwrap_or(0))
 }
 
 fn count(packets: u64) -> i64 {

@@ -6,7 +6,10 @@ use serde::de::IntoDeserializer;
 use serde::de::value::StrDeserializer;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{CallId, Caller, Digit, Language, MessageId, NoteId, PersonId, PhoneNumber, StaffName, ThreadId};
+use crate::model::{
+    CallId, CallbackId, Caller, Digit, Language, MessageId, NoteId, PersonId, PhoneNumber, RecordingId, StaffName,
+    ThreadId, VoicemailId,
+};
 
 /// A time, as microseconds since the epoch.
 #[derive(Clone, Copy)]
@@ -77,7 +80,7 @@ macro_rules! id_column {
     )*};
 }
 
-id_column!(CallId, ThreadId, MessageId, NoteId, PersonId);
+id_column!(CallId, ThreadId, MessageId, NoteId, PersonId, VoicemailId, CallbackId, RecordingId);
 
 impl ToSql for PhoneNumber {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {

@@ -73,6 +73,10 @@ const CALLS: Shape = Shape {
         ("jitter_ms", "jitter_ms", As::Plain),
         ("round_trip_ms", "round_trip_ms", As::Plain),
         ("mos", "mos", As::Plain),
+        ("staff", "staff", As::Plain),
+        ("extension", "extension", As::Plain),
+        ("answered_by", "answered_by", As::Plain),
+        ("place", "place", As::Plain),
     ],
 };
 

@@ -12,6 +12,7 @@ pub(super) const STEPS: &[&str] = &[
     include_str!("migrations/002_desk.sql"),
     include_str!("migrations/003_search.sql"),
     include_str!("migrations/004_files.sql"),
+    include_str!("migrations/005_calls.sql"),
 ];
 
 /// Takes the steps that are missing, all in one transaction, and refuses a database that is ahead of us.

@@ -11,14 +11,17 @@
 //!   [`sign_in_links`]: by what they prove who they are.
 //! - [`search`]: threads by words, names and numbers. [`past`]: a history written at once, for the filled demo.
 //! - [`timeline`]: all that happened in a thread, newest first. [`notes`], [`drafts`], [`people`]: what staff write.
+//! - [`voicemails`], [`callbacks`], [`recordings`]: what whoever stayed on the line has left; [`audio`]: its sound.
 //! - [`queue`]: lists of threads, as the front desk works them. [`today`]: the rows of a day, for its numbers.
 //! - [`file_versions`]: what the clinic's files said before.
 //! - [`audit`]: the append-only chain. [`export`]: rows as the command line prints them.
 //!
 //! Reading functions take a [`Connection`]; writing ones take a [`Tx`], which only [`Store`] hands out.
 
+pub mod audio;
 pub mod audit;
 mod beside;
+pub mod callbacks;
 pub mod calls;
 mod column;
 pub mod consents;
@@ -37,6 +40,7 @@ pub mod past;
 pub mod people;
 pub mod queue;
 mod readers;
+pub mod recordings;
 pub mod sandbox;
 pub mod search;
 pub mod sessions;
@@ -46,6 +50,7 @@ pub mod threads;
 pub mod timeline;
 pub mod today;
 mod unrecorded;
+pub mod voicemails;
 mod writer;
 
 use std::cell::RefCell;

@@ -7,6 +7,7 @@ use rusqlite::{Connection, Row, params, params_from_iter};
 
 use super::StoreError;
 use super::column::{At, Json, Word};
+use super::threads::Spoken;
 use crate::model::{CallId, OpenedBy, PhoneNumber, Private, StaffName, ThreadId, ThreadState};
 
 /// Rows of a page.
@@ -105,8 +106,10 @@ pub struct Queued {
     pub last_author: Option<String>,
     /// As people read that person.
     pub last_author_shown_as: Option<String>,
-    /// Its first words.
+    /// Its first words; none where the newest is no text.
     pub last_words: Option<Private<String>>,
+    /// What the patient said in a call, where that is newer than any text.
+    pub last_spoken: Option<Spoken>,
     /// Which words ask for a person at once.
     pub red_flag: Option<Private<String>>,
     /// When it was handed to clinical staff.
@@ -213,7 +216,8 @@ fn select(view: &View, filter: &Filter, reader: &StaffName, after: Option<Place>
              t.state, t.owner, staff.shown_as, t.team, t.tags, t.reason, t.opened_by, t.call, t.active_at,
              t.waiting_since, t.opened_since, t.last_at, t.last_author, t.last_words, t.red_flag, t.escalated_at,
              t.undeliverable, t.snoozed_until, t.follow_up_at, t.closed_at,
-             t.last_author IS 'patient' AND t.last_at > coalesce(seen.at, 0), {tier}, {key}, author.shown_as
+             t.last_author IS 'patient' AND t.last_at > coalesce(seen.at, 0), {tier}, {key}, author.shown_as,
+             t.last_spoken
          FROM threads t LEFT JOIN staff ON staff.name = t.owner LEFT JOIN staff author ON author.name = t.last_author
              LEFT JOIN seen ON seen.thread = t.id AND seen.staff = ?
          WHERE {conditions} ORDER BY {sorted} LIMIT {}",
@@ -248,6 +252,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Queued> {
         last_author: row.get(16)?,
         last_author_shown_as: row.get(27)?,
         last_words: row.get::<_, Option<String>>(17)?.map(Private::new),
+        last_spoken: row.get::<_, Option<Word<_>>>(28)?.map(|word| word.0),
         red_flag: row.get::<_, Option<String>>(18)?.map(Private::new),
         escalated_at: time(19)?,
         undeliverable: row.get(20)?,

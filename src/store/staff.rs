@@ -174,6 +174,43 @@ pub fn attendance(conn: &Connection) -> Result<BTreeMap<StaffName, Attendance>, 
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// Which phone is somebody's; none: none is.
+pub fn extension(conn: &Connection, name: &StaffName) -> Result<Option<String>, StoreError> {
+    let found = conn.prepare_cached("SELECT extension FROM staff WHERE name = ?")?.query_row([name], |row| row.get(0));
+    Ok(found.optional()?.flatten())
+}
+
+/// Whose phone an extension is.
+pub fn of_extension(conn: &Connection, extension: &str) -> Result<Option<StaffName>, StoreError> {
+    let sql = "SELECT name FROM staff WHERE extension = ?";
+    Ok(conn.prepare_cached(sql)?.query_row([extension], |row| row.get(0)).optional()?)
+}
+
+/// Says which phone is somebody's. A phone is one person's: whoever had it has none from then on. False: it was so.
+pub fn set_extension(
+    tx: &Tx<'_>,
+    name: &StaffName,
+    extension: Option<&str>,
+    actor: &str,
+    at: Timestamp,
+) -> Result<bool, StoreError> {
+    if self::extension(tx, name)?.as_deref() == extension {
+        return Ok(false);
+    }
+    if let Some(extension) = extension
+        && let Some(before) = of_extension(tx, extension)?
+    {
+        tx.prepare_cached("UPDATE staff SET extension = NULL WHERE name = ?")?.execute([&before])?;
+        record(tx, &before, "staff.extension", json!({ "extension": null }), actor, at)?;
+    }
+    let changed =
+        tx.prepare_cached("UPDATE staff SET extension = ?2 WHERE name = ?1")?.execute(params![name, extension])?;
+    if changed > 0 {
+        record(tx, name, "staff.extension", json!({ "extension": extension }), actor, at)?;
+    }
+    Ok(changed > 0)
+}
+
 fn is_last_admin(conn: &Connection, staff: &Staff) -> Result<bool, StoreError> {
     let admin = |staff: &Staff| staff.disabled_at.is_none() && staff.roles.contains(Role::Admin);
     Ok(admin(staff) && list(conn)?.iter().filter(|other| admin(other)).count() == 1)

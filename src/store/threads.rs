@@ -5,6 +5,7 @@ mod work;
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::audit::{self, Entry};
@@ -203,6 +204,28 @@ pub fn touch(tx: &Tx<'_>, thread: ThreadId, at: Timestamp) -> Result<(), StoreEr
     Ok(())
 }
 
+/// What a patient said in a call that staff have still to act on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Spoken {
+    /// A recorded message.
+    Voicemail,
+    /// That they want to be called back.
+    Callback,
+}
+
+/// Keeps what the queue shows of a thread in step with what a patient said in a call: they wait for a person.
+pub(super) fn spoke(tx: &Tx<'_>, thread: ThreadId, what: Spoken, at: Timestamp) -> Result<(), StoreError> {
+    tx.prepare_cached(
+        "UPDATE threads SET last_at = ?2, last_author = 'patient', last_words = NULL, last_spoken = ?3,
+             waiting_since = coalesce(waiting_since, ?2), close_offered_at = NULL
+         WHERE id = ?1",
+    )?
+    .execute(params![thread, At(at), Word(what)])?;
+    tx.announce(Event::Thread(thread));
+    Ok(())
+}
+
 /// So many characters of a message are shown in the queue.
 const PREVIEW: usize = 160;
 
@@ -213,7 +236,7 @@ pub(super) fn heard(tx: &Tx<'_>, message: &NewMessage, direction: MessageDirecti
     let waits = direction == MessageDirection::Inbound && message.kind != MessageKind::Keyword;
     let preview: String = message.body.expose().chars().take(PREVIEW).collect();
     tx.prepare_cached(
-        "UPDATE threads SET last_at = ?2, last_author = ?3, last_words = ?4,
+        "UPDATE threads SET last_at = ?2, last_author = ?3, last_words = ?4, last_spoken = NULL,
              waiting_since = CASE WHEN ?5 THEN coalesce(waiting_since, ?2) WHEN ?6 THEN NULL ELSE waiting_since END,
              opened_since = CASE WHEN ?6 THEN NULL ELSE opened_since END,
              first_reply_at = CASE WHEN ?6 THEN coalesce(first_reply_at, ?2) ELSE first_reply_at END,
@@ -337,13 +360,22 @@ pub(super) fn recount(tx: &Tx<'_>, thread: ThreadId) -> Result<(), StoreError> {
         AND m.author NOT IN ('system', 'automation')";
     let sql = format!(
         "UPDATE threads SET
-             (last_at, last_author, last_words) = (SELECT m.created_at, m.author, substr(m.body, 1, {PREVIEW})
-                 FROM messages m WHERE m.thread = ?1 AND m.status <> 'cancelled'
-                 ORDER BY m.created_at DESC, m.id DESC LIMIT 1),
+             (last_at, last_author, last_words, last_spoken) = (SELECT * FROM (
+                 SELECT * FROM (SELECT m.created_at AS at, m.author, substr(m.body, 1, {PREVIEW}), NULL
+                     FROM messages m WHERE m.thread = ?1 AND m.status <> 'cancelled'
+                     ORDER BY m.created_at DESC, m.id DESC LIMIT 1)
+                 UNION ALL SELECT max(recorded_at), 'patient', NULL, 'voicemail' FROM voicemails
+                     WHERE thread = ?1 HAVING count(*) > 0
+                 UNION ALL SELECT max(asked_at), 'patient', NULL, 'callback' FROM callbacks
+                     WHERE thread = ?1 HAVING count(*) > 0
+                 ORDER BY at DESC) LIMIT 1),
              first_reply_at = (SELECT min(m.created_at) FROM messages m WHERE m.thread = ?1 AND {by_person}),
-             waiting_since = (SELECT min(w.created_at) FROM messages w
-                 WHERE w.thread = ?1 AND w.direction = 'inbound' AND w.kind <> 'keyword'
-                 AND w.created_at >= coalesce(
+             waiting_since = (SELECT min(at) FROM (
+                 SELECT w.created_at AS at FROM messages w
+                     WHERE w.thread = ?1 AND w.direction = 'inbound' AND w.kind <> 'keyword'
+                 UNION ALL SELECT recorded_at FROM voicemails WHERE thread = ?1
+                 UNION ALL SELECT asked_at FROM callbacks WHERE thread = ?1)
+                 WHERE at >= coalesce(
                      (SELECT max(m.created_at) FROM messages m WHERE m.thread = ?1 AND {by_person}), 0))
          WHERE id = ?1"
     );

@@ -1,4 +1,4 @@
-//! All that happened in a thread, in one order: calls, texts, notes, and what people did.
+//! All that happened in a thread, in one order: calls with what was said in them, texts, notes, and what people did.
 //!
 //! A page is read newest first and by keyset: a page of a thread with ten thousand messages costs what one of ten
 //! costs. Each kind is read from its own index and no further than the page needs.
@@ -10,12 +10,15 @@ use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, Row, params};
 
 use super::StoreError;
+use super::callbacks::{self, Callback};
 use super::column::{At, Json, Word};
 use super::messages::MessageKind;
+use super::recordings::{self, Recording};
 use super::threads::{self, Thread};
+use super::voicemails::{self, Voicemail};
 use crate::model::{
-    CallId, EndedBy, Language, MessageDirection, MessageId, MessageStatus, NoteId, Outcome, PhoneNumber, Private,
-    ThreadId,
+    CallId, Direction, EndedBy, Language, MessageDirection, MessageId, MessageStatus, NoteId, Outcome, PhoneNumber,
+    Private, StaffName, ThreadId,
 };
 
 /// So many entries are on a page.
@@ -46,6 +49,18 @@ pub struct Call {
     pub ended_by: Option<EndedBy>,
     /// How long the caller waited for a person.
     pub waited_ms: Option<i64>,
+    /// Who placed it.
+    pub direction: Direction,
+    /// Who of the clinic placed or answered it, where that is known.
+    pub staff: Option<StaffName>,
+    /// The phone of the clinic that answered it, as the files write it.
+    pub answered_by: Option<String>,
+    /// The messages that were left in it.
+    pub voicemails: Vec<Voicemail>,
+    /// The call back that was asked for in it.
+    pub callback: Option<Callback>,
+    /// What was recorded of it.
+    pub recordings: Vec<Recording>,
 }
 
 /// A text.
@@ -205,6 +220,13 @@ pub fn page(conn: &Connection, thread: &Thread, before: Option<&Place>) -> Resul
     let more = entries.len() > kept;
     entries.truncate(kept);
     entries.reverse();
+    for entry in &mut entries {
+        if let What::Call(call) = &mut entry.what {
+            call.voicemails = voicemails::of_call(conn, call.id)?;
+            call.callback = callbacks::of_call(conn, call.id)?;
+            call.recordings = recordings::of_call(conn, call.id)?;
+        }
+    }
     let earlier = entries.first().filter(|_| more).map(|entry| entry.place.clone());
     Ok(Timeline { entries, earlier, version: version(conn, thread.id)? })
 }
@@ -235,7 +257,8 @@ fn bound(before: Option<&Place>, kind: u8) -> (At, String) {
 const READ: i64 = PAGE as i64 + 1;
 
 fn calls(conn: &Connection, thread: &Thread, (at, id): &(At, String)) -> Result<Vec<Entry>, StoreError> {
-    const COLUMNS: &str = "id, started_at, answered_at, ended_at, path, digits, language, outcome, ended_by, waited_ms";
+    const COLUMNS: &str = "id, started_at, answered_at, ended_at, path, digits, language, outcome, ended_by, waited_ms,
+        coalesce(direction, 'inbound'), staff, answered_by";
     let of_thread = format!(
         "SELECT {COLUMNS} FROM calls WHERE thread = ?1 AND (started_at, id) < (?2, ?3)
          ORDER BY started_at DESC, id DESC LIMIT ?4"
@@ -259,6 +282,12 @@ fn calls(conn: &Connection, thread: &Thread, (at, id): &(At, String)) -> Result<
             outcome: row.get::<_, Option<Word<_>>>(7)?.map(|word| word.0),
             ended_by: row.get::<_, Option<Word<_>>>(8)?.map(|word| word.0),
             waited_ms: row.get(9)?,
+            direction: row.get::<_, Word<_>>(10)?.0,
+            staff: row.get(11)?,
+            answered_by: row.get(12)?,
+            voicemails: Vec::new(),
+            callback: None,
+            recordings: Vec::new(),
         }));
         Ok(Entry { at: started, thread: thread.id, what, place: place(started, CALL, call) })
     };

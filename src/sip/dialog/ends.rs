@@ -27,6 +27,8 @@ pub(in crate::sip) struct Ends {
     pub(super) remote_cseq: Option<u32>,
     pub(super) peer_updates: bool,
     pub(super) peer_timers: bool,
+    /// It says that it takes REFER.
+    pub(super) peer_refers: bool,
 }
 
 /// Whether an option tag or method is in a comma list.
@@ -57,6 +59,7 @@ impl Ends {
             remote_cseq: message::cseq(&invite.headers),
             peer_updates: supports(all!(invite, Allow), "UPDATE"),
             peer_timers: supports(all!(invite, Supported), "timer"),
+            peer_refers: supports(all!(invite, Allow), "REFER"),
         })
     }
 
@@ -79,6 +82,7 @@ impl Ends {
             remote_cseq: None,
             peer_updates: supports(all!(response, Allow), "UPDATE"),
             peer_timers: supports(all!(response, Supported), "timer"),
+            peer_refers: supports(all!(response, Allow), "REFER"),
         })
     }
 

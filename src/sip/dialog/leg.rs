@@ -2,6 +2,7 @@
 
 mod ours;
 mod theirs;
+mod transfers;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -11,6 +12,7 @@ use rsipstack::transaction::transaction::Transaction;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use self::transfers::{Referred, Referring};
 use super::ends::{Ends, supports};
 use super::invite::{Invite, InviteEvent, Reliable};
 use super::{Command, Dialog, DialogEvent, Ended, OfferError};
@@ -19,6 +21,7 @@ use crate::sip::endpoint::{Endpoint, Flow};
 use crate::sip::inbound::{AnswerError, CallSlot};
 use crate::sip::message::{self, all, first};
 use crate::sip::session_timer::{Due, MIN_SE, Refresher, SessionExpires, SessionTimer};
+use crate::sip::trace::Held;
 
 /// Requests of one dialog that wait for it; beyond, 503.
 const REQUESTS: usize = 16;
@@ -30,6 +33,8 @@ const TRYING_AFTER: Duration = Duration::from_millis(150);
 /// What came of a request of ours.
 enum Outcome {
     Bye,
+    Refer { response: Option<Box<Response>> },
+    Report { response: Option<Box<Response>> },
     Offer { response: Option<Box<Response>>, invite: bool, done: Option<oneshot::Sender<Result<String, OfferError>>> },
 }
 
@@ -43,6 +48,10 @@ struct Task {
     /// The offer that waits for the call's answer, and until when.
     offered: Option<(u64, Duration)>,
     offers: u64,
+    referred: Option<Referred>,
+    referring: Option<Referring>,
+    /// Transfers that the peer has asked for.
+    refers: u64,
     /// A request of ours with an offer, or a refresh, is under way.
     asking: bool,
     refresh_at: Option<Duration>,
@@ -60,6 +69,7 @@ struct Task {
     outcomes: mpsc::Sender<Outcome>,
     end: Arc<OnceLock<(Ended, String)>>,
     _slot: Option<CallSlot>,
+    _traced: Held,
 }
 
 struct Inbox {
@@ -127,10 +137,14 @@ fn task(endpoint: &Endpoint, ends: Ends, slot: Option<CallSlot>) -> (Task, Inbox
         commands: commands.clone(),
         end: end.clone(),
         call_id: ends.call_id.clone(),
+        local_tag: ends.local_tag.clone(),
+        remote_tag: ends.remote_tag.clone(),
+        peer_refers: ends.peer_refers,
         peer: ends.flow.remote,
         local_address: ends.flow.local.ip(),
         _alive: abandoned.clone().drop_guard(),
     };
+    let traced = endpoint.0.tap.hold(&ends.call_id);
     let task = Task {
         endpoint: endpoint.clone(),
         ends,
@@ -140,6 +154,9 @@ fn task(endpoint: &Endpoint, ends: Ends, slot: Option<CallSlot>) -> (Task, Inbox
         reliable: None,
         offered: None,
         offers: 0,
+        referred: None,
+        referring: None,
+        refers: 0,
         asking: false,
         refresh_at: None,
         bye_wanted: None,
@@ -154,6 +171,7 @@ fn task(endpoint: &Endpoint, ends: Ends, slot: Option<CallSlot>) -> (Task, Inbox
         outcomes,
         end,
         _slot: slot,
+        _traced: traced,
     };
     (task, Inbox { requests, commands: commanded, outcomes: came, abandoned }, dialog)
 }
@@ -204,6 +222,7 @@ impl Task {
     /// Tells the call that the leg is over.
     fn finish(&mut self, by: Ended, cause: &str) {
         let _ = self.end.set((by, cause.to_owned()));
+        self.transfers_end(by == Ended::Remote);
         self.events = None;
         self.timer = None;
         self.reliable = None;
@@ -226,6 +245,8 @@ impl Task {
             self.timer.map(|timer| timer.deadline()),
             self.offered.map(|(_, until)| until),
             self.refresh_at,
+            self.referred.as_ref().map(|referred| referred.until),
+            self.referring.as_ref().and_then(|referring| referring.until),
         ]
         .into_iter()
         .flatten()
@@ -263,6 +284,7 @@ impl Task {
         {
             self.refuse_offer(id, 500).await;
         }
+        self.transfers_due(now).await;
         if self.refresh_at.is_some_and(|at| at <= now) {
             self.refresh_at = None;
             self.refresh().await;
@@ -305,6 +327,10 @@ impl Task {
             }
             Command::Accept { id, sdp } => self.accept_offer(id, sdp).await,
             Command::Refuse { id, status } => self.refuse_offer(id, status).await,
+            Command::ReferAccept { .. }
+            | Command::ReferFinish { .. }
+            | Command::ReferRefuse { .. }
+            | Command::Refer { .. } => self.on_refer_command(command).await,
         }
     }
 

@@ -8,9 +8,11 @@ use rsipstack::transport::{SipAddr, SipConnection};
 use tokio::sync::mpsc;
 
 use super::{Endpoint, lock};
+use crate::settings::Transport;
 use crate::sip::capabilities::{ALLOW, busy, capabilities, unsupported};
 use crate::sip::guard::{Decision, Standing};
 use crate::sip::message::{self, first};
+use crate::sip::trace::TraceDirection;
 use crate::sip::wire::{self, Verdict};
 use crate::sip::{header, inbound, registrar};
 
@@ -73,6 +75,13 @@ impl Endpoint {
                 return Ok(());
             }
         };
+        let transport = match connection.transport() {
+            rsipstack::sip::Transport::Tls => Transport::Tls,
+            rsipstack::sip::Transport::Tcp => Transport::Tcp,
+            _ => Transport::Udp,
+        };
+        let may_call = matches!(standing, Standing::Trunk | Standing::Phone);
+        self.0.tap.note(TraceDirection::Received, source, transport, &bytes, may_call);
         let handed = self.hand_over(&bytes, source, standing, connection).await;
         if handed.is_err() {
             self.count(|c| &c.malformed);

@@ -175,10 +175,11 @@ pub fn follow_up_due(tx: &Tx<'_>, thread: ThreadId, at: Timestamp) -> Result<boo
     change(tx, sql, params![thread, At(at)], thread, "thread.follow_up_due", "system", json!({}), at)
 }
 
-/// Notes that the matter was taken to the phone: nobody waits for a text any more.
+/// Notes that the matter was taken to the phone: nobody waits for an answer any more. The first time counts.
 pub fn moved_to_voice(tx: &Tx<'_>, thread: ThreadId, actor: &str, at: Timestamp) -> Result<bool, StoreError> {
-    let sql = "UPDATE threads SET moved_to_voice = ?2, waiting_since = NULL, opened_since = NULL, red_flag = NULL
-         WHERE id = ?1 AND merged_into IS NULL AND moved_to_voice IS NULL";
+    let sql = "UPDATE threads SET moved_to_voice = coalesce(moved_to_voice, ?2), waiting_since = NULL,
+             opened_since = NULL, red_flag = NULL
+         WHERE id = ?1 AND merged_into IS NULL AND (moved_to_voice IS NULL OR waiting_since IS NOT NULL)";
     change(tx, sql, params![thread, At(at)], thread, "thread.moved_to_voice", actor, json!({}), at)
 }
 

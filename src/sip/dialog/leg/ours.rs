@@ -84,9 +84,14 @@ impl Task {
     }
 
     pub(super) async fn on_outcome(&mut self, outcome: Outcome) {
-        let Outcome::Offer { response, invite, done } = outcome else {
-            self.over = true;
-            return;
+        let (response, invite, done) = match outcome {
+            Outcome::Offer { response, invite, done } => (response, invite, done),
+            Outcome::Refer { response } => return self.on_refer_answered(response).await,
+            Outcome::Report { response } => return self.on_reported(response).await,
+            Outcome::Bye => {
+                self.over = true;
+                return;
+            }
         };
         self.asking = false;
         let status = response.as_deref().map_or(408, message::status);

@@ -36,6 +36,10 @@ impl Task {
         let ours = first!(request, CallId) == Some(self.ends.call_id.as_str())
             && first!(request, From).and_then(header::tag) == Some(self.ends.remote_tag.as_str());
         if !ours || (self.ending && request.method != Method::Bye) {
+            if request.method == Method::Refer {
+                endpoint.count(|c| &c.refers_refused);
+                tracing::warn!(call_id = %self.ends.call_id, "somebody who is not in the call asked for its transfer");
+            }
             return endpoint.refuse(transaction, 481, vec![]).await;
         }
         let cseq = message::cseq(&request.headers);
@@ -63,11 +67,13 @@ impl Task {
             Method::Options => self.reply(transaction, 200, capabilities()).await,
             Method::PRack => self.prack(transaction).await,
             Method::Update | Method::Invite => self.on_offer(transaction).await,
+            Method::Refer => self.on_refer(transaction).await,
+            Method::Notify => self.on_notify(transaction).await,
             _ => self.reply(transaction, 405, vec![Header::Allow(ALLOW.into())]).await,
         }
     }
 
-    async fn reply(&self, transaction: Transaction, status: u16, headers: Vec<Header>) {
+    pub(super) async fn reply(&self, transaction: Transaction, status: u16, headers: Vec<Header>) {
         let mut response = message::response(&transaction.original, status, &self.ends.local_tag);
         response.headers.extend(headers);
         self.endpoint.respond(transaction, response).await;
