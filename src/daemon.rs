@@ -1,6 +1,7 @@
 //! Wiring and orderly shutdown: the only place that knows everybody.
 
 mod chores;
+pub mod control;
 mod observe;
 pub mod workshop;
 
@@ -16,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
-use crate::call::{Book, Line, actor, record};
+use crate::call::{Book, Line, actor, callback, desk, record};
 use crate::clock::Clock;
 use crate::events::Events;
 use crate::media::{Media, MediaConfig};
@@ -72,8 +73,10 @@ impl Daemon {
             Media::start(MediaConfig { ports: settings.rtp.ports, silence_timeout: settings.rtp.silence_timeout })?;
         let (endpoint, incoming) = Endpoint::bind(&settings, clock.clone()).await?;
 
-        let line = Arc::new(Line::new(clock.clone(), store.clone(), media, book));
         let stop = CancellationToken::new();
+        let line = Line::start(clock.clone(), store.clone(), media, endpoint.clone(), book, stop.clone());
+        let control = control::listen(&settings.store.path)
+            .with_context(|| format!("{} cannot be made", control::socket(&settings.store.path).display()))?;
         let (calls, tasks) = (TaskTracker::new(), TaskTracker::new());
         let accepting = Arc::new(AtomicBool::new(true));
 
@@ -115,6 +118,8 @@ impl Daemon {
         tasks.spawn(web::serve(listener, pages, stop.clone()));
         tasks.spawn(outbox::run(worker, stop.clone()));
         tasks.spawn(chores::run(line.clone(), stop.clone()));
+        tasks.spawn(callback::run(line.clone(), stop.clone()));
+        tasks.spawn(control::serve(control, line.clone(), stop.clone()));
         tasks.spawn({
             let stop = stop.clone();
             async move { gateway.run(&inbound, &stop).await }
@@ -206,7 +211,10 @@ async fn take_calls(
     loop {
         tokio::select! {
             call = incoming.recv() => match call {
-                Some(call) => drop(calls.spawn(actor::take(line.clone(), call))),
+                Some(call) => match call.extension.clone() {
+                    Some(extension) => drop(calls.spawn(desk::take(line.clone(), call, extension))),
+                    None => drop(calls.spawn(actor::take(line.clone(), call))),
+                },
                 None => return,
             },
             () = stop.cancelled() => return,

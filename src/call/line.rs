@@ -10,10 +10,16 @@ use crate::conversation::templates::{Templates, Values};
 use crate::media::{Media, PromptLibrary};
 use crate::model::{PhoneNumber, PromptCatalog};
 use crate::settings::Settings;
+use crate::sip::{Endpoint, Phones};
 use crate::store::Store;
 use crate::tree::Tree;
 
 use super::Registry;
+use super::callback::Callbacks;
+use super::dial_plan::{DialPlan, Dialled, Dialler};
+use super::handover::Handovers;
+use super::parking::Parking;
+use super::switchboard::{self, Switchboard};
 
 /// The clinic's files, checked together. A call takes one at its INVITE and keeps it: a reload changes the next call.
 #[derive(Debug)]
@@ -51,7 +57,6 @@ pub fn values(settings: &Settings) -> Values {
 }
 
 /// The clinic's phone line.
-#[derive(Debug)]
 pub struct Line {
     /// What time it is.
     pub clock: Clock,
@@ -61,21 +66,70 @@ pub struct Line {
     pub media: Media,
     /// The calls in progress.
     pub registry: Registry,
+    /// Who waits, and which phones ring.
+    pub switchboard: Switchboard,
+    /// The calls back under way.
+    pub(super) callbacks: Callbacks,
+    /// The calls that are parked.
+    pub parking: Parking,
+    /// The calls whose far side can be taken over.
+    pub(super) handovers: Handovers,
+    /// Signalling, for the calls that we place.
+    pub(super) endpoint: Endpoint,
+    /// The clinic's own phones.
+    pub phones: Phones,
     /// Cancelled when the daemon can wait no longer: every call is told goodbye.
     pub goodbye: CancellationToken,
     book: ArcSwap<Book>,
 }
 
 impl Line {
-    /// A line with nobody on it.
-    pub fn new(clock: Clock, store: Store, media: Media, book: Book) -> Line {
-        let registry = Registry::default();
-        Line { clock, store, media, registry, goodbye: CancellationToken::new(), book: ArcSwap::from_pointee(book) }
+    /// A line with nobody on it. Must be called within a tokio runtime; until `stop` phones ring for whoever waits.
+    pub fn start(
+        clock: Clock,
+        store: Store,
+        media: Media,
+        endpoint: Endpoint,
+        book: Book,
+        stop: CancellationToken,
+    ) -> Arc<Line> {
+        let (switchboard, inbox) = Switchboard::new();
+        let line = Arc::new(Line {
+            clock,
+            store,
+            media,
+            registry: Registry::default(),
+            switchboard,
+            callbacks: Callbacks::default(),
+            parking: Parking::default(),
+            handovers: Handovers::default(),
+            phones: endpoint.phones().clone(),
+            endpoint,
+            goodbye: CancellationToken::new(),
+            book: ArcSwap::from_pointee(book),
+        });
+        tokio::spawn(switchboard::run(line.clone(), inbox, stop));
+        line
     }
 
     /// The files for a call that begins now.
     pub fn book(&self) -> Arc<Book> {
         self.book.load_full()
+    }
+
+    /// What one of the clinic's own phones has dialled, and whether it may.
+    pub(super) fn dialled(&self, extension: &str, dialled: &str) -> Dialled {
+        let book = self.book();
+        let settings = &book.settings;
+        let extensions: Vec<_> = settings.extensions.iter().map(|extension| extension.name.clone()).collect();
+        let plan = DialPlan {
+            extensions: &extensions,
+            emergency: &settings.phones.emergency,
+            country: settings.clinic.country,
+        };
+        let own = settings.extensions.iter().find(|known| known.name == extension);
+        let may_call = own.map_or(&[][..], |own| &own.may_call);
+        plan.read(Dialler { extension, may_call }, dialled)
     }
 
     /// Replaces the files for the calls to come.

@@ -7,6 +7,7 @@ use crate::model::{LocalMedia, MediaPlan, SrtpKey};
 use crate::sip::sdp::{self, SdpError, SessionId};
 
 /// What we can do and what we last said, kept for the next round.
+#[derive(Debug)]
 pub struct Negotiation {
     local: LocalMedia,
     /// Drawn when the peer first wants one.

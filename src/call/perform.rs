@@ -1,63 +1,131 @@
-//! What the phone tree wants, done: prompts played, texts written.
+//! What the phone tree wants, done: prompts played, texts written, people rung, messages recorded.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tracing::{debug, error, info, warn};
 
-use crate::ivr::{Action, HangupCause, TextRequest, TextResult};
-use crate::media::{PlayId, Session};
-use crate::model::{CallStart, PromptKey, ThreadId};
+use crate::ivr::{Action, Engine, HangupCause, Input, MessageRequest, RingRequest, TextRequest, TextResult};
+use crate::media::{PlayId, Prompt, Session};
+use crate::model::{CallStart, Member, Phone, PromptKey, Strategy, ThreadId};
+use crate::tree::digit_prompt;
 
+use super::dial::Shown;
+use super::leg::Leg;
 use super::record::NoText;
-use super::{Book, Line, record};
+use super::switchboard::Told;
+use super::voicemail::{Kept, Voice};
+use super::{Book, Line, callback, record, ringback, voicemail};
 
-/// How long the end of a call waits for its text to reach the disk before it is recorded without.
+/// How long the end of a call waits for what has to reach the disk before it is recorded without.
 const SETTLE_LIMIT: Duration = Duration::from_secs(10);
 /// The prompt that ends a call when the daemon stops.
 pub const GOODBYE: &str = "closing";
 
-/// A task of its own: the text is written even if this call falls over.
-type Writing = JoinHandle<Result<ThreadId, NoText>>;
+/// Tasks of their own: what they write is written even if this call falls over.
+type Writing = JoinHandle<Written>;
+
+/// What a task wrote.
+enum Written {
+    Text(Result<ThreadId, NoText>),
+    /// A text that somebody of the clinic sent during the call.
+    DeskText(Result<ThreadId, NoText>),
+    Voicemail(Result<Kept, String>),
+    Callback(Result<ThreadId, crate::ivr::NoCallback>),
+}
 
 /// Does one call's actions and remembers what is under way.
-pub struct Performer<'a> {
-    line: &'a Line,
+pub(super) struct Performer<'a> {
+    line: &'a Arc<Line>,
     book: Arc<Book>,
     start: &'a CallStart,
+    /// Where the switchboard answers.
+    tell: mpsc::UnboundedSender<Told>,
     playing: Option<PlayId>,
-    writing: Option<Writing>,
+    voice: Option<Voice>,
+    /// The tree knows.
+    recording_ended: bool,
+    writing: VecDeque<Writing>,
     thread: Option<ThreadId>,
+    reason: Option<String>,
+    /// The next conversation is to be recorded, for this node.
+    recorded: Option<String>,
+    connected: bool,
+    waits: bool,
+    /// How many the desk has sent in this call.
+    desk_texts: usize,
 }
 
 impl<'a> Performer<'a> {
-    /// For a call that has just been answered.
-    pub fn new(line: &'a Line, book: Arc<Book>, start: &'a CallStart) -> Self {
-        Performer { line, book, start, playing: None, writing: None, thread: None }
+    /// For a call that has just been answered; what the switchboard says of it goes to `tell`.
+    pub fn new(
+        line: &'a Arc<Line>,
+        book: Arc<Book>,
+        start: &'a CallStart,
+        tell: mpsc::UnboundedSender<Told>,
+    ) -> Performer<'a> {
+        Performer {
+            line,
+            book,
+            start,
+            tell,
+            playing: None,
+            voice: None,
+            recording_ended: false,
+            writing: VecDeque::new(),
+            thread: None,
+            reason: None,
+            recorded: None,
+            connected: false,
+            waits: false,
+            desk_texts: 0,
+        }
     }
 
     /// Does `actions` in order; answers the cause when one of them ends the call.
-    pub fn perform(&mut self, session: &Session, actions: Vec<Action>) -> Option<HangupCause> {
+    pub fn perform(&mut self, caller: &Leg, actions: Vec<Action>) -> Option<HangupCause> {
+        let session = &caller.session;
         for action in actions {
             match action {
                 Action::Play(prompts) => self.play(session, &prompts),
+                Action::Loop(prompts) => {
+                    self.playing = None;
+                    let music = self.find(&prompts);
+                    session.play_looped(if music.is_empty() { vec![ringback()] } else { music });
+                }
                 Action::StopPlaying => {
                     self.playing = None;
                     session.stop_playing();
                 }
                 Action::Text(request) => self.text(request),
+                Action::Ring(request) => {
+                    self.wait_for_somebody(&request.reason, request.record.then(|| request.node.clone()));
+                    self.line.switchboard.ring(self.start.id, request, self.shown(caller), self.tell.clone());
+                }
+                Action::Join(request) => {
+                    self.wait_for_somebody(&request.reason, request.record.then(|| request.node.clone()));
+                    self.line.switchboard.join(self.start.id, request, self.shown(caller), self.tell.clone());
+                }
+                Action::Transfer(request) => {
+                    self.wait_for_somebody(&request.reason, None);
+                    self.ring_one(caller, request.node, request.to, request.ring_for);
+                }
+                Action::Leave => self.leave(),
+                Action::Record(request) => {
+                    self.playing = None;
+                    self.recording_ended = false;
+                    self.voice = Some(Voice::begin(session, request));
+                }
+                Action::Keep(request) => self.keep(request),
+                Action::Discard => self.voice = None,
+                Action::BookCallback(request) => {
+                    let booking = callback::book(self.line, self.start, request);
+                    self.writing.push_back(tokio::spawn(async move { Written::Callback(booking.await) }));
+                }
                 Action::Hangup { cause } => return Some(cause),
-                // No node of the tree asks for a person yet.
-                Action::Loop(_)
-                | Action::Ring(_)
-                | Action::Join(_)
-                | Action::Leave
-                | Action::Record(_)
-                | Action::Keep(_)
-                | Action::Discard
-                | Action::BookCallback(_)
-                | Action::Transfer(_) => {}
             }
         }
         None
@@ -68,27 +136,43 @@ impl<'a> Performer<'a> {
         self.playing == Some(id)
     }
 
-    /// Waits until a text under way is on disk or refused; for ever while none is.
-    pub async fn text_written(&mut self) -> TextResult {
-        match &mut self.writing {
-            Some(writing) => {
-                let result = writing.await.unwrap_or_else(|error| Err(NoText::Failed(error.to_string())));
-                self.written(result)
+    /// A playback has ended: what that means, if anybody waits for it.
+    pub fn play_ended(&mut self, session: &Session, id: PlayId) -> Option<Input> {
+        if let Some(voice) = &mut self.voice {
+            voice.play_ended(session, id);
+        }
+        self.is_playing(id).then_some(Input::PlayEnded)
+    }
+
+    /// Waits until something under way has come to its end; for ever while nothing is. Cancel-safe.
+    pub async fn done(&mut self) -> Option<Input> {
+        tokio::select! {
+            written = next_of(&mut self.writing) => {
+                self.writing.pop_front();
+                self.written(written)
             }
-            None => std::future::pending().await,
+            () = voicemail::ended(&self.voice), if !self.recording_ended => {
+                self.recording_ended = true;
+                Some(Input::RecordingEnded)
+            }
         }
     }
 
-    /// The end of the call: waits a little for a text that is still under way.
-    pub async fn settle(&mut self) -> Option<TextResult> {
-        self.writing.as_ref()?;
-        match tokio::time::timeout(SETTLE_LIMIT, self.text_written()).await {
-            Ok(result) => Some(result),
-            Err(_) => {
-                warn!("the store did not take the text in time");
-                None
+    /// The end of a call: waits a little for what is still under way; what came of it.
+    pub async fn settle(&mut self) -> Vec<Input> {
+        self.leave();
+        let mut inputs = Vec::new();
+        let settled = tokio::time::timeout(SETTLE_LIMIT, async {
+            while !self.writing.is_empty() {
+                let written = next_of(&mut self.writing).await;
+                self.writing.pop_front();
+                inputs.extend(self.written(written));
             }
+        });
+        if settled.await.is_err() {
+            warn!("the store did not take in time what the call brought");
         }
+        inputs
     }
 
     /// The thread that this call opened or continued.
@@ -104,35 +188,154 @@ impl<'a> Performer<'a> {
         self.playing.is_some()
     }
 
+    /// Says digits to somebody of the clinic.
+    pub fn say_digits(&self, session: &Session, digits: &str) {
+        let language = &self.book.settings.clinic.language;
+        let prompts = digits.chars().filter_map(|digit| self.book.prompts.find(language, &digit_prompt(digit)));
+        session.play(prompts.collect());
+    }
+
+    /// What phones show of the caller.
+    pub fn shown(&self, caller: &Leg) -> Shown {
+        let reason = self.reason.clone();
+        Shown { reason, codec: caller.codec(), ..Shown::patient(self.start.from.clone()) }
+    }
+
+    /// Where the switchboard answers this call.
+    pub fn told(&self) -> mpsc::UnboundedSender<Told> {
+        self.tell.clone()
+    }
+
+    /// Whether a person has spoken, or speaks, with the caller since the tree asked for one.
+    pub fn is_connected(&self) -> bool {
+        self.connected
+    }
+
+    /// Somebody speaks with the caller; answers the node that wants it recorded.
+    pub fn connected(&mut self) -> Option<String> {
+        (self.connected, self.waits) = (true, false);
+        self.playing = None;
+        self.recorded.clone()
+    }
+
+    /// They have hung up, the caller has not.
+    pub fn conversation_over(&mut self) {
+        self.connected = false;
+        self.recorded = None;
+    }
+
+    /// Nobody is waited for any more.
+    pub fn unanswered(&mut self) {
+        (self.connected, self.waits) = (false, false);
+    }
+
+    /// Rings one phone for a caller whom somebody has put down.
+    pub fn ring_one(&mut self, caller: &Leg, node: String, phone: Phone, ring_for: Duration) {
+        self.waits = true;
+        let request = RingRequest {
+            node,
+            members: vec![Member { phone, delay: Duration::ZERO, ring_for }],
+            strategy: Strategy::All,
+            give_up_after: ring_for,
+            reason: self.reason.clone(),
+            record: false,
+        };
+        self.line.switchboard.ring(self.start.id, request, self.shown(caller), self.tell.clone());
+    }
+
+    /// Texts the caller, as the person wants who speaks with them.
+    pub fn text_from_desk(&mut self, engine: &Engine, by: &Phone) {
+        let (path, language, count) = (engine.path(), engine.language(), self.desk_texts);
+        self.desk_texts += 1;
+        let writing = record::desk_text(self.line, &self.book, self.start, count, path, language, by);
+        self.writing.push_back(tokio::spawn(async move { Written::DeskText(writing.await) }));
+    }
+
+    fn wait_for_somebody(&mut self, reason: &Option<String>, recorded: Option<String>) {
+        self.waits = true;
+        self.connected = false;
+        self.reason.clone_from(reason);
+        self.recorded = recorded;
+    }
+
+    fn leave(&mut self) {
+        if std::mem::take(&mut self.waits) {
+            self.line.switchboard.leave(self.start.id);
+        }
+    }
+
+    fn find(&self, keys: &[PromptKey]) -> Vec<Arc<Prompt>> {
+        // The checker has seen that every prompt is there; one that went missing since is skipped, not waited for.
+        keys.iter().filter_map(|key| self.book.prompts.find(&key.language, &key.name)).collect()
+    }
+
     fn play(&mut self, session: &Session, keys: &[PromptKey]) {
         for key in keys {
             debug!(story = "prompt", name = %key.name, language = %key.language, "plays");
         }
-        // The checker has seen that every prompt is there; one that went missing since is skipped, not waited for.
-        let prompts = keys.iter().filter_map(|key| self.book.prompts.find(&key.language, &key.name)).collect();
-        self.playing = Some(session.play(prompts));
+        self.playing = Some(session.play(self.find(keys)));
     }
 
     fn text(&mut self, request: TextRequest) {
         info!(story = "text", node = %request.node, to = ?request.to, "the caller chose a text");
-        self.writing = Some(tokio::spawn(record::text(self.line, &self.book, self.start, request)));
+        let writing = record::text(self.line, &self.book, self.start, request);
+        self.writing.push_back(tokio::spawn(async move { Written::Text(writing.await) }));
     }
 
-    fn written(&mut self, result: Result<ThreadId, NoText>) -> TextResult {
-        self.writing = None;
-        match result {
-            Ok(thread) => {
+    fn keep(&mut self, request: MessageRequest) {
+        let Some(voice) = self.voice.take() else { return };
+        info!(story = "voicemail", node = %request.node, "the caller left a message");
+        let keeping = voicemail::keep(self.line, self.start, voice, request);
+        self.writing.push_back(tokio::spawn(async move { Written::Voicemail(keeping.await) }));
+    }
+
+    fn written(&mut self, written: Result<Written, String>) -> Option<Input> {
+        match written {
+            Ok(Written::Text(Ok(thread))) => {
                 self.thread = Some(thread);
-                TextResult::Queued
+                Some(Input::TextResult(TextResult::Queued))
             }
-            Err(NoText::Refused(reason)) => {
+            Ok(Written::Text(Err(NoText::Refused(reason)))) => {
                 info!(reason, "the caller may not be texted");
-                TextResult::Refused(reason)
+                Some(Input::TextResult(TextResult::Refused(reason)))
             }
-            Err(NoText::Failed(reason)) => {
+            Ok(Written::Text(Err(NoText::Failed(reason)))) => {
                 error!(reason, "a text that the caller asked for could not be written");
-                TextResult::Failed(reason)
+                Some(Input::TextResult(TextResult::Failed(reason)))
+            }
+            Ok(Written::DeskText(Ok(thread))) => {
+                self.thread = Some(thread);
+                None
+            }
+            Ok(Written::DeskText(Err(NoText::Refused(reason) | NoText::Failed(reason)))) => {
+                warn!(reason, "a text from the desk could not be sent");
+                None
+            }
+            Ok(Written::Voicemail(Ok(kept))) => {
+                self.thread = kept.thread.or(self.thread);
+                Some(Input::Kept(Some(kept.length)))
+            }
+            Ok(Written::Voicemail(Err(reason))) => {
+                error!(reason, "a message could not be kept");
+                Some(Input::Kept(None))
+            }
+            Ok(Written::Callback(Ok(thread))) => {
+                self.thread = Some(thread);
+                Some(Input::CallbackBooked(Ok(())))
+            }
+            Ok(Written::Callback(Err(why))) => Some(Input::CallbackBooked(Err(why))),
+            Err(reason) => {
+                error!(reason, "a task of a call has failed");
+                None
             }
         }
+    }
+}
+
+/// The next task's end, which stays in the list until it is taken out. Cancel-safe.
+async fn next_of(writing: &mut VecDeque<Writing>) -> Result<Written, String> {
+    match writing.front_mut() {
+        Some(task) => task.await.map_err(|error| error.to_string()),
+        None => std::future::pending().await,
     }
 }

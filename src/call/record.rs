@@ -5,13 +5,20 @@ use std::future::Future;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use serde_json::json;
 use tracing::warn;
 
+use crate::conversation::missed_call;
 use crate::events::Event;
 use crate::ivr::TextRequest;
-use crate::model::{CallEnd, CallId, CallStart, Caller, Language, Outcome, Private, ThreadId};
-use crate::sms::compose::{self, MissedCallText, OfferText};
-use crate::store::{Store, calls};
+use crate::model::{
+    CallEnd, CallId, CallStart, Caller, Language, Outcome, Phone, PhoneNumber, Private, StaffName, ThreadId,
+    ThreadState, Unserved,
+};
+use crate::sms::compose::{self, DeskText, MissedCallText, OfferText};
+use crate::store::audit::{self, Entry};
+use crate::store::callbacks::Callback;
+use crate::store::{Store, calls, threads};
 
 use super::{Book, Line};
 
@@ -25,11 +32,16 @@ pub fn started(store: &Store, start: &CallStart) {
     });
 }
 
-/// Writes the call's last row and, in the same transaction, the missed-call text if one is owed.
-pub fn ended(store: &Store, book: &Book, start: &CallStart, end: CallEnd) {
-    let missed = missed_call(book, start.id, &start.from, &end.language, &end.path, end.outcome, end.at);
+/// Writes the call's last row and, in the same transaction, the missed-call text if one is owed, in the words for how its
+/// caller was left.
+pub fn ended(store: &Store, book: &Book, start: &CallStart, end: CallEnd, unserved: Option<Unserved>) {
+    let left = unserved.unwrap_or(Unserved::InMenu);
+    let missed = missed_call(book, start.id, &start.from, &end.language, &end.path, end.outcome, left, end.at);
     store.try_write_detached("call end", move |tx| {
         calls::end(tx, &end)?;
+        if let Some(Unserved::InLine { position: Some(position), .. }) = unserved {
+            calls::left_line(tx, end.id, position)?;
+        }
         if let Some(missed) = &missed {
             // Why nothing is owed (opted out, texted today) is no fault and nothing to say.
             let _ = compose::missed_call_text(tx, missed)?;
@@ -37,6 +49,24 @@ pub fn ended(store: &Store, book: &Book, start: &CallStart, end: CallEnd) {
         tx.announce(Event::Call(end.id));
         Ok(())
     });
+}
+
+/// Notes the phone of the clinic that has picked up.
+pub fn answered_by(store: &Store, call: CallId, phone: &Phone) {
+    let by = calls::Served { staff: None, extension: None, answered_by: Some(phone.clone()) };
+    store.try_write_detached("who answered", move |tx| calls::served(tx, call, &by));
+}
+
+/// Tells a patient that they were called back in vain, if they are owed a text: under the call in which they asked.
+pub fn callback_failed(line: &Line, callback: &Callback) {
+    let book = line.book();
+    let caller = Caller::Number(callback.number.clone());
+    let now = line.clock.now().wall;
+    let (outcome, left) = (Outcome::Missed, Unserved::CallbackFailed);
+    let missed = missed_call(&book, callback.call, &caller, &callback.language, &[], outcome, left, now);
+    if let Some(missed) = missed {
+        line.store.try_write_detached("missed-call text", move |tx| compose::missed_call_text(tx, &missed).map(drop));
+    }
 }
 
 /// For the start of the daemon: ends the calls that the last run left open, and queues what their callers are owed.
@@ -51,7 +81,7 @@ pub async fn interrupted(store: &Store, book: &Book, at: Timestamp) {
     let language = &book.settings.clinic.language;
     for call in calls {
         let outcome = Outcome::Interrupted;
-        let missed = missed_call(book, call.call, &call.from, language, &[], outcome, at);
+        let missed = missed_call(book, call.call, &call.from, language, &[], outcome, Unserved::InMenu, at);
         if let Some(missed) = missed {
             store.try_write_detached("missed-call text", move |tx| compose::missed_call_text(tx, &missed).map(drop));
         }
@@ -89,6 +119,83 @@ pub fn text(
     }
 }
 
+/// The template that `*1` sends.
+const DESK_TEXT: &str = "desk_text";
+
+/// Writes the text that somebody of the clinic sends while they speak with the caller; answers its thread. `count`: how
+/// many they have sent in this call before.
+///
+/// # Errors
+/// Why there will be no text.
+pub fn desk_text(
+    line: &Line,
+    book: &Arc<Book>,
+    start: &CallStart,
+    count: usize,
+    path: &[String],
+    language: &Language,
+    by: &Phone,
+) -> impl Future<Output = Result<ThreadId, NoText>> + Send + use<> {
+    let text = || {
+        let to = start.from.number().ok_or_else(|| NoText::Refused("the caller's number is withheld".to_owned()))?;
+        let body = book.templates.render(DESK_TEXT, language, &book.values(path));
+        Ok(DeskText {
+            call: start.id,
+            count,
+            by: by.to_string(),
+            to: to.clone(),
+            from: book.settings.sms.from.clone(),
+            body: Private::new(body.map_err(|error| NoText::Failed(error.to_string()))?),
+            language: language.clone(),
+            expire_after: book.settings.sms.expire_after,
+            now: line.clock.now().wall,
+        })
+    };
+    let (text, store) = (text(), line.store.clone());
+    async move {
+        let text = text?;
+        match store.write(move |tx| compose::desk_text(tx, &text)).await {
+            Ok(Ok(composed)) => Ok(composed.thread),
+            Ok(Err(why)) => Err(NoText::Refused(why.to_string())),
+            Err(error) => Err(NoText::Failed(error.to_string())),
+        }
+    }
+}
+
+/// Writes the last row of a call that the clinic has placed. It belongs to the thread that it was placed from, or to its
+/// number's open one; a call that was answered moves the thread to voice.
+pub fn called_out(line: &Line, to: PhoneNumber, staff: Option<StaffName>, phone: &Phone, mut end: CallEnd) {
+    let actor = staff.as_ref().map_or_else(|| phone.to_string(), ToString::to_string);
+    let extension = match phone {
+        Phone::Extension(name) => Some(name.clone()),
+        _ => None,
+    };
+    let by = calls::Served { staff, extension, answered_by: None };
+    line.store.try_write_detached("call end", move |tx| {
+        if end.thread.is_none() {
+            end.thread =
+                threads::latest(tx, &to)?.filter(|latest| latest.state != ThreadState::Closed).map(|latest| latest.id);
+        }
+        calls::end(tx, &end)?;
+        calls::served(tx, end.id, &by)?;
+        if let (Some(thread), Outcome::Served) = (end.thread, end.outcome) {
+            threads::moved_to_voice(tx, thread, &actor, end.at)?;
+        }
+        tx.announce(Event::Call(end.id));
+        Ok(())
+    });
+}
+
+/// Notes that an extension has called the emergency services.
+pub fn emergency_called(line: &Line, extension: &str, digits: &str) {
+    let (at, actor, digits) = (line.clock.now().wall, format!("extension:{extension}"), digits.to_owned());
+    line.store.try_write_detached("emergency call", move |tx| {
+        let detail = json!({ "dialled": digits });
+        audit::append(tx, Entry { at, actor: &actor, action: "emergency.called", subject: &actor, detail })?;
+        Ok(())
+    });
+}
+
 fn offer(book: &Book, start: &CallStart, request: TextRequest, now: Timestamp) -> Result<OfferText, NoText> {
     // The tree led here by itself: without a key there is no consent to record, and so no text.
     let digit = request.evidence.digit.ok_or_else(|| NoText::Refused("the caller pressed no key".to_owned()))?;
@@ -113,6 +220,7 @@ fn offer(book: &Book, start: &CallStart, request: TextRequest, now: Timestamp) -
     })
 }
 
+#[expect(clippy::too_many_arguments, reason = "all that decides who is told what")]
 fn missed_call(
     book: &Book,
     call: CallId,
@@ -120,13 +228,14 @@ fn missed_call(
     language: &Language,
     path: &[String],
     outcome: Outcome,
+    unserved: Unserved,
     now: Timestamp,
 ) -> Option<MissedCallText> {
     if !outcome.unserved() {
         return None;
     }
     let missed = book.tree.missed_call()?;
-    let body = match book.templates.render(&missed.message, language, &book.values(path)) {
+    let body = match missed_call::text(&book.templates, missed, unserved, language, &book.values(path)) {
         Ok(body) => body,
         Err(error) => {
             warn!(%error, "no missed-call text can be written");
@@ -233,7 +342,17 @@ mod tests {
         let missed = |path: &[&str]| {
             let path = request(path).path;
             let (call, from) = (start().id, start().from);
-            missed_call(&book, call, &from, &Language::default(), &path, Outcome::Missed, NOW.parse().unwrap()).unwrap()
+            missed_call(
+                &book,
+                call,
+                &from,
+                &Language::default(),
+                &path,
+                Outcome::Missed,
+                Unserved::InMenu,
+                NOW.parse().unwrap(),
+            )
+            .unwrap()
         };
         assert_eq!(missed(&["hours:a", "hours:b"]).body.expose(), "Riverside: Sat 8 am-5 pm");
         assert_eq!(missed(&[]).body.expose(), "Riverside: Mon 8 am-5 pm", "every call begins with them");

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 
-use crate::model::{CallId, Caller};
+use crate::ivr::Place;
+use crate::model::{CallId, Caller, Phone};
 
 /// A call in progress, as others may see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +24,10 @@ pub struct InProgress {
     pub node: Option<String>,
     /// Since when it is there.
     pub node_since: Timestamp,
+    /// Who of the clinic speaks with them.
+    pub with: Option<Phone>,
+    /// Their place in the line that they wait in.
+    pub place: Option<Place>,
 }
 
 /// The calls in progress. Cloning gives another handle on the same list.
@@ -49,12 +54,33 @@ impl Registry {
 
     /// Notes the node that a call has come to. One that is not on the list stays off it.
     pub fn moved(&self, id: CallId, node: &str, at: Timestamp) {
-        if let Some(call) = self.calls().get_mut(&id)
-            && call.node.as_deref() != Some(node)
-        {
-            call.node = Some(node.to_owned());
-            call.node_since = at;
-            self.0.changed.send_replace(());
+        self.change(id, |call| {
+            if call.node.as_deref() != Some(node) {
+                (call.node, call.node_since, call.place) = (Some(node.to_owned()), at, None);
+            }
+        });
+    }
+
+    /// Notes who speaks with the caller; whoever does waits no longer.
+    pub fn with(&self, id: CallId, phone: Option<Phone>) {
+        self.change(id, |call| {
+            call.place = None;
+            call.with = phone;
+        });
+    }
+
+    /// Notes a caller's place in the line.
+    pub fn waits(&self, id: CallId, place: Option<Place>) {
+        self.change(id, |call| call.place = place);
+    }
+
+    fn change(&self, id: CallId, change: impl FnOnce(&mut InProgress)) {
+        if let Some(call) = self.calls().get_mut(&id) {
+            let before = call.clone();
+            change(call);
+            if *call != before {
+                self.0.changed.send_replace(());
+            }
         }
     }
 
@@ -115,8 +141,16 @@ mod tests {
         let registry = Registry::default();
         let at: Timestamp = "2026-11-02T14:00:00Z".parse().unwrap();
         let id = CallId::new(at);
-        let call =
-            InProgress { id, trunk: "carrier".into(), from: Caller::Anonymous, since: at, node: None, node_since: at };
+        let call = InProgress {
+            id,
+            trunk: "carrier".into(),
+            from: Caller::Anonymous,
+            since: at,
+            node: None,
+            node_since: at,
+            with: None,
+            place: None,
+        };
         let place = registry.enter(call);
         let mut watch = registry.watch();
         registry.moved(id, "menu:welcome", at);

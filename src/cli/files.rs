@@ -16,6 +16,7 @@ use crate::model::{Outcome, Problem, Problems, PromptCatalog};
 use crate::settings::Settings;
 use crate::tree::SYSTEM_TROUBLE;
 
+use super::calls::{self, CallsArgs};
 use super::check::{self, CheckArgs, Checked};
 use super::export::{self, ExportArgs};
 use super::prompts::{self, PromptsArgs, Shelf};
@@ -56,6 +57,12 @@ pub fn export(args: &ExportArgs) -> Result<ExitCode> {
     let settings = settings(&args.config)?;
     export::run(&settings.store.path, args, &mut io::stdout().lock())?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// `threadline calls`
+pub fn calls(args: &CallsArgs) -> Result<ExitCode> {
+    let settings = settings(&args.config)?;
+    calls::run(args, &settings.store.path, settings.clinic.country)
 }
 
 /// `threadline user`

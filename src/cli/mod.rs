@@ -1,6 +1,7 @@
 //! The command line: one file a subcommand. Errors are one line that names the thing and the cure.
 
 pub mod call;
+pub mod calls;
 pub mod check;
 pub mod demo;
 pub mod export;
@@ -40,6 +41,7 @@ enum Command {
     Check(check::CheckArgs),
     Simulate(simulate::SimulateArgs),
     Call(call::CallArgs),
+    Calls(calls::CallsArgs),
     Export(export::ExportArgs),
     Prompts(prompts::PromptsArgs),
     User(user::UserArgs),
@@ -53,6 +55,7 @@ pub fn run() -> ExitCode {
         Command::Check(args) => files::check(&args),
         Command::Simulate(args) => files::simulate(&args),
         Command::Call(args) => call::run(&args),
+        Command::Calls(args) => files::calls(&args),
         Command::Export(args) => files::export(&args),
         Command::Prompts(args) => files::prompts(&args),
         Command::User(args) => files::user(&args),

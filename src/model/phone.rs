@@ -17,6 +17,8 @@ pub enum Phone {
     Uri(String),
     /// `+12125550123`: a number out through a trunk.
     Number(PhoneNumber),
+    /// `911`: an emergency number, to the trunk as it was dialled. No file names one.
+    Emergency(String),
 }
 
 /// Not a phone.
@@ -51,6 +53,7 @@ impl fmt::Display for Phone {
             Phone::Extension(name) => write!(f, "extension:{name}"),
             Phone::Uri(uri) => f.write_str(uri),
             Phone::Number(number) => f.write_str(number.as_str()),
+            Phone::Emergency(digits) => f.write_str(digits),
         }
     }
 }

@@ -111,6 +111,89 @@ pub fn offer_text(tx: &Tx<'_>, offer: &OfferText) -> Result<Result<Composed, Unt
     Ok(Ok(queue(tx, &opening, text)?))
 }
 
+/// A text that somebody of the clinic sends by a key while they speak with the caller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeskText {
+    /// The call.
+    pub call: CallId,
+    /// How many were sent in it before: each is sent once.
+    pub count: usize,
+    /// The phone that the key was pressed on, as the files write it.
+    pub by: String,
+    /// The caller's number.
+    pub to: PhoneNumber,
+    /// The clinic's number.
+    pub from: PhoneNumber,
+    /// The text, with its variables filled in.
+    pub body: Private<String>,
+    /// In which language.
+    pub language: Language,
+    /// After so long the text is of no use: `settings.sms.expire_after`.
+    pub expire_after: Duration,
+    /// When the key was pressed.
+    pub now: Timestamp,
+}
+
+/// Why a text from the desk is not sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoDeskText {
+    /// See [`Untextable`].
+    #[error(transparent)]
+    Untextable(#[from] Untextable),
+    /// See [`Refusal`].
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+}
+
+/// Queues a text that was announced to the caller in words: their agreement is recorded as given at the desk, in this
+/// call. Not against their own STOP, which only their own START lifts.
+pub fn desk_text(tx: &Tx<'_>, text: &DeskText) -> Result<Result<Composed, NoDeskText>, StoreError> {
+    let once = format!("desk:{}:{}", text.call, text.count);
+    if let Some((thread, message)) = messages::written_once(tx, &once)? {
+        return Ok(Ok(Composed { thread, message }));
+    }
+    if !text.to.can_text() || text.to == text.from {
+        return Ok(Err(Untextable.into()));
+    }
+    match consents::state(tx, &text.to)? {
+        Some(ConsentState::Revoked) => return Ok(Err(Refusal::OptedOut.into())),
+        Some(ConsentState::Granted) => {}
+        None => {
+            let consent = Consent {
+                number: text.to.clone(),
+                state: ConsentState::Granted,
+                method: ConsentMethod::Staff,
+                disclosure: None,
+                prompt_sha256: None,
+                digit: None,
+                call: Some(text.call),
+                message: None,
+                at: text.now,
+                actor: text.by.clone(),
+            };
+            consents::append(tx, &consent)?;
+        }
+    }
+    let opening = NewThread {
+        id: ThreadId::new(text.now),
+        number: text.to.clone(),
+        reason: None,
+        language: Some(text.language.clone()),
+        opened_by: OpenedBy::Call,
+        call: Some(text.call),
+        at: text.now,
+    };
+    let sent = OfCall {
+        call: text.call,
+        kind: MessageKind::Offer,
+        once,
+        from: &text.from,
+        body: &text.body,
+        expire_after: text.expire_after,
+    };
+    Ok(Ok(queue(tx, &opening, sent)?))
+}
+
 /// The number takes no texts, or is the clinic's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("this number takes no texts; ask for a mobile number")]

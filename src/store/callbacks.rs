@@ -208,6 +208,12 @@ pub fn done(tx: &Tx<'_>, id: CallbackId, actor: &str, at: Timestamp) -> Result<b
     Ok(true)
 }
 
+/// Nobody of the clinic is there to call: it waits until `again`, and that was no attempt to reach the patient.
+pub fn postpone(tx: &Tx<'_>, id: CallbackId, again: Timestamp) -> Result<bool, StoreError> {
+    let sql = "UPDATE callbacks SET due_at = ?2 WHERE id = ?1 AND state = 'waiting'";
+    Ok(tx.prepare_cached(sql)?.execute(params![id, At(again)])? > 0)
+}
+
 /// It can never take place: its node is gone from the tree, say. The thread goes on waiting for a person.
 pub fn fail(tx: &Tx<'_>, id: CallbackId, cause: &str, at: Timestamp) -> Result<bool, StoreError> {
     let sql = "UPDATE callbacks SET state = 'failed', ended_at = ?2, cause = ?3

@@ -457,6 +457,8 @@ async fn the_day_shows_what_waits_who_calls_and_what_today_came_to() {
         since: now,
         node: None,
         node_since: now,
+        with: None,
+        place: None,
     });
     let mut live = Live::open(&ana).await;
     desk.web.registry.moved(id, "menu:welcome", now);

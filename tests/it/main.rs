@@ -1,6 +1,5 @@
 //! The integration tests, in one binary: each module drives the real thing over loopback.
 
-mod bridge_media;
 mod browser;
 mod clinic;
 mod config;
@@ -23,9 +22,11 @@ mod media;
 mod nat;
 mod outbox;
 mod permissions;
+mod phones;
 mod scripts;
 mod service;
 mod signalling;
+mod staff;
 mod torture;
 mod user;
 mod webhooks;

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::{Endpoint, lock};
 use crate::settings::TrunkAddress;
+use crate::sip::outbound::Target;
 use crate::sip::{header, resolve, stream};
 
 /// Local addresses remembered by peer; at the bound the table is emptied.
@@ -29,6 +30,17 @@ impl Endpoint {
         }
         let ip = *routes.entry(peer).or_insert_with(|| source_address(peer).unwrap_or(bound.ip()));
         SocketAddr::new(ip, bound.port())
+    }
+
+    /// The address to put into an offer to these targets: what the first of them that can be found is told of us.
+    pub async fn address_towards(&self, targets: &[Target]) -> Option<IpAddr> {
+        for target in targets {
+            if let Some(peer) = target.peer(self).await {
+                let any: IpAddr = if peer.is_ipv4() { [0, 0, 0, 0].into() } else { [0_u16; 8].into() };
+                return Some(self.advertised(SocketAddr::new(any, 0), peer.ip()).ip());
+            }
+        }
+        None
     }
 
     /// A trunk's addresses, in the order in which they are to be tried.

@@ -1,9 +1,11 @@
 //! Whom to call, and by which way.
 
+use std::net::SocketAddr;
+
 use crate::model::{PhoneNumber, Private};
 use crate::settings::{Transport, Trunk, TrunkAddress};
 use crate::sip::digest::Credentials;
-use crate::sip::endpoint::Flow;
+use crate::sip::endpoint::{Endpoint, Flow};
 use crate::sip::trunk;
 
 /// Whom to call, and how to get there.
@@ -87,6 +89,24 @@ impl Target {
             way: Way::Host(trunk.address.clone()),
             credentials: trunk.register.as_ref().map(trunk::credentials),
             trunk: Some(trunk.name.clone()),
+        }
+    }
+
+    /// What was dialled, as it was, by way of a trunk: an emergency number is no number in E.164.
+    pub fn through_as_dialled(trunk: &Trunk, digits: &str) -> Target {
+        Target {
+            uri: Private::new(trunk::server_uri(&trunk.address, digits)),
+            way: Way::Host(trunk.address.clone()),
+            credentials: trunk.register.as_ref().map(trunk::credentials),
+            trunk: Some(trunk.name.clone()),
+        }
+    }
+
+    /// Where it is, as far as can be told before it is called.
+    pub(in crate::sip) async fn peer(&self, endpoint: &Endpoint) -> Option<SocketAddr> {
+        match &self.way {
+            Way::Flow(flow) => Some(flow.remote),
+            Way::Host(address) => endpoint.addresses_of(address).await.first().copied(),
         }
     }
 

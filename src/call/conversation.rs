@@ -1,0 +1,414 @@
+//! A caller's conversation, from the first prompt to the last word: with the phone tree, and with people.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tracing::info;
+
+use crate::ivr::{CallerFacts, Engine, Input};
+use crate::model::{CallStart, EndedBy, Outcome, Phone, Unanswered};
+use crate::sip::{Ended, ReferReply, Replaces};
+
+use super::actor::Ending;
+use super::dial;
+use super::leg::{Leg, News};
+use super::parking::ParkingPlace;
+use super::perform::Performer;
+use super::switchboard::{Connected, Told};
+use super::talk::{Said, Talk, next_of};
+use super::transfer::{self, Transfer};
+use super::{Book, Line, hold, record, until};
+
+/// How long a call stays parked before it rings at the phone that put it down, and how long it rings there.
+const PARKED_FOR: Duration = Duration::from_secs(120);
+/// How long the phone rings that a caller is transferred to.
+const TRANSFER_RINGS: Duration = Duration::from_secs(30);
+/// How long a goodbye may take before the line is cut.
+const GOODBYE_LIMIT: Duration = Duration::from_secs(8);
+
+/// How a call ended.
+type End = (EndedBy, String);
+
+/// The conversation, from the first prompt to the last word.
+pub(super) struct Conversation<'a> {
+    line: &'a Arc<Line>,
+    book: &'a Arc<Book>,
+    start: &'a CallStart,
+    caller: Leg,
+    engine: Engine,
+    performer: Performer<'a>,
+    told: mpsc::UnboundedReceiver<Told>,
+    /// Whoever speaks with the caller.
+    talk: Option<Talk>,
+    /// Why a caller who was connected waits for the next person.
+    between: Option<Between>,
+    answered_at: jiff::Timestamp,
+}
+
+/// Between two people.
+#[derive(Debug)]
+enum Between {
+    /// Parked, until somebody fetches the call or it has waited for too long.
+    Parked { _place: ParkingPlace, by: Phone, until: Duration },
+    /// A phone rings for them.
+    Ringing,
+    /// The person who spoke with them has asked for another to be connected.
+    Transferring(Transfer),
+}
+
+impl<'a> Conversation<'a> {
+    /// For a call that was answered.
+    pub fn new(line: &'a Arc<Line>, book: &'a Arc<Book>, start: &'a CallStart, caller: Leg) -> Conversation<'a> {
+        let facts = CallerFacts { caller: start.from.clone(), language: None };
+        let (tell, told) = mpsc::unbounded_channel();
+        Conversation {
+            line,
+            book,
+            start,
+            caller,
+            engine: Engine::new(book.tree.clone(), facts),
+            performer: Performer::new(line, book.clone(), start, tell),
+            told,
+            talk: None,
+            between: None,
+            answered_at: line.clock.now().wall,
+        }
+    }
+
+    /// Goes on until it is over.
+    pub async fn run(mut self) -> Ending {
+        let (ended_by, cause) = loop {
+            if let Some(end) = self.step().await {
+                break end;
+            }
+        };
+        self.finish(ended_by, cause).await
+    }
+
+    /// Waits for what happens next and does what follows; the end, if that was it.
+    async fn step(&mut self) -> Option<End> {
+        let deadline = self.engine.next_deadline();
+        let between = self.between.as_ref().and_then(Between::deadline);
+        let input = tokio::select! {
+            happened = self.caller.next() => {
+                let news = self.caller.take(happened)?;
+                match self.heard(news).await {
+                    Heard::Input(input) => input,
+                    Heard::Nothing => return None,
+                    Heard::End(end) => return Some(end),
+                }
+            }
+            said = next_of(&mut self.talk, self.line) => self.said(said).await?,
+            told = self.told.recv() => self.told(told?)?,
+            done = self.performer.done() => done?,
+            () = transferred(&mut self.between) => self.transferred().await?,
+            () = until(self.line, deadline) => Input::Deadline,
+            () = until(self.line, between) => {
+                self.ring_back();
+                return None;
+            }
+            () = self.line.goodbye.cancelled() => {
+                self.say_goodbye().await;
+                return Some((EndedBy::System, "shutdown".to_owned()));
+            }
+        };
+        self.tell(input).await
+    }
+
+    /// Hands in what happened to the tree, and does what it wants.
+    async fn tell(&mut self, input: Input) -> Option<End> {
+        let now = self.line.clock.now();
+        let actions = self.engine.handle(now, input);
+        if let Some(node) = self.engine.path().last() {
+            self.line.registry.moved(self.start.id, node, now.wall);
+        }
+        let cause = self.performer.perform(&self.caller, actions)?;
+        self.caller.dialog.bye("").await;
+        Some((EndedBy::System, cause.as_str().to_owned()))
+    }
+
+    /// What the caller does.
+    async fn heard(&mut self, news: News) -> Heard {
+        match news {
+            News::Confirmed => {
+                info!(story = "call", "answered");
+                Heard::Input(Input::Answered)
+            }
+            News::Digit(pressed) => match (&self.talk, &self.between) {
+                (Some(talk), None) => {
+                    talk.session().carry_digit(pressed);
+                    Heard::Nothing
+                }
+                (_, Some(_)) => Heard::Nothing,
+                (None, None) => {
+                    // The digits of a number that somebody types are nobody's business.
+                    if !self.engine.path().last().is_some_and(|node| node.starts_with("number:")) {
+                        info!(story = "digit", key = %pressed.digit, by = ?pressed.source, "pressed");
+                    }
+                    Heard::Input(Input::Digit(pressed))
+                }
+            },
+            News::PlayEnded(id) => match self.performer.play_ended(&self.caller.session, id) {
+                Some(input) => Heard::Input(input),
+                None => Heard::Nothing,
+            },
+            News::Held(held) => {
+                if let Some(talk) = &self.talk {
+                    hold(talk.session(), held, &self.book);
+                }
+                Heard::Nothing
+            }
+            // Callers are not sent elsewhere by their own trunk.
+            News::Refer { reply, .. } => {
+                tokio::spawn(reply.refuse(603));
+                Heard::Nothing
+            }
+            News::Silent => {
+                self.caller.dialog.bye("RTP timeout").await;
+                Heard::End((EndedBy::Network, "rtp_timeout".to_owned()))
+            }
+            News::Ended { by: Ended::Local, cause } => {
+                self.caller.dialog.bye("no usable answer").await;
+                Heard::End((EndedBy::System, cause))
+            }
+            News::Ended { by, cause } => Heard::End((who(by), cause)),
+        }
+    }
+
+    /// What the person does who speaks with the caller.
+    async fn said(&mut self, said: Said) -> Option<Input> {
+        match said {
+            Said::Digit(pressed) => self.caller.session.carry_digit(pressed),
+            Said::Text => {
+                if let Some(talk) = &self.talk {
+                    self.performer.text_from_desk(&self.engine, talk.phone());
+                }
+            }
+            Said::Held(held) if self.between.is_none() => hold(&self.caller.session, held, &self.book),
+            Said::Held(_) => {}
+            Said::Park => self.park(),
+            Said::Refer { to, replaces, reply } => self.refer(&to, replaces, reply).await,
+            Said::Ended(cause) => {
+                info!(%cause, "the person has hung up");
+                if let Some(talk) = self.talk.take() {
+                    self.caller.session.unbridge();
+                    talk.close().await;
+                }
+                self.line.registry.with(self.start.id, None);
+                if self.between.is_none() {
+                    self.caller.session.stop_playing();
+                    self.performer.conversation_over();
+                    return Some(Input::ConversationOver);
+                }
+            }
+        }
+        None
+    }
+
+    /// What the switchboard says.
+    fn told(&mut self, told: Told) -> Option<Input> {
+        match told {
+            Told::Place(place) => Some(Input::Place(place)),
+            Told::Unanswered(why) => {
+                if self.between.take().is_some() {
+                    self.caller.session.stop_playing();
+                }
+                self.performer.unanswered();
+                Some(Input::Unanswered(why))
+            }
+            Told::Connected(connected) => {
+                let first = !self.performer.is_connected();
+                self.connect(*connected);
+                first.then_some(Input::Connected)
+            }
+        }
+    }
+
+    /// From now on the caller speaks with this person, and with nobody before them.
+    fn connect(&mut self, connected: Connected) {
+        self.between = None;
+        if let Some(before) = self.talk.take() {
+            tokio::spawn(before.close());
+        }
+        self.line.registry.with(self.start.id, Some(connected.phone.clone()));
+        info!("a person speaks with the caller");
+        record::answered_by(&self.line.store, self.start.id, &connected.phone);
+        let talk = Talk::join(&self.caller.session, connected);
+        self.performer.connected();
+        self.talk = Some(talk);
+    }
+
+    /// Puts the call down: the person hears the number of its place and may hang up.
+    fn park(&mut self) {
+        let Some(talk) = self.talk.as_ref().filter(|_| self.between.is_none()) else { return };
+        let Some(place) = self.line.parking.park(self.start.id, self.performer.told()) else {
+            info!("every parking place is taken");
+            return;
+        };
+        self.caller.session.unbridge();
+        self.performer.say_digits(talk.session(), &place.number().to_string());
+        hold(&self.caller.session, true, &self.book);
+        let (by, until) = (talk.phone().clone(), self.line.clock.now().mono.saturating_add(PARKED_FOR));
+        info!(place = place.number(), "parked");
+        self.between = Some(Between::Parked { _place: place, by, until });
+    }
+
+    /// A parked call that nobody has fetched comes back to whoever put it down.
+    fn ring_back(&mut self) {
+        let Some(Between::Parked { by, .. }) = self.between.take() else { return };
+        self.between = Some(Between::Ringing);
+        self.performer.ring_one(&self.caller, "parked".to_owned(), by, PARKED_FOR);
+    }
+
+    /// Connects the caller to somebody else, as the person asks who speaks with them (RFC 3515, RFC 3891).
+    async fn refer(&mut self, to: &str, replaces: Option<Replaces>, mut reply: ReferReply) {
+        let Some(talk) = self.talk.as_ref().filter(|_| self.between.is_none()) else {
+            return drop(tokio::spawn(reply.refuse(603)));
+        };
+        if let Some(replaces) = replaces {
+            // The person has spoken with the other first: whoever is on the far side of that call is connected.
+            let Some(connected) = self.line.handovers.take_over(&replaces.call_id).await else {
+                return drop(tokio::spawn(reply.refuse(481)));
+            };
+            // Before the leg is hung up on: the phone shall hear how it went.
+            reply.finish(200).await;
+            self.connect(connected);
+            return;
+        }
+        let Some(phone) = transfer::destination(self.line, to, talk.phone()) else {
+            info!("a transfer to where this phone may not call was refused");
+            return drop(tokio::spawn(reply.refuse(403)));
+        };
+        info!("a transfer begins");
+        reply.accept().await;
+        self.caller.session.unbridge();
+        hold(&self.caller.session, true, &self.book);
+        let shown = self.performer.shown(&self.caller);
+        let transfer = Transfer::begin(self.line, phone, shown, TRANSFER_RINGS, Some(reply));
+        self.between = Some(Between::Transferring(transfer));
+    }
+
+    /// The other phone was picked up, or not.
+    async fn transferred(&mut self) -> Option<Input> {
+        let Some(Between::Transferring(mut transfer)) = self.between.take() else { return None };
+        let reply = transfer.reply.take();
+        match transfer.outcome() {
+            Ok(leg) => {
+                // Before the leg is hung up on: the phone shall hear how it went.
+                if let Some(reply) = reply {
+                    reply.finish(200).await;
+                }
+                let phone = transfer.phone.clone();
+                let on_call = self.line.switchboard.on_call(phone.clone());
+                self.connect(Connected { leg, phone, on_call });
+                None
+            }
+            Err(why) => {
+                if let Some(reply) = reply {
+                    tokio::spawn(reply.finish(dial::status(why)));
+                }
+                self.caller.session.stop_playing();
+                match &self.talk {
+                    // The person is still there and goes on.
+                    Some(talk) => {
+                        self.caller.session.bridge(talk.session());
+                        hold(&self.caller.session, talk.holds(), &self.book);
+                        None
+                    }
+                    None => {
+                        self.performer.unanswered();
+                        Some(Input::Unanswered(Unanswered::NoAnswer))
+                    }
+                }
+            }
+        }
+    }
+
+    async fn say_goodbye(&mut self) {
+        if let Some(talk) = self.talk.take() {
+            self.caller.session.unbridge();
+            talk.close().await;
+        }
+        if self.performer.play_goodbye(&self.caller.session) {
+            let (caller, performer) = (&mut self.caller, &self.performer);
+            let spoken = async {
+                loop {
+                    let happened = caller.next().await;
+                    match caller.take(happened) {
+                        Some(News::PlayEnded(id)) if performer.is_playing(id) => return,
+                        Some(News::Ended { .. }) => return,
+                        _ => {}
+                    }
+                }
+            };
+            let _ = tokio::time::timeout(GOODBYE_LIMIT, spoken).await;
+        }
+        self.caller.dialog.bye("shutdown").await;
+    }
+
+    /// The call is over: what was begun comes to its end, and the record is made.
+    async fn finish(mut self, ended_by: EndedBy, cause: String) -> Ending {
+        let now = self.line.clock.now();
+        if let Some(talk) = self.talk.take() {
+            talk.close().await;
+        }
+        // What has reached the disk counts for the outcome: a text whose key was pressed, a message that was recorded.
+        let last = self.engine.handle(now, Input::HungUp);
+        let _ = self.performer.perform(&self.caller, last);
+        for input in self.performer.settle().await {
+            self.engine.handle(now, input);
+        }
+        let outcome = if cause == "shutdown" && self.engine.outcome().unserved() {
+            Outcome::Interrupted
+        } else {
+            self.engine.outcome()
+        };
+        Ending {
+            outcome,
+            ended_by,
+            cause,
+            answered_at: Some(self.answered_at),
+            path: self.engine.path().to_vec(),
+            digits: self.engine.digits().to_owned(),
+            language: Some(self.engine.language().clone()),
+            thread: self.performer.thread(),
+            quality: Some(self.caller.session.close().await),
+            waited: self.engine.waited(),
+            unserved: self.engine.unserved(),
+        }
+    }
+}
+
+impl Between {
+    fn deadline(&self) -> Option<Duration> {
+        match self {
+            Between::Parked { until, .. } => Some(*until),
+            Between::Ringing | Between::Transferring(_) => None,
+        }
+    }
+}
+
+/// What the caller did comes to this.
+enum Heard {
+    Input(Input),
+    End(End),
+    Nothing,
+}
+
+/// Waits until the other phone was picked up or not; for ever while nobody is transferred.
+async fn transferred(between: &mut Option<Between>) {
+    match between {
+        Some(Between::Transferring(transfer)) => transfer.rung().await,
+        _ => std::future::pending().await,
+    }
+}
+
+/// Who ended a leg, as the record says it.
+fn who(by: Ended) -> EndedBy {
+    match by {
+        Ended::Remote => EndedBy::Caller,
+        Ended::Local => EndedBy::System,
+        Ended::NoAck | Ended::SessionExpired | Ended::Lost => EndedBy::Network,
+    }
+}

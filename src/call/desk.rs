@@ -1,0 +1,308 @@
+//! Calls that begin at a phone of the clinic: to another phone of it, out through a trunk, to fetch a parked call or to
+//! pick up what rings elsewhere; and calls that the inbox asks for: first my phone, then the patient.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, info, info_span, warn};
+
+use super::dial::{self, Shown, Stop};
+use super::dial_plan::Dialled;
+use super::leg::{self, News};
+use super::pair::Pair;
+use super::registry::InProgress;
+use super::switchboard::Connected;
+use super::waiting::Failure;
+use super::{Line, record, ringback};
+use crate::model::{
+    CallEnd, CallId, CallStart, Caller, Direction, EndedBy, MediaQuality, Outcome, Phone, PhoneNumber, StaffName,
+    ThreadId,
+};
+use crate::sip::Incoming;
+
+/// How long a phone out in the world may ring, and one of the clinic.
+const RING_OUTSIDE: Duration = Duration::from_secs(60);
+const RING_INSIDE: Duration = Duration::from_secs(45);
+
+/// Takes a call that a phone of the clinic places.
+pub async fn take(line: Arc<Line>, incoming: Incoming, extension: String) {
+    let span = info_span!("desk", extension);
+    from_extension(line, incoming, extension).instrument(span).await;
+}
+
+async fn from_extension(line: Arc<Line>, incoming: Incoming, extension: String) {
+    let book = line.book();
+    let by = Phone::Extension(extension.clone());
+    match line.dialled(&extension, &incoming.dialled) {
+        Dialled::Refused(why) => {
+            info!(%why, "a call of an extension was refused");
+            incoming.reject(403, &why.to_string()).await;
+        }
+        Dialled::Parking(place) if !line.parking.is_taken(place) => {
+            incoming.reject(404, "Nothing is parked there").await;
+        }
+        Dialled::Parking(place) => {
+            if let Some(connected) = off_hook(&line, incoming, by).await
+                && let Err(connected) = line.parking.fetch(place, connected)
+            {
+                connected.leg.dialog.bye("Nothing is parked there").await;
+            }
+        }
+        Dialled::Park => incoming.reject(404, "Park by *2 during a call").await,
+        Dialled::PickUp => {
+            if let Some(connected) = off_hook(&line, incoming, by).await {
+                line.switchboard.pick_up(connected);
+            }
+        }
+        Dialled::Extension(name) => {
+            let shown = Shown::colleague(&extension, &book.settings);
+            place(&line, incoming, by, Phone::Extension(name), shown, None).await;
+        }
+        Dialled::Trunk(number) => {
+            let record = Outward::begin(&line, &number, None, &by, None, incoming.call_id.clone());
+            let shown = Shown::colleague(&extension, &book.settings);
+            place(&line, incoming, by, Phone::Number(number), shown, Some(record)).await;
+        }
+        Dialled::Emergency(digits) => {
+            warn!(digits, "an extension calls the emergency services");
+            record::emergency_called(&line, &extension, &digits);
+            let shown = Shown::colleague(&extension, &book.settings);
+            place(&line, incoming, by, Phone::Emergency(digits), shown, None).await;
+        }
+    }
+}
+
+/// Answers a phone that wants to be put through to a call that waits.
+async fn off_hook(line: &Arc<Line>, incoming: Incoming, phone: Phone) -> Option<Connected> {
+    match leg::answer(line, incoming).await {
+        Ok(leg) => {
+            let on_call = line.switchboard.on_call(phone.clone());
+            Some(Connected { leg, phone, on_call })
+        }
+        Err(why) => {
+            info!(?why, "a phone could not be answered");
+            None
+        }
+    }
+}
+
+/// Rings `to` for a phone of the clinic, and lets the two speak.
+async fn place(line: &Arc<Line>, mut incoming: Incoming, by: Phone, to: Phone, shown: Shown, outward: Option<Outward>) {
+    let _on_call = line.switchboard.on_call(by.clone());
+    let _theirs = matches!(to, Phone::Extension(_)).then(|| line.switchboard.on_call(to.clone()));
+    let ring_for = if matches!(to, Phone::Number(_) | Phone::Emergency(_)) { RING_OUTSIDE } else { RING_INSIDE };
+    let (stop, rings) = (Stop::default(), CancellationToken::new());
+    let rung = {
+        let mut ringing = std::pin::pin!(dial::ring(line, &to, &shown, ring_for, &stop, &rings));
+        let mut told = false;
+        loop {
+            tokio::select! {
+                rung = &mut ringing => break rung,
+                () = rings.cancelled(), if !told => {
+                    told = true;
+                    incoming.ringing().await;
+                }
+                () = incoming.cancelled() => {
+                    stop.stop(false);
+                    let _ = ringing.await;
+                    if let Some(outward) = outward {
+                        outward.end(line, EndedBy::Staff, "cancelled", None);
+                    }
+                    return;
+                }
+            }
+        }
+    };
+    let far = match rung {
+        Ok(far) => far,
+        Err(why) => {
+            incoming.reject(dial::status(why), "").await;
+            if let Some(outward) = outward {
+                outward.end(line, EndedBy::Network, cause(why), None);
+            }
+            return;
+        }
+    };
+    let near = match leg::answer(line, incoming).await {
+        Ok(near) => near,
+        Err(why) => {
+            info!(?why, "a phone could not be answered");
+            far.dialog.bye("").await;
+            if let Some(outward) = outward {
+                outward.end(line, EndedBy::Staff, "cancelled", None);
+            }
+            return;
+        }
+    };
+    let outward = outward.map(|outward| outward.answered(line));
+    let (entry, requests) = line.handovers.offer(near.dialog.call_id());
+    let over = Pair::new(line, [near, far], [by, to], requests).speak().await;
+    drop(entry);
+    if let Some(outward) = outward {
+        outward.end(line, over.by, &over.cause, over.quality);
+    }
+}
+
+/// Why nobody picked up, for the record.
+fn cause(why: Failure) -> &'static str {
+    match why {
+        Failure::Busy => "busy",
+        Failure::Refused => "refused",
+        Failure::NoAnswer => "no answer",
+        Failure::Unreachable => "not reachable",
+    }
+}
+
+/// Somebody wants to speak with a patient: their phone rings first, then the patient's.
+#[derive(Clone, Debug)]
+pub struct CallOut {
+    /// Whose phone.
+    pub phone: Phone,
+    /// Whom to call.
+    pub to: PhoneNumber,
+    /// Who asked for it.
+    pub staff: StaffName,
+    /// The thread that it belongs to.
+    pub thread: Option<ThreadId>,
+}
+
+/// Places the call that the inbox asks for; it goes on by itself.
+pub fn call_out(line: &Arc<Line>, wanted: CallOut) {
+    let (line, span) = (line.clone(), info_span!("desk", staff = %wanted.staff));
+    tokio::spawn(
+        async move {
+            let shown = Shown::patient(Caller::Number(wanted.to.clone()));
+            let (stop, rings) = (Stop::default(), CancellationToken::new());
+            let near = match dial::ring(&line, &wanted.phone, &shown, RING_INSIDE, &stop, &rings).await {
+                Ok(near) => near,
+                Err(why) => return info!(?why, "nobody picked up the phone that asked for a call"),
+            };
+            let on_call = line.switchboard.on_call(wanted.phone.clone());
+            let near = Connected { leg: near, phone: wanted.phone, on_call };
+            connect_patient(&line, near, &wanted.to, Some(wanted.staff), wanted.thread, |_, _| {}).await;
+        }
+        .instrument(span),
+    );
+}
+
+/// Rings a patient for somebody who is on the phone already, and lets them speak. Whether the patient picked up; `begun`
+/// hears of the call's record.
+pub(super) async fn connect_patient(
+    line: &Arc<Line>,
+    near: Connected,
+    to: &PhoneNumber,
+    staff: Option<StaffName>,
+    thread: Option<ThreadId>,
+    begun: impl FnOnce(&Line, CallId),
+) -> bool {
+    let Connected { leg: mut near, phone: by, on_call: _on_call } = near;
+    let outward = Outward::begin(line, to, staff, &by, thread, near.dialog.call_id().to_owned());
+    begun(line, outward.start.id);
+    near.session.play_looped(vec![ringback()]);
+    let phone = Phone::Number(to.clone());
+    let shown = Shown { codec: near.codec(), ..Shown::of(&by, &line.book().settings) };
+    let (stop, rings) = (Stop::default(), CancellationToken::new());
+    let rung = {
+        let mut ringing = std::pin::pin!(dial::ring(line, &phone, &shown, RING_OUTSIDE, &stop, &rings));
+        loop {
+            tokio::select! {
+                rung = &mut ringing => break rung,
+                happened = near.next() => if let Some(News::Ended { cause, .. }) = near.take(happened) {
+                    stop.stop(false);
+                    let _ = ringing.await;
+                    outward.end(line, EndedBy::Staff, &cause, None);
+                    return false;
+                },
+            }
+        }
+    };
+    near.session.stop_playing();
+    let far = match rung {
+        Ok(far) => far,
+        Err(why) => {
+            near.dialog.bye(cause(why)).await;
+            outward.end(line, EndedBy::Network, cause(why), None);
+            return false;
+        }
+    };
+    let outward = outward.answered(line);
+    let (entry, requests) = line.handovers.offer(near.dialog.call_id());
+    let over = Pair::new(line, [near, far], [by, phone], requests).speak().await;
+    drop(entry);
+    outward.end(line, over.by, &over.cause, over.quality);
+    true
+}
+
+/// The record of a call that the clinic places.
+struct Outward {
+    start: CallStart,
+    to: PhoneNumber,
+    staff: Option<StaffName>,
+    phone: Phone,
+    thread: Option<ThreadId>,
+    answered_at: Option<jiff::Timestamp>,
+    _present: super::registry::Presence,
+}
+
+impl Outward {
+    fn begin(
+        line: &Line,
+        to: &PhoneNumber,
+        staff: Option<StaffName>,
+        phone: &Phone,
+        thread: Option<ThreadId>,
+        sip_call_id: String,
+    ) -> Outward {
+        let at = line.clock.now().wall;
+        let book = line.book();
+        let trunk = book.settings.trunks.first();
+        let ours = trunk.and_then(|trunk| trunk.numbers.first()).unwrap_or(&book.settings.sms.from);
+        let start = CallStart {
+            id: CallId::new(at),
+            direction: Direction::Outbound,
+            trunk: trunk.map(|trunk| trunk.name.clone()).unwrap_or_default(),
+            from: Caller::Number(ours.clone()),
+            to: Some(to.clone()),
+            diversion: vec![],
+            sip_call_id,
+            at,
+        };
+        let present = line.registry.enter(InProgress {
+            id: start.id,
+            trunk: start.trunk.clone(),
+            from: Caller::Number(to.clone()),
+            since: at,
+            node: None,
+            node_since: at,
+            with: Some(phone.clone()),
+            place: None,
+        });
+        record::started(&line.store, &start);
+        Outward { start, to: to.clone(), staff, phone: phone.clone(), thread, answered_at: None, _present: present }
+    }
+
+    fn answered(self, line: &Line) -> Outward {
+        Outward { answered_at: Some(line.clock.now().wall), ..self }
+    }
+
+    fn end(self, line: &Line, by: EndedBy, cause: &str, quality: Option<MediaQuality>) {
+        let outcome = if self.answered_at.is_some() { Outcome::Served } else { Outcome::Missed };
+        let end = CallEnd {
+            id: self.start.id,
+            answered_at: self.answered_at,
+            at: line.clock.now().wall,
+            path: vec![],
+            digits: String::new(),
+            language: line.book().settings.clinic.language.clone(),
+            outcome,
+            ended_by: by,
+            cause: cause.to_owned(),
+            waited: Duration::ZERO,
+            thread: self.thread,
+            quality,
+        };
+        info!(?outcome, cause, "call over");
+        record::called_out(line, self.to, self.staff, &self.phone, end);
+    }
+}

@@ -1,0 +1,292 @@
+//! Ringing a phone: of the clinic, of another telephone system, or out through a trunk.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::Line;
+use super::leg::{self, Leg};
+use super::waiting::Failure;
+use crate::model::{Caller, Codec, Phone, PhoneNumber, SrtpPolicy};
+use crate::settings::{Settings, Trunk};
+use crate::sip::outbound::{Call, Outbound, Step, Target};
+
+/// What a phone shows of who calls.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Shown {
+    /// Who is calling.
+    pub who: Who,
+    /// What they chose.
+    pub reason: Option<String>,
+    /// What their leg speaks: what passes untouched is offered first.
+    pub codec: Option<Codec>,
+}
+
+/// Who calls a phone of the clinic. Out in the world it is always the clinic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Who {
+    /// A patient.
+    Caller(Caller),
+    /// An extension, by its name and what it is shown as.
+    Colleague(String, String),
+    /// Nobody in particular.
+    Clinic,
+}
+
+impl Shown {
+    /// A patient who called, or is to be called.
+    pub fn patient(from: Caller) -> Shown {
+        Shown { who: Who::Caller(from), reason: None, codec: None }
+    }
+
+    /// An extension.
+    pub fn colleague(name: &str, settings: &Settings) -> Shown {
+        let known = settings.extensions.iter().find(|extension| extension.name == name);
+        let shown_as = known.map_or(name, |extension| &extension.shown_as);
+        Shown { who: Who::Colleague(name.to_owned(), shown_as.to_owned()), reason: None, codec: None }
+    }
+
+    /// Whoever is at `phone`.
+    pub fn of(phone: &Phone, settings: &Settings) -> Shown {
+        match phone {
+            Phone::Extension(name) => Shown::colleague(name, settings),
+            Phone::Number(number) => Shown::patient(Caller::Number(number.clone())),
+            Phone::Uri(_) | Phone::Emergency(_) => Shown { who: Who::Clinic, reason: None, codec: None },
+        }
+    }
+
+    /// The user and the name for From: `+12125550142` and `(212) 555-0142 · appointments`.
+    fn from(&self, settings: &Settings) -> (String, String) {
+        let (user, name) = match &self.who {
+            Who::Caller(Caller::Number(number)) => {
+                (number.as_str().to_owned(), number.shown_in(settings.clinic.country))
+            }
+            Who::Caller(Caller::Anonymous) => ("anonymous".to_owned(), "number withheld".to_owned()),
+            Who::Caller(Caller::Other(name)) => ("anonymous".to_owned(), name.expose().clone()),
+            Who::Colleague(name, shown_as) => (name.clone(), shown_as.clone()),
+            Who::Clinic => (settings.sms.from.as_str().to_owned(), settings.clinic.name.clone()),
+        };
+        match &self.reason {
+            Some(reason) => (user, format!("{name} · {reason}")),
+            None => (user, name),
+        }
+    }
+}
+
+/// Takes a ringing back. Cloning it gives another handle.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Stop {
+    now: CancellationToken,
+    elsewhere: Arc<AtomicBool>,
+}
+
+impl Stop {
+    /// Nobody needs the phone any more; `elsewhere`: because another was picked up (RFC 3326).
+    pub fn stop(&self, elsewhere: bool) {
+        self.elsewhere.store(elsewhere, Ordering::Relaxed);
+        self.now.cancel();
+    }
+}
+
+/// Rings `phone` until it is picked up, for `ring_for` at most; `rings` is cancelled when the first of its devices does.
+/// Every device that an extension has registered rings, and the first one wins.
+///
+/// # Errors
+/// Why nobody picked up.
+pub(super) async fn ring(
+    line: &Arc<Line>,
+    phone: &Phone,
+    shown: &Shown,
+    ring_for: Duration,
+    stop: &Stop,
+    rings: &CancellationToken,
+) -> Result<Leg, Failure> {
+    let ways = ways(line, phone);
+    let mut devices = JoinSet::new();
+    let others = Stop::default();
+    for way in ways {
+        let (line, shown, stop, others, rings) =
+            (line.clone(), shown.clone(), stop.clone(), others.clone(), rings.clone());
+        devices.spawn(async move { one(&line, way, &shown, ring_for, &stop, &others, &rings).await });
+    }
+    let mut failure = Failure::Unreachable;
+    while let Some(rung) = devices.join_next().await {
+        match rung {
+            Ok(Ok(leg)) => {
+                others.stop(true);
+                // They are cancelled by themselves; what one of them still answers is hung up with its handle.
+                devices.detach_all();
+                return Ok(leg);
+            }
+            // One that is busy or refuses says more of its owner than one that does not answer.
+            Ok(Err(why)) if says_more(why, failure) => failure = why,
+            Ok(Err(_)) => {}
+            Err(error) => warn!(panicked = error.is_panic(), "a ringing ended by a fault of ours"),
+        }
+    }
+    Err(failure)
+}
+
+fn says_more(why: Failure, than: Failure) -> bool {
+    let rank = |failure| match failure {
+        Failure::Unreachable => 0,
+        Failure::NoAnswer => 1,
+        Failure::Refused => 2,
+        Failure::Busy => 3,
+    };
+    rank(why) > rank(than)
+}
+
+/// One way to a phone: where to send the INVITE (in failover order), and how its audio is protected.
+struct Way {
+    targets: Vec<Target>,
+    from: Option<PhoneNumber>,
+    srtp: SrtpPolicy,
+}
+
+/// The ways to a phone: one for each device of an extension.
+fn ways(line: &Line, phone: &Phone) -> Vec<Way> {
+    let book = line.book();
+    match phone {
+        Phone::Extension(name) => line
+            .phones
+            .targets(name)
+            .into_iter()
+            .map(|target| Way { targets: vec![target], from: None, srtp: SrtpPolicy::Off })
+            .collect(),
+        Phone::Uri(uri) => match Target::direct(uri) {
+            Ok(target) => vec![Way { targets: vec![target], from: None, srtp: SrtpPolicy::Off }],
+            Err(error) => {
+                warn!(%error, "a phone of the tree cannot be called");
+                vec![]
+            }
+        },
+        Phone::Number(_) | Phone::Emergency(_) => {
+            let trunks = &book.settings.trunks;
+            // One offer goes to all of them: as strict as the strictest.
+            let srtp =
+                trunks.iter().map(|trunk| trunk.srtp).max_by_key(|policy| strictness(*policy)).unwrap_or_default();
+            let through = |trunk: &Trunk| match phone {
+                Phone::Emergency(digits) => Some(Target::through_as_dialled(trunk, digits)),
+                Phone::Number(number) => Some(Target::through(trunk, number)),
+                Phone::Extension(_) | Phone::Uri(_) => None,
+            };
+            let targets: Vec<_> = trunks.iter().filter_map(through).collect();
+            let from = trunks.iter().find_map(|trunk| trunk.numbers.first()).unwrap_or(&book.settings.sms.from);
+            if targets.is_empty() { vec![] } else { vec![Way { targets, from: Some(from.clone()), srtp }] }
+        }
+    }
+}
+
+fn strictness(policy: SrtpPolicy) -> u8 {
+    match policy {
+        SrtpPolicy::Off => 0,
+        SrtpPolicy::Optional => 1,
+        SrtpPolicy::Required => 2,
+    }
+}
+
+async fn one(
+    line: &Arc<Line>,
+    way: Way,
+    shown: &Shown,
+    ring_for: Duration,
+    stop: &Stop,
+    others: &Stop,
+    rings: &CancellationToken,
+) -> Result<Leg, Failure> {
+    let book = line.book();
+    let Some(address) = line.endpoint.address_towards(&way.targets).await else { return Err(Failure::Unreachable) };
+    let codecs = leg::codecs_like(shown.codec);
+    let (session, mut negotiation) = leg::open(line, address, codecs, way.srtp).map_err(|error| {
+        warn!(%error, "no room for media");
+        Failure::Unreachable
+    })?;
+    negotiation.offer();
+    // The clinic's number goes out into the world, the caller's to the clinic's own phones.
+    let (from, display) = match &way.from {
+        Some(ours) => (ours.as_str().to_owned(), None),
+        None => {
+            let (user, name) = shown.from(&book.settings);
+            (user, Some(name))
+        }
+    };
+    let call = Call { targets: way.targets, from, display, offer: negotiation.sent().to_owned(), ring_for };
+    let mut placing = Outbound::dial(&line.endpoint, call);
+    let mut given_up = false;
+    loop {
+        let step = tokio::select! {
+            step = placing.next() => step,
+            () = stop.now.cancelled(), if !given_up => {
+                given_up = true;
+                take_back(&placing, stop.elsewhere.load(Ordering::Relaxed));
+                continue;
+            }
+            () = others.now.cancelled(), if !given_up => {
+                given_up = true;
+                take_back(&placing, true);
+                continue;
+            }
+        };
+        return match step {
+            Some(Step::Progress { status, .. }) => {
+                if status == 180 || status == 183 {
+                    rings.cancel();
+                }
+                continue;
+            }
+            Some(Step::Answered { dialog, .. }) if given_up => {
+                dialog.bye("Call completed elsewhere").await;
+                Err(Failure::NoAnswer)
+            }
+            Some(Step::Answered { dialog, sdp: Some(answer), .. }) => match negotiation.accept_answer(&answer) {
+                Ok(plan) => {
+                    session.start(plan.clone());
+                    Ok(Leg::new(dialog, session, negotiation, Some(plan), true))
+                }
+                Err(error) => {
+                    warn!(%error, "a phone was picked up that cannot be spoken with");
+                    dialog.bye("no usable answer").await;
+                    Err(Failure::Unreachable)
+                }
+            },
+            Some(Step::Answered { dialog, .. }) => {
+                dialog.bye("no SDP").await;
+                Err(Failure::Unreachable)
+            }
+            Some(Step::Failed { status }) => {
+                info!(status, "a phone was not picked up");
+                Err(failure(status))
+            }
+            None => Err(Failure::Unreachable),
+        };
+    }
+}
+
+fn take_back(placing: &Outbound, elsewhere: bool) {
+    if elsewhere { placing.hang_up_elsewhere() } else { placing.hang_up() }
+}
+
+/// What a final status says of a phone (RFC 3261 section 21).
+fn failure(status: u16) -> Failure {
+    match status {
+        486 | 600 => Failure::Busy,
+        403 | 480 | 603 | 607 => Failure::Refused,
+        408 | 487 => Failure::NoAnswer,
+        _ => Failure::Unreachable,
+    }
+}
+
+/// The status that tells a phone why another was not picked up.
+pub(super) fn status(why: Failure) -> u16 {
+    match why {
+        Failure::Busy => 486,
+        Failure::Refused => 603,
+        Failure::NoAnswer => 480,
+        Failure::Unreachable => 503,
+    }
+}

@@ -1,0 +1,334 @@
+//! Who waits and which phones ring: one task that does what [`Waiting`](super::waiting) decides, for all calls.
+//!
+//! A call asks by [`Switchboard`] and hears of what became of it by [`Told`]. A leg that was picked up is handed over
+//! whole; its phone counts as on a call for as long as its [`OnCall`] lives.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{self, JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::Line;
+use super::dial::{self, Shown, Stop};
+use super::leg::Leg;
+use super::waiting::{Do, Failure, Happened, NoAnswering, RingId, Snapshot, Waiting, Who};
+use crate::ivr::{JoinRequest, Place, RingRequest};
+use crate::model::{CallId, Phone, Unanswered};
+
+/// What a call is told of its place, or of its ringing.
+#[derive(Debug)]
+pub(super) enum Told {
+    /// Its place in the line.
+    Place(Place),
+    /// A person has picked up.
+    Connected(Box<Connected>),
+    /// Nobody will.
+    Unanswered(Unanswered),
+}
+
+/// A person who has picked up.
+#[derive(Debug)]
+pub(super) struct Connected {
+    pub leg: Leg,
+    pub phone: Phone,
+    pub on_call: OnCall,
+}
+
+/// A phone is on a call for as long as this lives.
+#[derive(Debug)]
+pub(super) struct OnCall {
+    phone: Phone,
+    asks: mpsc::UnboundedSender<Ask>,
+}
+
+impl Drop for OnCall {
+    fn drop(&mut self) {
+        let _ = self.asks.send(Ask::Free(self.phone.clone()));
+    }
+}
+
+enum Ask {
+    Ring { call: CallId, request: RingRequest, shown: Shown, told: mpsc::UnboundedSender<Told> },
+    Join { call: CallId, request: JoinRequest, who: Who, shown: Shown, told: mpsc::UnboundedSender<Told> },
+    Leave(CallId),
+    Answer { call: CallId, phone: Phone, done: oneshot::Sender<Result<(), NoAnswering>> },
+    PickUp(Box<Connected>),
+    Take(Phone),
+    Free(Phone),
+    Snapshot(oneshot::Sender<Snapshot>),
+}
+
+/// Asks the switchboard. Cloning it gives another handle. A call makes a few requests each, and the calls are bounded.
+#[derive(Clone, Debug)]
+pub struct Switchboard(mpsc::UnboundedSender<Ask>);
+
+/// What the task reads.
+pub(super) struct Inbox(mpsc::UnboundedReceiver<Ask>);
+
+impl Switchboard {
+    /// A switchboard that [`run`] will serve.
+    pub(super) fn new() -> (Switchboard, Inbox) {
+        let (asks, inbox) = mpsc::unbounded_channel();
+        (Switchboard(asks), Inbox(inbox))
+    }
+
+    pub(super) fn ring(&self, call: CallId, request: RingRequest, shown: Shown, told: mpsc::UnboundedSender<Told>) {
+        self.ask(Ask::Ring { call, request, shown, told });
+    }
+
+    pub(super) fn join(&self, call: CallId, request: JoinRequest, shown: Shown, told: mpsc::UnboundedSender<Told>) {
+        self.ask(Ask::Join { call, request, who: Who::Caller, shown, told });
+    }
+
+    /// Takes up a place that was kept for a call back.
+    pub(super) fn keep_place(
+        &self,
+        call: CallId,
+        request: JoinRequest,
+        shown: Shown,
+        told: mpsc::UnboundedSender<Told>,
+    ) {
+        self.ask(Ask::Join { call, request, who: Who::Callback, shown, told });
+    }
+
+    pub(super) fn leave(&self, call: CallId) {
+        self.ask(Ask::Leave(call));
+    }
+
+    /// Notes that a phone is on a call that was not rung from here.
+    pub(super) fn on_call(&self, phone: Phone) -> OnCall {
+        self.ask(Ask::Take(phone.clone()));
+        OnCall { phone, asks: self.0.clone() }
+    }
+
+    /// Rings `phone` for a caller who waits, out of turn: somebody has chosen them.
+    ///
+    /// # Errors
+    /// The caller is gone, or the phone cannot ring.
+    pub async fn answer(&self, call: CallId, phone: Phone) -> Result<(), NoAnswering> {
+        let (done, answered) = oneshot::channel();
+        self.ask(Ask::Answer { call, phone, done });
+        answered.await.unwrap_or(Err(NoAnswering::Gone))
+    }
+
+    /// Connects whoever asks to the caller for whom the phones of their group ring. Where none does, they are hung up on.
+    pub(super) fn pick_up(&self, by: Connected) {
+        self.ask(Ask::PickUp(Box::new(by)));
+    }
+
+    /// Who waits, and what the phones do.
+    pub async fn snapshot(&self) -> Snapshot {
+        let (done, snapshot) = oneshot::channel();
+        self.ask(Ask::Snapshot(done));
+        snapshot.await.unwrap_or_default()
+    }
+
+    fn ask(&self, ask: Ask) {
+        // After the task's end there is nobody to connect and nothing to leave.
+        let _ = self.0.send(ask);
+    }
+}
+
+/// A call that waits.
+struct Waiter {
+    shown: Shown,
+    told: mpsc::UnboundedSender<Told>,
+}
+
+struct Desk {
+    line: Arc<Line>,
+    waiting: Waiting,
+    waiters: HashMap<CallId, Waiter>,
+    rings: HashMap<RingId, Stop>,
+    /// Picked up, and waiting for the decision whom they are connected to.
+    up: HashMap<RingId, Leg>,
+    dials: JoinSet<(RingId, Result<Leg, Failure>)>,
+    /// Which ring each task is, for the one that falls over.
+    tasks: HashMap<task::Id, RingId>,
+    /// Off the hook, for whoever rings elsewhere.
+    picking_up: Option<Box<Connected>>,
+}
+
+/// Serves until `stop`.
+pub(super) async fn run(line: Arc<Line>, inbox: Inbox, stop: CancellationToken) {
+    let Inbox(mut asks) = inbox;
+    let mut phones = line.phones.watch();
+    let mut desk = Desk {
+        waiting: Waiting::default(),
+        waiters: HashMap::new(),
+        rings: HashMap::new(),
+        up: HashMap::new(),
+        dials: JoinSet::new(),
+        tasks: HashMap::new(),
+        picking_up: None,
+        line,
+    };
+    desk.tell(Happened::Reachable(desk.registered()));
+    loop {
+        let deadline = desk.waiting.next_deadline();
+        tokio::select! {
+            ask = asks.recv() => match ask {
+                Some(ask) => desk.asked(ask),
+                None => return,
+            },
+            Some(rung) = desk.dials.join_next_with_id() => desk.rung(rung),
+            Ok(()) = phones.changed() => desk.tell(Happened::Reachable(desk.registered())),
+            () = super::until(&desk.line, deadline) => desk.tell(Happened::Deadline),
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
+impl Desk {
+    fn registered(&self) -> BTreeSet<Phone> {
+        self.line.phones.list().into_iter().map(|phone| Phone::Extension(phone.extension)).collect()
+    }
+
+    fn asked(&mut self, ask: Ask) {
+        match ask {
+            Ask::Ring { call, request, shown, told } => {
+                self.waiters.insert(call, Waiter { shown, told });
+                let RingRequest { members, strategy, give_up_after, .. } = request;
+                self.tell(Happened::Ring { call, members, strategy, give_up_after });
+            }
+            Ask::Join { call, request, who, shown, told } => {
+                self.waiters.insert(call, Waiter { shown, told });
+                let JoinRequest { line, priority, since, members, strategy, most_waiting, .. } = request;
+                self.tell(Happened::Join {
+                    call,
+                    line,
+                    priority,
+                    members,
+                    strategy,
+                    most_waiting,
+                    since: Some(since),
+                    who,
+                });
+            }
+            Ask::Leave(call) => {
+                self.waiters.remove(&call);
+                self.tell(Happened::Leave { call });
+            }
+            Ask::Answer { call, phone, done } => {
+                let acts = self.waiting.handle(self.now(), Happened::Answer { call, phone });
+                let refused = acts.iter().find_map(|act| match act {
+                    Do::Refused { why, .. } => Some(*why),
+                    _ => None,
+                });
+                let _ = done.send(refused.map_or(Ok(()), Err));
+                self.act_all(acts);
+            }
+            Ask::PickUp(by) => {
+                let phone = by.phone.clone();
+                self.picking_up = Some(by);
+                self.tell(Happened::PickUp { phone });
+                // Nothing rang: dropping the leg hangs up.
+                self.picking_up = None;
+            }
+            Ask::Take(phone) => self.tell(Happened::Taken { phone }),
+            Ask::Free(phone) => self.tell(Happened::HungUp { phone }),
+            Ask::Snapshot(done) => drop(done.send(self.waiting.snapshot())),
+        }
+    }
+
+    /// A phone was picked up, or not.
+    fn rung(&mut self, rung: Result<(task::Id, (RingId, Result<Leg, Failure>)), JoinError>) {
+        match rung {
+            Ok((id, (ring, result))) => {
+                self.tasks.remove(&id);
+                match result {
+                    Ok(leg) => {
+                        self.up.insert(ring, leg);
+                        self.tell(Happened::PickedUp { ring });
+                    }
+                    Err(why) => {
+                        self.rings.remove(&ring);
+                        self.tell(Happened::RingFailed { ring, why });
+                    }
+                }
+            }
+            Err(error) => {
+                warn!(panicked = error.is_panic(), "a ringing ended by a fault of ours");
+                if let Some(ring) = self.tasks.remove(&error.id()) {
+                    self.rings.remove(&ring);
+                    self.tell(Happened::RingFailed { ring, why: Failure::Unreachable });
+                }
+            }
+        }
+    }
+
+    /// Hands in what happened and does what follows.
+    fn tell(&mut self, happened: Happened) {
+        let acts = self.waiting.handle(self.now(), happened);
+        self.act_all(acts);
+    }
+
+    fn act_all(&mut self, acts: Vec<Do>) {
+        for act in acts {
+            self.act(act);
+        }
+    }
+
+    fn now(&self) -> Duration {
+        self.line.clock.now().mono
+    }
+
+    fn act(&mut self, act: Do) {
+        match act {
+            Do::Ring { ring, phone, call, ring_for } => self.ring(ring, phone, call, ring_for),
+            Do::Cancel { ring, elsewhere } => {
+                if let Some(ringing) = self.rings.remove(&ring) {
+                    ringing.stop(elsewhere);
+                }
+            }
+            // Dropping the leg hangs up.
+            Do::HangUp { ring } => {
+                self.rings.remove(&ring);
+                self.up.remove(&ring);
+            }
+            Do::Connect { call, ring, phone } => {
+                self.rings.remove(&ring);
+                let (Some(leg), Some(waiter)) = (self.up.remove(&ring), self.waiters.remove(&call)) else { return };
+                let on_call = OnCall { phone: phone.clone(), asks: self.asks() };
+                // A caller who has left in this moment: the leg is dropped, and so hung up.
+                let _ = waiter.told.send(Told::Connected(Box::new(Connected { leg, phone, on_call })));
+            }
+            Do::HandOver { call, .. } => {
+                let (Some(by), Some(waiter)) = (self.picking_up.take(), self.waiters.remove(&call)) else { return };
+                let _ = waiter.told.send(Told::Connected(by));
+            }
+            // Whoever asked is answered where they ask.
+            Do::Refused { .. } | Do::NothingRings { .. } => {}
+            Do::Place { call, place } => {
+                if let Some(waiter) = self.waiters.get(&call) {
+                    let _ = waiter.told.send(Told::Place(place));
+                }
+            }
+            Do::Unanswered { call, why } => {
+                if let Some(waiter) = self.waiters.remove(&call) {
+                    let _ = waiter.told.send(Told::Unanswered(why));
+                }
+            }
+        }
+    }
+
+    fn ring(&mut self, ring: RingId, phone: Phone, call: CallId, ring_for: Duration) {
+        let Some(waiter) = self.waiters.get(&call) else { return };
+        let (line, shown, stop) = (self.line.clone(), waiter.shown.clone(), Stop::default());
+        info!(%call, "a phone rings");
+        self.rings.insert(ring, stop.clone());
+        let task = self.dials.spawn(async move {
+            let rings = CancellationToken::new();
+            (ring, dial::ring(&line, &phone, &shown, ring_for, &stop, &rings).await)
+        });
+        self.tasks.insert(task.id(), ring);
+    }
+
+    fn asks(&self) -> mpsc::UnboundedSender<Ask> {
+        self.line.switchboard.0.clone()
+    }
+}

@@ -1,0 +1,133 @@
+//! `threadline calls`: who is on the phone.
+
+use std::io::{IsTerminal, Write};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use jiff::Timestamp;
+
+use crate::daemon::control::{self, Calls};
+use crate::model::{Country, PhoneNumber};
+
+/// Show who is on the phone: where in the phone tree, in which line, since when, and with whom
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  threadline calls\n  threadline calls --watch\n  threadline calls --json | jq .calls"
+)]
+pub struct CallsArgs {
+    /// Show it again each second, until Ctrl-C
+    #[arg(long)]
+    pub watch: bool,
+    /// One JSON document, for a program
+    #[arg(long)]
+    pub json: bool,
+    /// The box's file
+    #[arg(long, value_name = "FILE", default_value = "/etc/threadline/threadline.toml")]
+    pub config: std::path::PathBuf,
+}
+
+/// Asks the daemon whose store is in `store`.
+pub fn run(args: &CallsArgs, store: &Path, country: Country) -> Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        loop {
+            let answer = control::ask(store, "calls").await.with_context(|| {
+                format!(
+                    "no daemon answers at {}; is `threadline serve` running with this file?",
+                    control::socket(store).display()
+                )
+            })?;
+            let mut out = std::io::stdout().lock();
+            if args.json {
+                writeln!(out, "{answer}")?;
+            } else {
+                let calls: Calls =
+                    serde_json::from_str(&answer).context("the daemon is of another version; restart it")?;
+                if args.watch && out.is_terminal() {
+                    write!(out, "\x1b[H\x1b[2J")?;
+                }
+                write!(out, "{}", table(&calls, country))?;
+            }
+            out.flush()?;
+            drop(out);
+            if !args.watch {
+                return Ok(ExitCode::SUCCESS);
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    })
+}
+
+fn table(calls: &Calls, country: Country) -> String {
+    let mut rows = vec![["CALL", "NUMBER", "FOR", "AT", "SINCE", "PLACE", "WITH"].map(str::to_owned)];
+    for call in &calls.calls {
+        let number = PhoneNumber::e164(&call.number).map_or_else(|_| call.number.clone(), |n| n.shown_in(country));
+        rows.push([
+            call.id.clone(),
+            number,
+            span(call.since, calls.at),
+            call.node.clone().unwrap_or_else(|| "-".to_owned()),
+            span(call.node_since, calls.at),
+            call.position.map_or_else(|| "-".to_owned(), |position| position.to_string()),
+            call.with.clone().unwrap_or_else(|| "-".to_owned()),
+        ]);
+    }
+    let mut text = String::new();
+    if calls.calls.is_empty() {
+        text += "Nobody is on the phone.\n";
+    } else {
+        let widths: [usize; 7] =
+            std::array::from_fn(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0));
+        for row in &rows {
+            let line: String = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}  ")).collect();
+            text += line.trim_end();
+            text.push('\n');
+        }
+    }
+    if !calls.phones.is_empty() {
+        let phones: Vec<_> =
+            calls.phones.iter().map(|phone| format!("{} {}", phone.phone, phone.doing.replace('_', " "))).collect();
+        text += &format!("\nPhones: {}\n", phones.join(", "));
+    }
+    text
+}
+
+/// `4:05`, minutes and seconds.
+fn span(from: Timestamp, to: Timestamp) -> String {
+    let seconds = to.duration_since(from).as_secs().max(0);
+    format!("{}:{:02}", seconds / 60, seconds % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::daemon::control::{CallNow, PhoneNow};
+
+    #[test]
+    fn the_table_says_where_everybody_is() {
+        let at: Timestamp = "2026-11-02T14:10:00Z".parse().unwrap();
+        let call = CallNow {
+            id: "c1".into(),
+            number: "+12125550142".into(),
+            trunk: "carrier".into(),
+            since: "2026-11-02T14:05:55Z".parse().unwrap(),
+            node: Some("queue:front_desk".into()),
+            node_since: "2026-11-02T14:09:00Z".parse().unwrap(),
+            position: Some(2),
+            with: None,
+        };
+        let phone = PhoneNow { phone: "extension:201".into(), doing: "on_call".into() };
+        let text = table(&Calls { at, calls: vec![call], phones: vec![phone] }, "US".parse().unwrap());
+        assert_eq!(
+            text,
+            "CALL  NUMBER          FOR   AT                SINCE  PLACE  WITH\n\
+             c1    (212) 555-0142  4:05  queue:front_desk  1:00   2      -\n\
+             \nPhones: extension:201 on call\n"
+        );
+        let nobody = Calls { at, calls: vec![], phones: vec![] };
+        assert_eq!(table(&nobody, "US".parse().unwrap()), "Nobody is on the phone.\n");
+    }
+}

@@ -1,0 +1,160 @@
+//! `control.sock` in the store's folder: what `threadline calls` asks the running daemon. Whoever may open it may read
+//! the store itself, so it asks for nothing more; nobody else can.
+//!
+//! One question a connection: a line with its name, answered by one JSON document.
+
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use crate::call::Line;
+use crate::call::waiting::PhoneDoing;
+
+/// How long a question may take to be asked.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// The longest question, in bytes.
+const LONGEST: u64 = 200;
+
+/// Everybody who is on the phone, as `threadline calls --json` prints it.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Calls {
+    /// When this was so.
+    pub at: Timestamp,
+    /// The calls in progress, oldest first.
+    pub calls: Vec<CallNow>,
+    /// The clinic's phones that are registered, ring or are on a call.
+    pub phones: Vec<PhoneNow>,
+}
+
+/// A call in progress.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct CallNow {
+    /// Its id, as in `export calls`.
+    pub id: String,
+    /// The caller's number, or `anonymous`; of a call that the clinic placed, the number called.
+    pub number: String,
+    /// The trunk that carries it.
+    pub trunk: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// The node of the phone tree.
+    pub node: Option<String>,
+    /// Since when it is there.
+    pub node_since: Timestamp,
+    /// From 1, where it waits in a line.
+    pub position: Option<usize>,
+    /// The phone of whoever speaks with them.
+    pub with: Option<String>,
+}
+
+/// A phone of the clinic.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct PhoneNow {
+    /// `extension:201`
+    pub phone: String,
+    /// `free`, `ringing`, `on_call` or `resting` (it was not picked up just now).
+    pub doing: String,
+}
+
+/// Where the socket is.
+pub fn socket(store: &Path) -> PathBuf {
+    store.join("control.sock")
+}
+
+/// Listens; what a daemon that was killed left behind is taken away first. The store's lock has shown that there is no
+/// other.
+pub fn listen(store: &Path) -> io::Result<UnixListener> {
+    let path = socket(store);
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let listener = UnixListener::bind(&path)?;
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+/// Answers until `stop`.
+pub async fn serve(listener: UnixListener, line: Arc<Line>, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            asked = listener.accept() => match asked {
+                Ok((stream, _)) => {
+                    let line = line.clone();
+                    tokio::spawn(async move {
+                        // Whoever asked and went away needs no answer.
+                        let _ = tokio::time::timeout(PATIENCE, answer(stream, &line)).await;
+                    });
+                }
+                Err(error) => {
+                    warn!(%error, "control.sock");
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+            },
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
+async fn answer(stream: UnixStream, line: &Line) -> io::Result<()> {
+    let (read, mut write) = stream.into_split();
+    let mut question = String::new();
+    BufReader::new(read.take(LONGEST)).read_line(&mut question).await?;
+    let answer = match question.trim() {
+        "calls" => serde_json::to_string(&calls(line).await),
+        other => serde_json::to_string(&serde_json::json!({ "error": format!("\"{other}\" is no question") })),
+    };
+    write.write_all(answer.unwrap_or_default().as_bytes()).await?;
+    write.shutdown().await
+}
+
+/// Asks the daemon that has the store open.
+pub async fn ask(store: &Path, question: &str) -> io::Result<String> {
+    let mut stream = UnixStream::connect(socket(store)).await?;
+    stream.write_all(format!("{question}\n").as_bytes()).await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    Ok(answer)
+}
+
+fn doing(doing: PhoneDoing) -> &'static str {
+    match doing {
+        PhoneDoing::Free => "free",
+        PhoneDoing::Ringing(_) => "ringing",
+        PhoneDoing::OnCall => "on_call",
+        PhoneDoing::Resting(_) => "resting",
+        PhoneDoing::Unreachable => "unreachable",
+    }
+}
+
+/// Who is on the phone now.
+pub async fn calls(line: &Line) -> Calls {
+    let phones = line.switchboard.snapshot().await.phones;
+    let calls = line.registry.list().into_iter().map(|call| CallNow {
+        id: call.id.to_string(),
+        number: call.from.as_str().to_owned(),
+        trunk: call.trunk,
+        since: call.since,
+        node: call.node,
+        node_since: call.node_since,
+        position: call.place.map(|place| place.position),
+        with: call.with.map(|phone| phone.to_string()),
+    });
+    Calls {
+        at: line.clock.now().wall,
+        calls: calls.collect(),
+        phones: phones
+            .into_iter()
+            .map(|phone| PhoneNow { phone: phone.phone.to_string(), doing: doing(phone.doing).to_owned() })
+            .collect(),
+    }
+}
