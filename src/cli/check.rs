@@ -11,7 +11,8 @@ use jiff::Timestamp;
 use crate::conversation::hours;
 use crate::conversation::keywords::Keyword;
 use crate::conversation::templates::{Templates, Values, Variable};
-use crate::model::{ClinicFile, Language, Problem, PromptCatalog, Severity};
+use crate::model::toml_file::closest;
+use crate::model::{ClinicFile, Language, Phone, Problem, PromptCatalog, Severity};
 use crate::settings::{SecretPlaces, Settings};
 use crate::tree::{Context, Tree};
 use crate::web::{self, TlsError};
@@ -133,6 +134,7 @@ pub fn check_draft(
         Ok((tree, warnings)) => {
             checked.problems.extend(warnings);
             checked.problems.extend(unfilled(&settings, templates, &tree));
+            checked.problems.extend(unknown_extensions(&settings, &tree));
             checked.tree = Some(tree);
         }
         Err(problems) => checked.problems.extend(problems.0),
@@ -154,6 +156,35 @@ fn unfilled(settings: &Settings, templates: &Templates, tree: &Tree) -> Vec<Prob
         }
     }
     problems
+}
+
+/// Phones that the tree rings and the box does not have. A box without any is one whose phones are not plugged in yet:
+/// its callers go where the tree leads when nobody is there.
+fn unknown_extensions(settings: &Settings, tree: &Tree) -> Vec<Problem> {
+    let known = || settings.extensions.iter().map(|extension| extension.name.as_str());
+    if settings.extensions.is_empty() {
+        return Vec::new();
+    }
+    let unknown = tree.phones().into_iter().filter_map(|(phone, nodes)| match phone {
+        Phone::Extension(name) if known().all(|other| other != name) => Some((name, nodes)),
+        _ => None,
+    });
+    unknown
+        .map(|(name, nodes)| {
+            let message = format!("{} rings \"extension:{name}\", which the box does not have", nodes.join(", "));
+            let cure = match closest(name, known()) {
+                Some(other) => format!("did you mean \"extension:{other}\"?"),
+                None => {
+                    format!(
+                        "write [[extension]] with name = \"{name}\" in {}, or ring another",
+                        settings.file.display()
+                    )
+                }
+            };
+            let problem = Problem::of_file(&settings.clinic.phone_tree, message, cure);
+            Problem { severity: Severity::Warning, ..problem }
+        })
+        .collect()
 }
 
 /// Why `variable` has no value in `message`, and the cure.

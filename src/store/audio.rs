@@ -1,8 +1,8 @@
 //! Audio beside the database: voicemails and recorded calls, as WAV files in the store's folder.
 //!
 //! A file is written under a name that nobody reads, brought to the disk and renamed; only then its row is committed.
-//! So a row always has its file; a file without a row is what a power cut left between the two ([`AudioFiles::orphans`]).
-//! These functions block: call them on a thread that may.
+//! So a row always has its file; a file without a row is what a power cut left between the two, and the start says so.
+//! These functions block: call them on a thread that may. [`Store::audio`](super::Store::audio) has them.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -54,7 +54,7 @@ pub struct AudioFiles(PathBuf);
 
 impl AudioFiles {
     /// Those of the store in `dir`.
-    pub fn of_store(dir: &Path) -> AudioFiles {
+    pub(super) fn of_store(dir: &Path) -> AudioFiles {
         AudioFiles(dir.to_owned())
     }
 
@@ -106,12 +106,21 @@ impl AudioFiles {
         }
     }
 
-    /// For the start, before the first call: clears away what was never finished, and names the files that no row
-    /// knows. Those are kept: somebody's message may be in them.
-    ///
-    /// # Errors
-    /// The database or the folder cannot be read.
-    pub fn orphans(&self, conn: &Connection) -> Result<Vec<String>, StoreError> {
+    /// For the start, before the first call: clears away what was never finished, and says which files no row knows.
+    /// Those are kept: somebody's message may be in them.
+    pub(super) fn look_after(&self, conn: &Connection) {
+        match self.orphans(conn) {
+            Ok(orphans) if orphans.is_empty() => {}
+            Ok(orphans) => tracing::warn!(
+                count = orphans.len(),
+                first = orphans.first(),
+                "audio without a record: the box stopped between the two; listen to it in the store's folder, then delete it"
+            ),
+            Err(error) => tracing::warn!(%error, "the audio in the store's folder could not be looked through"),
+        }
+    }
+
+    fn orphans(&self, conn: &Connection) -> Result<Vec<String>, StoreError> {
         let mut query = conn.prepare(
             "SELECT EXISTS (SELECT 1 FROM voicemails WHERE file = ?1) OR EXISTS (SELECT 1 FROM recordings WHERE file = ?1)",
         )?;

@@ -209,6 +209,7 @@ impl Default for Patience {
 pub struct Store {
     writer: Arc<writer::Writer>,
     readers: Arc<readers::Readers>,
+    audio: audio::AudioFiles,
     before: Option<Unrecorded>,
     // The last field: let go of when the writer and readers are.
     _lock: Arc<lock::Lock>,
@@ -231,12 +232,15 @@ impl Store {
         let path = dir.join(FILE);
         let mut conn = connect(&path, patience.busy)?;
         migrations::migrate(&mut conn, &path)?;
+        let audio = audio::AudioFiles::of_store(dir);
+        audio.look_after(&conn);
         let note = unrecorded::Note::open(dir)?;
         let before = note.settle(&mut conn);
         let writer = writer::Writer::start(conn, events, note, patience)?;
         Ok(Store {
             writer: Arc::new(writer),
             readers: Arc::new(readers::Readers::new(path, patience.busy)),
+            audio,
             before,
             _lock: Arc::new(lock),
         })
@@ -289,6 +293,11 @@ impl Store {
     /// [`Store::read`] for threads that may block.
     pub fn read_blocking<T>(&self, f: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
         self.readers.read_blocking(f)
+    }
+
+    /// The audio beside the database.
+    pub fn audio(&self) -> &audio::AudioFiles {
+        &self.audio
     }
 
     /// What has been committed, failed and lost since the start.

@@ -146,7 +146,7 @@ mod tests {
             delete_after: "2026-04-01T00:00:00Z".parse().unwrap(),
         };
         add(&tx(&conn), &recording, at).unwrap();
-        assert_eq!(of_call(&conn, call).unwrap(), [recording.clone()]);
+        assert_eq!(of_call(&conn, call).unwrap(), std::slice::from_ref(&recording));
         let ana = StaffName::parse("ana").unwrap();
         assert!(heard(&tx(&conn), id, &ana, at).unwrap());
         assert!(heard(&tx(&conn), id, &ana, at).unwrap());

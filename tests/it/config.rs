@@ -235,6 +235,28 @@ fn the_default_files_are_without_reproach() {
 }
 
 #[test]
+fn a_phone_that_the_box_does_not_have_is_warned_of() {
+    let reported = |extensions: &str| -> Vec<String> {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["messages.toml", "phone-tree.toml"] {
+            fs::copy(root().join("config").join(name), folder.path().join(name)).unwrap();
+        }
+        let settings = fs::read_to_string(root().join("config/threadline.toml")).unwrap();
+        fs::write(folder.path().join("phone.password"), "swordfish of some length\n").unwrap();
+        fs::write(folder.path().join("threadline.toml"), format!("{settings}\n{extensions}")).unwrap();
+        let at = "2026-11-24T12:00:00Z".parse().unwrap();
+        let checked = check::check(&folder.path().join("threadline.toml"), at, |_| (default_prompts(), vec![]));
+        assert!(checked.is_usable(), "{:?}", checked.problems);
+        checked.problems.into_iter().map(|problem| format!("{} | {}", problem.message, problem.cure)).collect()
+    };
+    let extension =
+        |name: &str| format!("[[extension]]\nname = \"{name}\"\npassword = {{ file = \"phone.password\" }}\n");
+    let missing = "queue:front_desk rings \"extension:202\", which the box does not have";
+    assert_eq!(reported(&extension("201")), [format!("{missing} | did you mean \"extension:201\"?")]);
+    assert_eq!(reported(&format!("{}{}", extension("201"), extension("202"))), [] as [String; 0]);
+}
+
+#[test]
 fn check_says_everything_at_once_and_fails() {
     let folder = tempfile::tempdir().unwrap();
     let good = fs::read_to_string(root().join("config/threadline.toml")).unwrap();
