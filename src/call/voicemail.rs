@@ -12,7 +12,7 @@ use crate::ivr::{MessageRequest, RecordRequest, TONE};
 use crate::media::{PlayId, Prompt, Recording, Session};
 use crate::model::{CallStart, ThreadId, VoicemailId};
 use crate::sms::compose::spoken::{self, LeftMessage};
-use crate::store::audio::{Audio, AudioFiles};
+use crate::store::audio::Audio;
 
 /// The pitch of the tone after the greeting.
 const TONE_HZ: f64 = 880.0;
@@ -88,11 +88,11 @@ pub(super) fn keep(
     voice: Voice,
     request: MessageRequest,
 ) -> impl Future<Output = Result<Kept, String>> + Send + use<> {
-    let (store, folder, now) = (line.store.clone(), line.book().settings.store.path.clone(), line.clock.now().wall);
+    let (store, now) = (line.store.clone(), line.clock.now().wall);
     let (call, caller) = (start.id, start.from.clone());
     async move {
         let id = VoicemailId::new(now);
-        let files = AudioFiles::of_store(&folder);
+        let files = store.audio().clone();
         let written = tokio::task::spawn_blocking(move || {
             let (rate, samples) = voice.samples();
             let length = Duration::from_secs_f64(samples.len() as f64 / f64::from(rate));
