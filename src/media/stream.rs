@@ -357,7 +357,7 @@ impl Stream {
         let Standing::Next { missing } = standing else { return None };
         let payload = rtp::payload_within(&desk.inbox.data, packet.payload.len());
         let Packet { timestamp, marker, .. } = packet;
-        audio.then(|| Heard { codec: talk.plan.codec, payload, timestamp, at: at.mono, marker, missing })
+        audio.then_some(Heard { codec: talk.plan.codec, payload, timestamp, at: at.mono, marker, missing })
     }
 
     fn notice_silence(&mut self, now: Now, desk: &Desk) {
