@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
 use crate::conversation::hours;
 use crate::conversation::keywords::Keyword;
-use crate::conversation::templates::{Templates, Variable};
+use crate::conversation::templates::{Templates, Values, Variable};
 use crate::model::{ClinicFile, Language, Problem, PromptCatalog, Severity};
 use crate::settings::{SecretPlaces, Settings};
 use crate::tree::{Context, Tree};
@@ -175,6 +176,19 @@ fn gap(
             "and a new caller's name is not known".to_owned(),
             "take {first_name} out of messages that are sent by themselves".to_owned(),
         )),
+        Variable::Position | Variable::Waited if !tree.knows_waiting_for(message) => Some((
+            "which is known of callers who hung up in a line alone".to_owned(),
+            "write it into a message of its own, and name that one in_line = \"…\" under [missed_call]".to_owned(),
+        )),
+        Variable::Position | Variable::Waited => {
+            let unsaid = |language: &&&Language| {
+                let values = Values::default().with_waiting(Some(1), Duration::ZERO);
+                values.get(variable, language).is_none()
+            };
+            let language = languages.iter().find(unsaid)?;
+            let cure = format!("say it without {variable} in `{language}`");
+            Some((format!("which cannot be put into words in `{language}`"), cure))
+        }
         Variable::Hours if !tree.knows_hours_for(message) => Some((
             "and it is sent where nobody can say which hours are meant".to_owned(),
             "keep one [hours.…] in the phone tree, lead every call through one first, or write the hours out"

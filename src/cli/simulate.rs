@@ -1,5 +1,7 @@
 //! `threadline simulate`: a call without a telephone, in virtual time.
 
+mod staff;
+
 use std::collections::VecDeque;
 use std::io::{self, BufRead, Write};
 use std::path::PathBuf;
@@ -11,13 +13,15 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 
 use crate::clock::Now;
-use crate::conversation::templates::{Templates, Values};
-use crate::ivr::{Action, CallerFacts, Engine, Input, TextRequest, TextResult};
+use crate::conversation::missed_call;
+use crate::conversation::templates::{TemplateError, Templates, Values};
+use crate::ivr::{Action, CallerFacts, Engine, Input, Place, TextRequest, TextResult};
 use crate::model::toml_file::duration;
 use crate::model::{
     Caller, Country, Digit, DigitSource, Language, Outcome, PhoneNumber, Pressed, PromptCatalog, PromptKey,
 };
 use crate::tree::Tree;
+use staff::Staff;
 
 /// Walks the phone tree in the terminal: press keys, wait, hang up; see what the caller hears and gets.
 ///
@@ -29,6 +33,10 @@ use crate::tree::Tree;
     wait 5       let 5 seconds pass (also 500ms, 2m)\n  \
     (empty)      listen to the end; when nothing is said: stay silent until something happens\n  \
     hangup       hang up\n  \
+    answer       a person picks up; bye: and hangs up\n  \
+    busy         nobody picks up: all are busy (also noanswer, nobody, full)\n  \
+    place 3      the caller is third in line\n  \
+    speak 10     speak for 10 seconds, for a voice message\n  \
     ; words      a comment\n\n\
     Example: an anonymous call on a Sunday night\n  \
     threadline simulate --config config/threadline.toml --at 2026-07-05T22:00 --from anonymous\n\n\
@@ -95,7 +103,8 @@ pub fn simulate(
     let zone = world.tree.zone().clone();
     writeln!(out, "call from {} at {}", caller.as_str(), at.to_zoned(zone).strftime("%a %Y-%m-%d %H:%M %Z"))?;
     let engine = Engine::new(Arc::clone(&world.tree), CallerFacts { caller: caller.clone(), language: None });
-    let mut call = Call { world, engine, now: Now { mono: Duration::ZERO, wall: at }, playing: VecDeque::new(), out };
+    let now = Now { mono: Duration::ZERO, wall: at };
+    let mut call = Call { world, engine, staff: Staff::default(), now, playing: VecDeque::new(), out };
     call.input(Input::Answered)?;
     while !call.engine.is_over() {
         if interactive {
@@ -115,6 +124,7 @@ pub fn simulate(
 struct Call<'a> {
     world: &'a World<'a>,
     engine: Engine,
+    staff: Staff,
     now: Now,
     /// What is said and what comes after it, each with its end on the clock of `now.mono`.
     playing: VecDeque<(PromptKey, Duration)>,
@@ -131,14 +141,23 @@ impl Call<'_> {
         while let Some(word) = words.next() {
             match word {
                 _ if self.engine.is_over() || word.starts_with(';') => return Ok(()),
-                "wait" => {
+                "wait" | "speak" => {
                     let time = words.next().unwrap_or("1");
                     let seconds = time.parse().ok().map(Duration::from_secs);
                     match seconds.or_else(|| duration(time)) {
-                        Some(time) => self.pass(time)?,
-                        None => writeln!(self.out, "\"{time}\" is no time; write wait 5")?,
+                        Some(time) => {
+                            if word == "speak" {
+                                self.staff.speak(self.now.mono.saturating_add(time));
+                            }
+                            self.pass(time)?;
+                        }
+                        None => writeln!(self.out, "\"{time}\" is no time; write {word} 5")?,
                     }
                 }
+                "place" => match words.next().unwrap_or_default().parse() {
+                    Ok(position) if position > 0 => self.input(Input::Place(Place { position, wait: None }))?,
+                    _ => writeln!(self.out, "no place in a line; write place 3")?,
+                },
                 "hangup" | "exit" | "quit" => {
                     self.tell("caller", "hangs up")?;
                     self.input(Input::HungUp)?;
@@ -149,7 +168,14 @@ impl Call<'_> {
                         self.input(Input::Digit(Pressed { digit, source: DigitSource::Event }))?;
                     }
                 }
-                unknown => writeln!(self.out, "\"{unknown}\" is nothing a caller can do; press a key, wait 5, hangup")?,
+                word => match self.staff.word(word) {
+                    Some(Ok((what, input))) => {
+                        self.tell("staff", what)?;
+                        self.input(input)?;
+                    }
+                    Some(Err(why)) => writeln!(self.out, "{why}")?,
+                    None => writeln!(self.out, "\"{word}\" is nothing a caller can do; press a key, wait 5, hangup")?,
+                },
             }
         }
         Ok(())
@@ -164,16 +190,17 @@ impl Call<'_> {
                     Action::StopPlaying => self.playing.clear(),
                     Action::Text(request) => inputs.push_back(Input::TextResult(self.text(&request)?)),
                     Action::Hangup { cause } => self.tell("system", &format!("hangs up ({cause})"))?,
-                    // No node of the tree asks for a person yet.
-                    Action::Loop(_)
-                    | Action::Ring(_)
-                    | Action::Join(_)
-                    | Action::Leave
-                    | Action::Record(_)
-                    | Action::Keep(_)
-                    | Action::Discard
-                    | Action::BookCallback(_)
-                    | Action::Transfer(_) => {}
+                    Action::Loop(music) => {
+                        self.playing.clear();
+                        let names: Vec<_> = music.iter().map(|key| format!("{}/{}", key.language, key.name)).collect();
+                        let music = format!("music ({})", names.join(", "));
+                        self.tell("hears", if names.is_empty() { "ringing" } else { &music })?;
+                    }
+                    action => {
+                        let Some((who, what, answer)) = self.staff.perform(&action, self.now.mono) else { continue };
+                        self.tell(who, &what)?;
+                        inputs.extend(answer);
+                    }
                 }
             }
         }
@@ -198,13 +225,23 @@ impl Call<'_> {
     }
 
     fn text(&mut self, request: &TextRequest) -> io::Result<TextResult> {
-        let result = self.show_text(&request.to, &request.template, &request.language)?;
-        Ok(if result { TextResult::Queued } else { TextResult::Failed("no_value".to_owned()) })
+        let text = self.world.templates.render(&request.template, &request.language, &self.values());
+        let shown = self.show_text(&request.to, &request.template, &request.language, text)?;
+        Ok(if shown { TextResult::Queued } else { TextResult::Failed("no_value".to_owned()) })
     }
 
-    fn show_text(&mut self, to: &PhoneNumber, template: &str, language: &Language) -> io::Result<bool> {
-        let hours = self.world.tree.hours(self.engine.path());
-        match self.world.templates.render(template, language, &self.world.values.clone().with_hours(hours)) {
+    fn values(&self) -> Values {
+        self.world.values.clone().with_hours(self.world.tree.hours(self.engine.path()))
+    }
+
+    fn show_text(
+        &mut self,
+        to: &PhoneNumber,
+        template: &str,
+        language: &Language,
+        text: Result<String, TemplateError>,
+    ) -> io::Result<bool> {
+        match text {
             Ok(text) => {
                 self.tell("gets", &format!("a text to {}: “{text}” ({language}/{template})", to.as_str()))?;
                 Ok(true)
@@ -219,7 +256,7 @@ impl Call<'_> {
     /// What happens next by itself, and when.
     fn next_event(&self) -> Option<Duration> {
         let prompt = self.playing.front().map(|(_, end)| *end);
-        [prompt, self.engine.next_deadline()].into_iter().flatten().min()
+        [prompt, self.staff.next(), self.engine.next_deadline()].into_iter().flatten().min()
     }
 
     /// Goes to the next event, if it comes before `limit`, and lets it happen.
@@ -234,7 +271,8 @@ impl Call<'_> {
                 self.begin_prompt()?;
             }
         } else {
-            self.input(Input::Deadline)?;
+            let input = self.staff.happens(self.now.mono).unwrap_or(Input::Deadline);
+            self.input(input)?;
         }
         Ok(true)
     }
@@ -258,7 +296,16 @@ impl Call<'_> {
     }
 
     fn run_to_the_end(&mut self) -> io::Result<()> {
-        while !self.engine.is_over() && self.step(Duration::MAX)? {}
+        while !self.engine.is_over() {
+            if self.step(Duration::MAX)? {
+                continue;
+            }
+            if !self.staff.talks() {
+                break;
+            }
+            // A conversation ends some time.
+            self.line("bye")?;
+        }
         Ok(())
     }
 
@@ -270,12 +317,12 @@ impl Call<'_> {
     /// What became of the call, and the missed-call text.
     fn epilogue(mut self, caller: &Caller) -> io::Result<Outcome> {
         let outcome = self.engine.outcome();
-        let missed = self.world.tree.missed_call().filter(|_| outcome.unserved());
-        if let Some(missed) = missed {
+        if let (Some(missed), Some(unserved)) = (self.world.tree.missed_call(), self.engine.unserved()) {
             match caller.number().filter(|number| number.can_text()) {
                 Some(to) => {
                     let language = self.engine.language().clone();
-                    self.show_text(to, &missed.message, &language)?;
+                    let text = missed_call::text(self.world.templates, missed, unserved, &language, &self.values());
+                    self.show_text(to, missed_call::template(missed, unserved), &language, text)?;
                 }
                 None => self.tell("gets", "no missed-call text: the number is unknown or takes none")?,
             }
@@ -284,6 +331,9 @@ impl Call<'_> {
         let name = name.as_ref().and_then(serde_json::Value::as_str).unwrap_or_default();
         writeln!(self.out, "outcome {name}")?;
         writeln!(self.out, "path    {}", self.engine.path().join(" > "))?;
+        if !self.engine.waited().is_zero() {
+            writeln!(self.out, "waited  {} s", self.engine.waited().as_secs())?;
+        }
         if !self.engine.digits().is_empty() {
             writeln!(self.out, "keys    {}", self.engine.digits())?;
         }

@@ -1,12 +1,15 @@
-//! Who is owed a text after a call: whoever left unserved, once in a while, unless they do not want one.
+//! Who is owed a text after a call, and in which words: whoever left unserved, once in a while, unless they do not want
+//! one.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::consent::{Purpose, may_text};
+use super::templates::{TemplateError, Templates, Values};
 use super::threading::within;
-use crate::model::{Caller, ConsentState, Outcome, PhoneNumber};
+use crate::model::{Caller, ConsentState, Language, Outcome, PhoneNumber, Unserved};
+use crate::tree::MissedCall;
 
 /// Somebody who texted so shortly before the call's end is in conversation already.
 pub const JUST_TEXTED: Duration = Duration::from_secs(15 * 60);
@@ -86,8 +89,42 @@ pub fn owed<'a>(facts: &Facts<'a>) -> Result<&'a PhoneNumber, NotOwed> {
     Ok(number)
 }
 
+/// The template for how somebody was left unserved.
+pub fn template(missed: &MissedCall, unserved: Unserved) -> &str {
+    let case = match unserved {
+        Unserved::InMenu => &None,
+        Unserved::InLine { .. } => &missed.in_line,
+        Unserved::Unanswered => &missed.unanswered,
+        Unserved::VoicemailTooShort => &missed.voicemail_too_short,
+        Unserved::CallbackFailed => &missed.callback_failed,
+    };
+    case.as_ref().unwrap_or(&missed.message)
+}
+
+/// The text for how somebody was left unserved. Where its own words cannot be filled in (they left before they had a
+/// place in the line, say), the general ones stand in.
+///
+/// # Errors
+/// The general words cannot be filled in either.
+pub fn text(
+    templates: &Templates,
+    missed: &MissedCall,
+    unserved: Unserved,
+    language: &Language,
+    values: &Values,
+) -> Result<String, TemplateError> {
+    let values = match unserved {
+        Unserved::InLine { position, waited } => values.clone().with_waiting(position, waited),
+        _ => values.clone(),
+    };
+    let own = templates.render(template(missed, unserved), language, &values);
+    own.or_else(|_| templates.render(&missed.message, language, &values))
+}
+
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::model::Private;
 
@@ -131,6 +168,36 @@ mod tests {
         }
         assert!(owed(&Facts { last_inbound: ago(15 * 60), ..base }).is_ok());
         assert!(owed(&Facts { last_missed_call: ago(24 * 3600), ..base }).is_ok());
+    }
+
+    #[test]
+    fn the_words_are_those_of_the_case() {
+        let messages = "[missed]\nen = \"sorry\"\nes = \"perdone\"\n\
+                        [line]\nen = \"{position} after {waited}\"\nes = \"en {position} lugar, {waited}\"\n\
+                        [short]\nen = \"too short\"\n";
+        let templates = Templates::parse(Path::new("m.toml"), messages, &Language::default()).unwrap().0;
+        let mut missed = MissedCall {
+            message: "missed".to_owned(),
+            in_line: Some("line".to_owned()),
+            unanswered: None,
+            voicemail_too_short: Some("short".to_owned()),
+            callback_failed: None,
+            at_most_every: DAY,
+        };
+        let told = |missed: &MissedCall, unserved, language: &str| {
+            let language = Language::parse(language).unwrap();
+            text(&templates, missed, unserved, &language, &Values::default()).unwrap()
+        };
+        let in_line = |position| Unserved::InLine { position, waited: Duration::from_secs(247) };
+        assert_eq!(told(&missed, in_line(Some(3)), "en"), "third after four minutes");
+        assert_eq!(told(&missed, in_line(Some(3)), "es"), "en tercer lugar, cuatro minutos");
+        assert_eq!(told(&missed, in_line(None), "en"), "sorry", "nobody told them their place");
+        assert_eq!(told(&missed, Unserved::VoicemailTooShort, "en"), "too short");
+        for unserved in [Unserved::InMenu, Unserved::Unanswered, Unserved::CallbackFailed] {
+            assert_eq!(told(&missed, unserved, "es"), "perdone");
+        }
+        missed.in_line = None;
+        assert_eq!(told(&missed, in_line(Some(3)), "en"), "sorry");
     }
 
     #[test]

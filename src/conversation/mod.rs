@@ -4,7 +4,7 @@
 //! - [`consent`]: who may be texted what.
 //! - [`threading`]: which thread a text belongs to.
 //! - [`closing`]: how a thread ends. [`later`]: times to come back at. [`red_flags`]: words that call for a person.
-//! - [`missed_call`]: who is owed a text after a call.
+//! - [`missed_call`]: who is owed a text after a call, and in which words. [`waiting`]: how they waited, in plain words.
 //! - [`permission`]: what each role may see and do.
 //! - [`templates`]: the admin's texts, with their variables filled in. [`hours`]: the opening hours in plain words.
 //!   [`snippets`]: those texts that people of the clinic use.
@@ -27,3 +27,4 @@ pub mod snippets;
 pub mod templates;
 pub mod threading;
 pub mod totp;
+pub mod waiting;

@@ -12,9 +12,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
+use std::time::Duration;
 
 use super::hours;
 use super::keywords::Keyword;
+use super::waiting;
 use crate::model::toml_file::{Reader, Value, closest};
 use crate::model::{Language, Problem, Problems};
 use crate::tree::Hours;
@@ -41,12 +43,23 @@ pub enum Variable {
     Hours,
     /// `{number}`: the clinic's telephone number.
     Number,
+    /// `{position}`: the caller's place in the line that they left: "third".
+    Position,
+    /// `{waited}`: how long they had waited: "four minutes".
+    Waited,
 }
 
 impl Variable {
     /// All of them.
-    pub const ALL: [Variable; 5] =
-        [Variable::Clinic, Variable::FirstName, Variable::ResponseTarget, Variable::Hours, Variable::Number];
+    pub const ALL: [Variable; 7] = [
+        Variable::Clinic,
+        Variable::FirstName,
+        Variable::ResponseTarget,
+        Variable::Hours,
+        Variable::Number,
+        Variable::Position,
+        Variable::Waited,
+    ];
 
     /// Its name between the braces.
     pub fn name(self) -> &'static str {
@@ -56,6 +69,8 @@ impl Variable {
             Variable::ResponseTarget => "response_target",
             Variable::Hours => "hours",
             Variable::Number => "number",
+            Variable::Position => "position",
+            Variable::Waited => "waited",
         }
     }
 }
@@ -71,6 +86,8 @@ impl fmt::Display for Variable {
 pub struct Values {
     words: BTreeMap<Variable, String>,
     hours: Option<Hours>,
+    position: Option<usize>,
+    waited: Option<Duration>,
 }
 
 impl Values {
@@ -92,19 +109,27 @@ impl Values {
         Values { hours: hours.cloned(), ..self }
     }
 
+    /// The same with how the caller has waited, which each text says in its own language: their place in the line, from
+    /// 1, where it is known, and how long.
+    pub fn with_waiting(self, position: Option<usize>, waited: Duration) -> Values {
+        Values { position, waited: Some(waited), ..self }
+    }
+
     /// What `variable` says in a text in `language`; none where it has no value, or a blank one.
     pub fn get(&self, variable: Variable, language: &Language) -> Option<String> {
         let words = self.words.get(&variable).map(|value| value.trim()).filter(|value| !value.is_empty());
-        match (words, &self.hours) {
-            (None, Some(hours)) if variable == Variable::Hours => hours::in_words(hours, language),
-            (words, _) => words.map(str::to_owned),
-        }
+        words.map(str::to_owned).or_else(|| match variable {
+            Variable::Hours => hours::in_words(self.hours.as_ref()?, language),
+            Variable::Position => waiting::position(self.position?, language),
+            Variable::Waited => waiting::waited(self.waited?, language),
+            Variable::Clinic | Variable::FirstName | Variable::ResponseTarget | Variable::Number => None,
+        })
     }
 }
 
 impl FromIterator<(Variable, String)> for Values {
     fn from_iter<I: IntoIterator<Item = (Variable, String)>>(values: I) -> Values {
-        Values { words: values.into_iter().collect(), hours: None }
+        Values { words: values.into_iter().collect(), ..Values::default() }
     }
 }
 

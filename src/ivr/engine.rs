@@ -4,8 +4,13 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::callback::Booking;
 use super::menu::Offer;
 use super::number::Entry;
+use super::person::Wait;
+use super::queue::Waiting;
+use super::requests::Requests;
+use super::voicemail::Message;
 use super::{Action, CallerFacts, Evidence, HangupCause, Input, TextResult};
 use crate::clock::Now;
 use crate::model::{Digit, Language, Outcome, PhoneNumber, PromptKey};
@@ -17,8 +22,15 @@ const MOST_NODES: usize = 200;
 /// Keys kept that were pressed before a node that wants them.
 const MOST_AHEAD: usize = 20;
 
+/// Keys so close together are typed in one breath, without listening between them.
+const BREATH: Duration = Duration::from_millis(500);
+
 /// Keys kept for the record.
 const MOST_DIGITS: usize = 200;
+
+/// How long the caller is kept in silence, after a promise, by a store that has not answered yet: a lock of another
+/// program is waited for as long.
+pub(super) const RESULT_WAIT: Duration = Duration::from_secs(6);
 
 /// Prompts that have not ended so long after they should have are taken as ended.
 const PLAY_GRACE: Duration = Duration::from_secs(5);
@@ -37,13 +49,21 @@ pub struct Engine {
     pub(super) ahead: VecDeque<Digit>,
     /// The text that waits for a number, while one is asked for.
     pub(super) asked_by: Option<NodeId>,
-    /// Each text in the order of its request.
-    pub(super) texts: Vec<(NodeId, Fate)>,
+    pub(super) texts: Requests,
+    pub(super) messages: Requests,
+    pub(super) callbacks: Requests,
+    pub(super) wait: Wait,
+    /// A person of the clinic spoke with the caller.
+    pub(super) served: bool,
+    /// The caller was handed to another phone.
+    pub(super) transferred: bool,
     /// The caller chose something to hear by a key and heard it to its end.
     pub(super) informed: bool,
-    caller: Option<PhoneNumber>,
-    state: State,
-    saying: bool,
+    pub(super) caller: Option<PhoneNumber>,
+    pub(super) state: State,
+    /// The time of the last input.
+    pub(super) seen: Duration,
+    sound: Sound,
     deadline: Option<Duration>,
     after_hours: bool,
     ended_by_us: bool,
@@ -53,7 +73,7 @@ pub struct Engine {
 
 /// Where the call is.
 #[derive(Debug)]
-enum State {
+pub(super) enum State {
     /// Not answered.
     Ringing,
     /// At a node, with what the node remembers.
@@ -71,16 +91,29 @@ pub(super) enum Step {
     },
     Text,
     Number(Entry),
+    /// Of `ring` and `transfer`: whether it rings already.
+    Ring {
+        rings: bool,
+    },
+    Queue(Waiting),
+    Voicemail(Message),
+    Callback(Booking),
+    /// A person speaks with the caller; then the call goes on there.
+    Talking {
+        then: NodeId,
+    },
     /// Says its last words, then ends the call.
     Ending(HangupCause),
 }
 
-/// What became of a text.
+/// What the caller hears of us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
-    Requested,
-    Queued,
-    Refused,
+enum Sound {
+    Silence,
+    /// Prompts, which end.
+    Words,
+    /// Music, which does not.
+    Music,
 }
 
 /// What a node is told.
@@ -103,11 +136,17 @@ impl Engine {
             keyed_at: None,
             ahead: VecDeque::new(),
             asked_by: None,
-            texts: Vec::new(),
+            texts: Requests::default(),
+            messages: Requests::default(),
+            callbacks: Requests::default(),
+            wait: Wait::default(),
+            served: false,
+            transferred: false,
             informed: false,
             caller: facts.caller.number().cloned(),
             state: State::Ringing,
-            saying: false,
+            seen: Duration::ZERO,
+            sound: Sound::Silence,
             deadline: None,
             after_hours: false,
             ended_by_us: false,
@@ -120,7 +159,12 @@ impl Engine {
     /// Says what to do now that `input` happened.
     pub fn handle(&mut self, now: Now, input: Input) -> Vec<Action> {
         let mut out = Vec::new();
-        let was_saying = self.saying && !matches!(input, Input::PlayEnded);
+        self.seen = now.mono;
+        let was_heard = match self.sound {
+            Sound::Silence => false,
+            Sound::Words => input != Input::PlayEnded,
+            Sound::Music => true,
+        };
         match input {
             Input::Answered if matches!(self.state, State::Ringing) => self.go(self.tree.start(), false, now, &mut out),
             Input::Answered => {}
@@ -130,31 +174,34 @@ impl Engine {
             }
             Input::PlayEnded => self.said(now, &mut out),
             Input::Deadline if self.deadline.is_none_or(|deadline| now.mono < deadline) => {}
-            Input::Deadline if self.saying => self.said(now, &mut out),
+            Input::Deadline if self.is_saying() => self.said(now, &mut out),
             Input::Deadline => {
                 self.deadline = None;
                 self.node(Event::TimeOut, now, &mut out);
             }
-            Input::HungUp => self.over(),
+            Input::HungUp => {
+                self.hung_up_recording(now, &mut out);
+                self.over(now, &mut out);
+            }
             Input::TextResult(result) => self.text_result(&result, now, &mut out),
-            // No node of this tree asks for a person.
-            Input::Place(_)
-            | Input::Connected
-            | Input::Unanswered(_)
-            | Input::ConversationOver
-            | Input::Transferred
-            | Input::RecordingEnded
-            | Input::Kept(_)
-            | Input::CallbackBooked(_) => {}
+            Input::Place(place) => self.placed(place),
+            Input::Connected => self.connected(now),
+            Input::Unanswered(why) => self.unanswered(why, now, &mut out),
+            Input::ConversationOver => self.conversation_over(now, &mut out),
+            Input::Transferred => self.handed_over(now, &mut out),
+            Input::RecordingEnded => self.recording_ended(now, &mut out),
+            Input::Kept(length) => self.kept(length, now, &mut out),
+            Input::CallbackBooked(result) => self.callback_booked(result, now, &mut out),
         }
-        let replaced = out.iter().any(|action| matches!(action, Action::Play(_) | Action::Hangup { .. }));
-        if was_saying && !self.saying && !replaced && !self.is_over() {
+        let replaces = |action: &Action| matches!(action, Action::Play(_) | Action::Loop(_) | Action::Hangup { .. });
+        if was_heard && self.sound == Sound::Silence && !out.iter().any(replaces) && !self.is_over() {
             out.insert(0, Action::StopPlaying);
         }
         out
     }
 
-    /// When to hand in [`Input::Deadline`], on the clock of [`Now::mono`]. An answered call always has one.
+    /// When to hand in [`Input::Deadline`], on the clock of [`Now::mono`]. An answered call always has one, but while a
+    /// person speaks with the caller.
     pub fn next_deadline(&self) -> Option<Duration> {
         self.deadline
     }
@@ -179,14 +226,22 @@ impl Engine {
         matches!(self.state, State::Over)
     }
 
-    /// What became of the call; of a running one, what it would be if the caller hung up now. A text counts as soon
-    /// as it was asked for and until it is refused.
+    /// What became of the call; of a running one, what it would be if the caller hung up now. A text, a message or a
+    /// call back counts as soon as it was asked for and until it is refused.
     pub fn outcome(&self) -> Outcome {
-        if self.texts.iter().any(|(_, fate)| *fate != Fate::Refused) {
+        if self.served {
+            Outcome::Served
+        } else if self.transferred {
+            Outcome::Transferred
+        } else if self.texts.any_stands() {
             Outcome::Texted
+        } else if self.messages.any_stands() {
+            Outcome::Voicemail
+        } else if self.callbacks.any_stands() {
+            Outcome::Callback
         } else if self.informed {
             Outcome::Informed
-        } else if self.after_hours || self.ended_by_us {
+        } else if self.after_hours || self.ended_by_us || self.wait.in_vain {
             Outcome::Missed
         } else {
             Outcome::Abandoned
@@ -195,8 +250,8 @@ impl Engine {
 
     /// Enters a node; `by_key`: the caller chose it.
     pub(super) fn go(&mut self, to: NodeId, by_key: bool, now: Now, out: &mut Vec<Action>) {
-        self.saying = false;
-        self.deadline = None;
+        self.fall_silent();
+        self.let_go(now, out);
         if self.path.len() >= MOST_NODES {
             return self.end(to, &self.trouble(), HangupCause::TooManyNodes, now, out);
         }
@@ -208,6 +263,11 @@ impl Engine {
             Kind::Play(play) => self.enter_play(to, play, by_key, now, out),
             Kind::Text(text) => self.enter_text(to, text, now, out),
             Kind::Number(number) => self.enter_number(to, number, now, out),
+            Kind::Ring(ring) => self.enter_ring(to, ring, now, out),
+            Kind::Queue(queue) => self.enter_queue(to, queue, now, out),
+            Kind::Voicemail(voicemail) => self.enter_voicemail(to, voicemail, now, out),
+            Kind::Callback(callback) => self.enter_callback(to, callback, now, out),
+            Kind::Transfer(transfer) => self.enter_transfer(to, transfer, now, out),
             Kind::Hangup(hangup) => self.end(to, &self.prompts(&hangup.say), HangupCause::TreeEnded, now, out),
             Kind::Hours(hours) => {
                 let status = hours.hours.status(now.wall, tree.zone());
@@ -241,15 +301,41 @@ impl Engine {
     /// Says prompts instead of what is being said; they end with [`Event::Said`]. False: there was nothing to say.
     pub(super) fn say(&mut self, prompts: &[PromptKey], now: Now, out: &mut Vec<Action>) -> bool {
         if prompts.is_empty() {
-            self.saying = false;
-            self.deadline = None;
+            self.fall_silent();
             return false;
         }
-        let length: Duration = prompts.iter().map(|prompt| self.tree.length(prompt)).sum();
-        self.saying = true;
-        self.deadline = Some(now.mono.saturating_add(length).saturating_add(PLAY_GRACE));
+        self.sound = Sound::Words;
+        self.deadline = Some(now.mono.saturating_add(self.length(prompts)).saturating_add(PLAY_GRACE));
         out.push(Action::Play(prompts.to_vec()));
         true
+    }
+
+    /// Plays music, or goes on with it; after `time` comes [`Event::TimeOut`]. No music is the ringing of a telephone.
+    pub(super) fn music(&mut self, names: &[String], time: Duration, now: Now, out: &mut Vec<Action>) {
+        if self.sound != Sound::Music {
+            out.push(Action::Loop(self.prompts(names)));
+        }
+        self.sound = Sound::Music;
+        self.deadline = Some(now.mono.saturating_add(time));
+    }
+
+    /// How long prompts play.
+    pub(super) fn length(&self, prompts: &[PromptKey]) -> Duration {
+        prompts.iter().map(|prompt| self.tree.length(prompt)).sum()
+    }
+
+    /// From when on somebody who presses a key has heard a word of what is said `before` from now: keys so close
+    /// together are typed in one breath, without listening between them.
+    pub(super) fn heard_from(&self, before: Duration, now: Now) -> Duration {
+        let in_one_breath = self.keyed_at.is_some_and(|at| now.mono.saturating_sub(at) < BREATH);
+        let breath = if in_one_breath { BREATH } else { Duration::ZERO };
+        now.mono.saturating_add(before.max(breath))
+    }
+
+    /// Nothing is heard, and nothing waited for.
+    pub(super) fn fall_silent(&mut self) {
+        self.sound = Sound::Silence;
+        self.deadline = None;
     }
 
     /// The prompts of these names in the caller's language.
@@ -264,12 +350,12 @@ impl Engine {
 
     /// Whether something is being said.
     pub(super) fn is_saying(&self) -> bool {
-        self.saying
+        self.sound == Sound::Words
     }
 
     /// Falls silent and waits; the wait ends with [`Event::TimeOut`].
     pub(super) fn wait(&mut self, time: Duration, now: Now) {
-        self.saying = false;
+        self.sound = Sound::Silence;
         self.deadline = Some(now.mono.saturating_add(time));
     }
 
@@ -287,22 +373,21 @@ impl Engine {
         }
     }
 
-    pub(super) fn hang_up(&mut self, cause: HangupCause, out: &mut Vec<Action>) {
+    pub(super) fn hang_up(&mut self, cause: HangupCause, now: Now, out: &mut Vec<Action>) {
         self.ended_by_us = true;
-        self.over();
+        self.over(now, out);
         out.push(Action::Hangup { cause });
     }
 
-    fn over(&mut self) {
+    pub(super) fn over(&mut self, now: Now, out: &mut Vec<Action>) {
+        self.let_go(now, out);
         self.state = State::Over;
-        self.saying = false;
-        self.deadline = None;
+        self.fall_silent();
     }
 
     fn said(&mut self, now: Now, out: &mut Vec<Action>) {
-        if self.saying {
-            self.saying = false;
-            self.deadline = None;
+        if self.is_saying() {
+            self.fall_silent();
             self.node(Event::Said, now, out);
         }
     }
@@ -316,20 +401,25 @@ impl Engine {
             (Kind::Play(play), Step::Play { by_key }) => self.play(play, by_key, event, now, out),
             (Kind::Text(text), Step::Text) => self.text(id, text, event, now, out),
             (Kind::Number(number), Step::Number(entry)) => self.number(id, number, entry, event, now, out),
-            (_, Step::Ending(cause)) => self.ending(cause, event, out),
+            (Kind::Ring(ring), Step::Ring { rings }) => self.ring(id, ring, rings, event, now, out),
+            (Kind::Queue(queue), Step::Queue(waiting)) => self.queue(id, queue, waiting, event, now, out),
+            (Kind::Voicemail(voicemail), Step::Voicemail(message)) => {
+                self.voicemail(id, voicemail, message, event, now, out);
+            }
+            (Kind::Callback(callback), Step::Callback(booking)) => {
+                self.callback(id, callback, booking, event, now, out);
+            }
+            (Kind::Transfer(transfer), Step::Ring { rings }) => self.transfer(id, transfer, rings, event, now, out),
+            (_, Step::Ending(cause)) => self.ending(cause, event, now, out),
+            // The keys are the person's.
+            (_, Step::Talking { .. }) => {}
             // A step is only made by the node of its kind.
             _ => {}
         }
     }
 
-    /// Results come in the order of the requests.
     fn text_result(&mut self, result: &TextResult, now: Now, out: &mut Vec<Action>) {
-        let Some((id, fate)) = self.texts.iter_mut().find(|(_, fate)| *fate == Fate::Requested) else { return };
-        let id = *id;
-        *fate = match result {
-            TextResult::Queued => Fate::Queued,
-            TextResult::Refused(_) | TextResult::Failed(_) => Fate::Refused,
-        };
+        let Some(id) = self.texts.settle(*result == TextResult::Queued) else { return };
         if self.is_at(id) {
             self.text_settled(id, result, now, out);
         }

@@ -11,15 +11,15 @@ impl Engine {
     pub(super) fn end(&mut self, id: NodeId, words: &[PromptKey], cause: HangupCause, now: Now, out: &mut Vec<Action>) {
         self.at(id, Step::Ending(cause));
         if !self.say(words, now, out) {
-            self.hang_up(cause, out);
+            self.hang_up(cause, now, out);
         }
     }
 
     /// Keys are not heard: nothing comes after.
-    pub(super) fn ending(&mut self, cause: HangupCause, event: Event, out: &mut Vec<Action>) {
+    pub(super) fn ending(&mut self, cause: HangupCause, event: Event, now: Now, out: &mut Vec<Action>) {
         match event {
             Event::Digit(_) => {}
-            Event::Said | Event::TimeOut => self.hang_up(cause, out),
+            Event::Said | Event::TimeOut => self.hang_up(cause, now, out),
         }
     }
 }

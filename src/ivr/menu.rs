@@ -12,9 +12,6 @@ use crate::clock::Now;
 use crate::model::{Digit, PromptKey};
 use crate::tree::{Menu, NodeId};
 
-/// Keys so close together are typed in one breath, without listening between them.
-const BREATH: Duration = Duration::from_millis(500);
-
 /// How far a visit to a menu has come.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Offer {
@@ -64,10 +61,7 @@ impl Engine {
         out: &mut Vec<Action>,
     ) {
         offer.played = self.prompts(&menu.say);
-        let before: Duration = first.iter().map(|prompt| self.tree.length(prompt)).sum();
-        let in_one_breath = self.keyed_at.is_some_and(|at| now.mono.saturating_sub(at) < BREATH);
-        let breath = if in_one_breath { BREATH } else { Duration::ZERO };
-        offer.heard_from.get_or_insert(now.mono.saturating_add(before.max(breath)));
+        offer.heard_from.get_or_insert(self.heard_from(self.length(&first), now));
         let prompts: Vec<_> = first.into_iter().chain(offer.played.iter().cloned()).collect();
         self.at(id, Step::Menu(offer));
         if !self.say(&prompts, now, out) {

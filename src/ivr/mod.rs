@@ -3,17 +3,27 @@
 //! **The contract.** Hand [`Input::Answered`] first. Perform the [`Action`]s of each answer in order. Call again with
 //! whatever happens next, and with [`Input::Deadline`] when [`Engine::next_deadline`] has come; a deadline that comes
 //! early does nothing. [`Input::PlayEnded`] belongs to the newest [`Action::Play`] alone: the end of one that was
-//! replaced or stopped is not reported. After [`Action::Hangup`] or [`Input::HungUp`] the call is over and nothing
-//! more is asked for; a late [`Input::TextResult`] still counts for the outcome.
+//! replaced or stopped is not reported. With [`Action::Hangup`], [`Input::HungUp`] or [`Input::Transferred`] the call is
+//! over; what is left to do then ([`Action::Leave`], [`Action::Keep`], [`Action::Discard`]) is in that answer, and nothing
+//! more is asked for. A late [`Input::TextResult`], [`Input::Kept`] or [`Input::CallbackBooked`] still counts for the
+//! outcome. What phones do after [`Action::Leave`] is not reported.
 //!
-//! One file per kind of node: `menu`, `play`, `text`, `number`, `hangup`; `hours` is decided on the way (`engine`).
+//! One file per kind of node: `menu`, `play`, `text`, `number`, `ring`, `queue`, `voicemail`, `callback`, `transfer`,
+//! `hangup`; `hours` is decided on the way (`engine`). `person` is what the kinds share that wait for one.
 
+mod callback;
 mod engine;
 mod hangup;
 mod menu;
 mod number;
+mod person;
 mod play;
+mod queue;
+mod requests;
+mod ring;
 mod text;
+mod transfer;
+mod voicemail;
 
 use std::fmt;
 use std::time::Duration;
@@ -21,6 +31,7 @@ use std::time::Duration;
 use crate::model::{Caller, Digit, Language, Member, Phone, PhoneNumber, Pressed, PromptKey, Strategy, Unanswered};
 
 pub use engine::Engine;
+pub use voicemail::TONE;
 
 /// Who is calling.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,16 +116,17 @@ pub enum Action {
     StopPlaying,
     /// Send a text.
     Text(TextRequest),
-    /// Play these again and again, until something else is said: music. It never ends by itself.
+    /// Play these again and again, until something else is said: music. None: the ringing of a telephone. It never ends
+    /// by itself.
     Loop(Vec<PromptKey>),
     /// Ring phones for this caller alone. Ends with [`Input::Connected`] or [`Input::Unanswered`], or by
     /// [`Action::Leave`].
     Ring(RingRequest),
     /// Take a place in a line. Ends as [`Action::Ring`] does.
     Join(JoinRequest),
-    /// Give up the place, or the ringing.
+    /// Give up the place, the ringing, or the transfer that nobody has answered.
     Leave,
-    /// Record what the caller says, from now on.
+    /// Record what the caller says, after a tone of [`TONE`].
     Record(RecordRequest),
     /// End the recording and keep it as a message for the staff.
     Keep(MessageRequest),
@@ -157,6 +169,9 @@ pub struct JoinRequest {
     pub line: String,
     /// The higher the sooner; within the same, first in, first out.
     pub priority: u8,
+    /// Since when the caller has waited in this line, on the clock of [`Now::mono`](crate::clock::Now): now, or, for who
+    /// left it for a text or a call back that could not be had, since they joined it first. It decides who was first in.
+    pub since: Duration,
     /// Who serves it.
     pub members: Vec<Member>,
     /// Which of them ring for the next caller.

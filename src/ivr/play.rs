@@ -35,7 +35,13 @@ impl Engine {
     fn wants_keys(&self, play: &Play) -> bool {
         match &self.tree.node(play.then).kind {
             Kind::Menu(_) | Kind::Number(_) | Kind::Play(_) | Kind::Hours(_) => true,
-            Kind::Text(_) | Kind::Hangup(_) => false,
+            Kind::Text(_)
+            | Kind::Ring(_)
+            | Kind::Queue(_)
+            | Kind::Voicemail(_)
+            | Kind::Callback(_)
+            | Kind::Transfer(_)
+            | Kind::Hangup(_) => false,
         }
     }
 }

@@ -1,23 +1,16 @@
 //! `text`: asks for the text at once, so that it is on its way while the prompt says so.
 
-use std::time::Duration;
-
-use super::engine::{Engine, Event, Fate, Step};
+use super::engine::{Engine, Event, RESULT_WAIT, Step};
 use super::{Action, TextRequest, TextResult};
 use crate::clock::Now;
 use crate::tree::{Kind, NodeId, Text};
 
-/// How long the caller is kept in silence, after the promise, by a store that has not answered yet: a lock of another
-/// program is waited for as long.
-const RESULT_WAIT: Duration = Duration::from_secs(6);
-
 impl Engine {
     pub(super) fn enter_text(&mut self, id: NodeId, text: &Text, now: Now, out: &mut Vec<Action>) {
         self.at(id, Step::Text);
-        let sent = self.texts.iter().any(|(at, fate)| *at == id && *fate != Fate::Refused);
-        if !sent {
+        if !self.texts.stands(id) {
             let Some(to) = self.textable() else { return self.ask_for_number(id, text, now, out) };
-            self.texts.push((id, Fate::Requested));
+            self.texts.ask(id);
             out.push(Action::Text(TextRequest {
                 node: self.tree.node(id).name.clone(),
                 to,
@@ -41,7 +34,7 @@ impl Engine {
         match event {
             Event::Digit(_) => {}
             // What was promised shall be true before the call goes on.
-            Event::Said if self.texts.contains(&(id, Fate::Requested)) => self.wait(RESULT_WAIT, now),
+            Event::Said if self.texts.is_open(id) => self.wait(RESULT_WAIT, now),
             Event::Said | Event::TimeOut => self.go(text.then, false, now, out),
         }
     }

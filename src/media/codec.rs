@@ -63,13 +63,43 @@ impl Decoder {
     }
 }
 
+/// Turns samples at the codec's own rate into payloads. G.722 remembers the past, so each stream has its own.
+pub enum Encoder {
+    /// G.711 µ-law.
+    Pcmu(PcmuEncoder),
+    /// G.711 A-law.
+    Pcma(PcmaEncoder),
+    /// G.722, of which a byte holds two samples.
+    G722(Box<G722Encoder>),
+}
+
+impl Encoder {
+    /// Nothing encoded yet.
+    pub fn new(codec: Codec) -> Encoder {
+        match codec {
+            Codec::Pcmu => Encoder::Pcmu(PcmuEncoder::new()),
+            Codec::Pcma => Encoder::Pcma(PcmaEncoder::new()),
+            Codec::G722 => Encoder::G722(Box::new(G722Encoder::new())),
+        }
+    }
+
+    /// Encodes `samples` into `out`; the number of bytes written, 0 if they do not fit.
+    pub fn encode(&mut self, samples: &[i16], out: &mut [u8]) -> usize {
+        let written = match self {
+            Encoder::Pcmu(encoder) => encoder.encode_into(samples, out),
+            Encoder::Pcma(encoder) => encoder.encode_into(samples, out),
+            Encoder::G722(encoder) => encoder.encode_into(samples, out),
+        };
+        written.unwrap_or(0)
+    }
+}
+
 /// Encodes a whole recording at the codec's own sampling rate.
 pub fn encode(codec: Codec, samples: &[i16]) -> Vec<u8> {
-    match codec {
-        Codec::Pcmu => PcmuEncoder::new().encode(samples),
-        Codec::Pcma => PcmaEncoder::new().encode(samples),
-        Codec::G722 => G722Encoder::new().encode(samples),
-    }
+    let mut encoded = vec![0; samples.len()];
+    let written = Encoder::new(codec).encode(samples, &mut encoded);
+    encoded.truncate(written);
+    encoded
 }
 
 /// 60 ms of silence as the codec writes it.

@@ -1,4 +1,4 @@
-//! Digits that we press: RFC 4733 telephone-events, for the test phone.
+//! Digits that we press: RFC 4733 telephone-events, for the test phone and for what the other leg of a call has pressed.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -48,6 +48,16 @@ impl Dialer {
             self.waiting.push_back((digit, length.max(Duration::from_millis(40))));
         }
         room
+    }
+
+    /// Whether a key is held down, or waits for its turn.
+    pub fn is_pressing(&self) -> bool {
+        self.pressed.is_some() || !self.waiting.is_empty()
+    }
+
+    /// Lets go of all keys.
+    pub fn clear(&mut self) {
+        *self = Dialer::default();
     }
 
     /// What to send in this packet time instead of audio, on a clock of `rate` Hz.
@@ -108,6 +118,11 @@ mod tests {
         assert_eq!(sent[5..7], [None, None]);
         assert_eq!(sent[7], event(11, 0x0a, 160, true));
         assert_eq!(sent.iter().flatten().count(), 10);
+        assert!(!dialer.is_pressing());
+        dialer.press(Digit::ALL[1], FRAME);
+        assert!(dialer.is_pressing());
+        dialer.clear();
+        assert!(!dialer.is_pressing());
     }
 
     #[test]

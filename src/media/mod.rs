@@ -6,11 +6,13 @@
 //!
 //! What lives where: `schedule` when to send; `wire` the sockets; `ports` which of them; `rtp`, `rtcp`, `srtp` the
 //! packets; `source` whom to believe; `jitter` and `quality` how it sounds; `codec`, `prompt`, `player` what is heard;
-//! `digits` and [`dtmf`] the keys pressed;
-//! `dialer` and `recording` what the test phone does; `stream` all of these for one call. What is negotiated comes as
+//! `digits` and [`dtmf`] the keys pressed, `dialer` those that we press; `recording` what is kept of it; `stream` all of
+//! these for one call, `stream::relay` for two that are legs of one, with `readiness` (when), `timeline` (where in the
+//! other's stream) and `convert` (in the other's codec). What is negotiated comes as
 //! [`MediaPlan`](crate::model::MediaPlan); signalling is not known here.
 
 mod codec;
+mod convert;
 mod counters;
 mod dialer;
 mod digits;
@@ -22,6 +24,7 @@ mod ports;
 mod priority;
 mod prompt;
 mod quality;
+mod readiness;
 mod recording;
 mod rtcp;
 mod rtp;
@@ -30,6 +33,7 @@ mod session;
 mod source;
 mod srtp;
 mod stream;
+mod timeline;
 mod wire;
 
 use std::io;
@@ -137,7 +141,7 @@ impl Media {
         let ports = Ports::new(config.ports).ok_or(MediaError::Range { first, last })?;
         let counters = Arc::new(Counters::default());
         let (commands, inbox): (_, Receiver<Command>) = sync_channel(COMMANDS);
-        let pacer = Pacer::new(Arc::clone(&counters));
+        let pacer = Pacer::new(Arc::clone(&counters)).map_err(MediaError::Thread)?;
         let thread = std::thread::Builder::new()
             .name("pacer".to_owned())
             .spawn(move || pacer.run(&inbox))
@@ -205,6 +209,11 @@ impl Media {
             // A pacer that has panicked has ended too.
             let _ = thread.join();
         }
+    }
+
+    /// Whether both are the same pacer's.
+    fn is(&self, other: &Media) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
     /// After the pacer's end a command has nobody to go to, and nothing to do.

@@ -3,8 +3,12 @@
 //! It sleeps until the next point of the [grid](super::schedule). There it first sends for every call, then reads what
 //! has come for every call: one wake-up for all, no allocation, lock or log line per packet. Commands are obeyed between
 //! two points, all that wait at once, so that they never hold up a packet. Without calls it sleeps until there is one.
+//!
+//! While calls are bridged it does not sleep until the next point but waits for their [sockets](super::readiness): what
+//! comes for one leg leaves for the other at once.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -12,17 +16,19 @@ use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
+use tracing::error;
 
 use super::counters::Counters;
 use super::player::PlayId;
 use super::priority;
 use super::prompt::Prompt;
+use super::readiness::Readiness;
 use super::recording::Recorder;
 use super::schedule::Grid;
 use super::stream::{Desk, PACKET_ROOM, Stream};
 use super::wire::Inbox;
 use crate::clock::{Clock, Now};
-use crate::model::{Digit, MediaPlan, MediaQuality};
+use crate::model::{Digit, MediaPlan, MediaQuality, Pressed};
 
 /// A tick that comes later than this counts as late.
 const LATE: Duration = Duration::from_millis(5);
@@ -40,6 +46,8 @@ pub(super) type Key = u64;
 pub(super) enum Command {
     Open(Key, Box<Stream>),
     To(Key, Request),
+    Bridge(Key, Key),
+    Unbridge(Key),
     Close(Key, Option<oneshot::Sender<MediaQuality>>),
     Stop,
 }
@@ -47,8 +55,10 @@ pub(super) enum Command {
 pub(super) enum Request {
     Start(Box<MediaPlan>),
     Play(PlayId, Vec<Arc<Prompt>>),
+    PlayLooped(Vec<Arc<Prompt>>),
     StopPlaying,
     Press(Digit, Duration),
+    Carry(Pressed, Duration, Arc<Prompt>),
     Info(Digit),
     Record(Box<Recorder>),
 }
@@ -61,7 +71,7 @@ pub(super) struct Pacer {
 }
 
 impl Pacer {
-    pub fn new(counters: Arc<Counters>) -> Pacer {
+    pub fn new(counters: Arc<Counters>) -> io::Result<Pacer> {
         let clock = Clock::system();
         let grid = Grid::new(clock.now().mono);
         let desk = Desk {
@@ -69,20 +79,43 @@ impl Pacer {
             packet: Vec::with_capacity(PACKET_ROOM),
             samples: vec![0; SAMPLE_ROOM],
             counters,
+            readiness: Readiness::new()?,
         };
-        Pacer { clock, grid, streams: BTreeMap::new(), desk }
+        Ok(Pacer { clock, grid, streams: BTreeMap::new(), desk })
     }
 
     /// Serves until it is told to stop or nobody is left who could tell.
     pub fn run(mut self, commands: &Receiver<Command>) {
         priority::raise();
         while self.obey_all(commands).is_continue() {
-            self.clock.sleep_until(self.grid.deadline());
+            self.wait_until(self.grid.deadline());
             self.tick();
-            self.clock.sleep_until(self.grid.deadline().saturating_sub(COMMANDS_AHEAD));
+            self.wait_until(self.grid.deadline().saturating_sub(COMMANDS_AHEAD));
         }
         let now = self.clock.now();
         self.each(|stream, desk| stream.end(now, desk));
+    }
+
+    /// Sleeps until `deadline`, or relays what comes until then.
+    fn wait_until(&mut self, deadline: Duration) {
+        if self.desk.readiness.is_empty() {
+            return self.clock.sleep_until(deadline);
+        }
+        loop {
+            let left = deadline.saturating_sub(self.clock.now().mono);
+            if left.is_zero() {
+                return;
+            }
+            let ready = self.desk.readiness.wait(left);
+            let now = self.clock.now();
+            for at in 0..ready {
+                let from = self.desk.readiness.key(at);
+                let heard = self.one(from, |stream, desk| stream.hear(now, desk)).flatten();
+                if let Some((to, heard)) = heard {
+                    self.one(to, |stream, desk| stream.pass_on(&heard, desk));
+                }
+            }
+        }
     }
 
     /// Sends, receives, and attends to a share of the calls.
@@ -118,62 +151,108 @@ impl Pacer {
 
     fn obey(&mut self, command: Command) -> ControlFlow<()> {
         let now = self.clock.now();
-        let Pacer { streams, grid, desk, .. } = self;
         match command {
             Command::Open(key, stream) => {
-                streams.insert(key, stream);
+                self.streams.insert(key, stream);
             }
             Command::To(key, request) => {
-                one(streams, desk, key, |stream, desk| serve(stream, request, grid, now, desk))
+                let grid = self.grid.clone();
+                self.one(key, |stream, desk| serve(stream, request, &grid, now, desk));
             }
+            Command::Bridge(key, other) => self.bridge(key, other),
+            Command::Unbridge(key) => self.unbridge(key),
             Command::Close(key, answer) => {
-                one(streams, desk, key, |stream, desk| {
+                self.unbridge(key);
+                self.one(key, |stream, desk| {
                     stream.end(now, desk);
                     if let Some(answer) = answer {
                         // Nobody may be waiting any more.
                         let _ = answer.send(stream.quality());
                     }
                 });
-                streams.remove(&key);
+                self.streams.remove(&key);
             }
             Command::Stop => return ControlFlow::Break(()),
         }
-        desk.counters.sessions.set(streams.len() as u64);
+        self.desk.counters.sessions.set(self.streams.len() as u64);
         ControlFlow::Continue(())
     }
 
+    /// Makes two calls the legs of one. Each parts from the leg that it had before.
+    fn bridge(&mut self, key: Key, other: Key) {
+        let both = [(key, other), (other, key)];
+        if key == other || both.iter().any(|(key, _)| !self.streams.contains_key(key)) {
+            return;
+        }
+        for (key, other) in both {
+            self.unbridge(key);
+            let joined = self.one(key, |stream, desk| stream.join(key, other, desk));
+            if let Some(Err(error)) = joined {
+                error!(%error, "two calls could not be bridged");
+                return self.unbridge(other);
+            }
+        }
+    }
+
+    /// Makes a leg and its other one calls of their own.
+    fn unbridge(&mut self, key: Key) {
+        let other = self.one(key, |stream, desk| stream.part(desk)).flatten();
+        if let Some(other) = other {
+            self.one(other, |stream, desk| stream.part(desk));
+        }
+    }
+
+    /// Does something for one call, if it is still there.
+    fn one<T>(&mut self, key: Key, serve: impl FnOnce(&mut Stream, &mut Desk) -> T) -> Option<T> {
+        let stream = self.streams.get_mut(&key)?;
+        let served = guarded(stream, &mut self.desk, serve);
+        if served.is_none() {
+            self.streams.remove(&key);
+            self.part_from_the_gone();
+        }
+        served
+    }
+
     /// Does something for every call; one that panics is ended, the others go on.
-    fn each(&mut self, mut serve: impl FnMut(&mut Stream, &mut Desk)) {
-        let desk = &mut self.desk;
-        self.streams.retain(|_, stream| guarded(desk, |desk| serve(stream, desk)));
+    fn each(&mut self, serve: impl FnMut(&mut Stream, &mut Desk)) {
+        self.each_of(|_| true, serve);
     }
 
     /// Does something for the calls whose turn it is at `point`: for every call each [`ATTEND_EVERY`] pairs of points.
-    fn each_at(&mut self, point: u64, mut serve: impl FnMut(&mut Stream, &mut Desk)) {
-        let desk = &mut self.desk;
-        self.streams.retain(|key, stream| {
-            !(key + point / 2).is_multiple_of(ATTEND_EVERY) || guarded(desk, |desk| serve(stream, desk))
-        });
+    fn each_at(&mut self, point: u64, serve: impl FnMut(&mut Stream, &mut Desk)) {
+        self.each_of(|key| (key + point / 2).is_multiple_of(ATTEND_EVERY), serve);
+    }
+
+    fn each_of(&mut self, turn: impl Fn(Key) -> bool, mut serve: impl FnMut(&mut Stream, &mut Desk)) {
+        let (before, desk) = (self.streams.len(), &mut self.desk);
+        self.streams.retain(|key, stream| !turn(*key) || guarded(stream, desk, &mut serve).is_some());
+        if self.streams.len() < before {
+            self.part_from_the_gone();
+        }
+    }
+
+    /// After a panic: a leg whose other one is no more is a call of its own.
+    fn part_from_the_gone(&mut self) {
+        let Pacer { streams, desk, .. } = self;
+        let gone = |stream: &Stream| stream.other().filter(|other| !streams.contains_key(other));
+        let alone: Vec<Key> =
+            streams.iter().filter(|(_, stream)| gone(stream).is_some()).map(|(key, _)| *key).collect();
+        for key in alone {
+            if let Some(stream) = streams.get_mut(&key) {
+                stream.part(desk);
+            }
+        }
+        desk.counters.sessions.set(streams.len() as u64);
     }
 }
 
-/// Does something for one call, if it is still there.
-fn one(
-    streams: &mut BTreeMap<Key, Box<Stream>>,
-    desk: &mut Desk,
-    key: Key,
-    serve: impl FnOnce(&mut Stream, &mut Desk),
-) {
-    let Some(stream) = streams.get_mut(&key) else { return };
-    if !guarded(desk, |desk| serve(stream, desk)) {
-        streams.remove(&key);
+/// Does something for one call, unless it panics.
+fn guarded<T>(stream: &mut Stream, desk: &mut Desk, serve: impl FnOnce(&mut Stream, &mut Desk) -> T) -> Option<T> {
+    let served = catch_unwind(AssertUnwindSafe(|| serve(stream, desk))).ok();
+    if served.is_none() {
+        desk.counters.panics.add(1);
+        stream.part(desk);
     }
-}
-
-/// Whether it was done without a panic.
-fn guarded(desk: &mut Desk, serve: impl FnOnce(&mut Desk)) -> bool {
-    let served = catch_unwind(AssertUnwindSafe(|| serve(desk))).is_ok();
-    desk.counters.panics.add(u64::from(!served));
     served
 }
 
@@ -181,10 +260,10 @@ fn serve(stream: &mut Stream, request: Request, grid: &Grid, now: Now, desk: &mu
     match request {
         Request::Start(plan) => stream.start(*plan, grid, now, desk),
         Request::Play(id, list) => stream.player.play(id, list),
+        Request::PlayLooped(list) => stream.player.play_looped(list),
         Request::StopPlaying => stream.player.stop(),
-        Request::Press(digit, length) => {
-            stream.dialer.press(digit, length);
-        }
+        Request::Press(digit, length) => stream.press(digit, length),
+        Request::Carry(pressed, length, tone) => stream.carry(pressed, length, tone),
         Request::Info(digit) => stream.info(digit, now, desk),
         Request::Record(recorder) => stream.recorder = Some(*recorder),
     }

@@ -1,31 +1,73 @@
-//! What the peer says, kept as samples: for the test phone.
+//! What the peer says, kept as samples: a message for the staff, a recorded call, the test phone's.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::codec::Decoder;
+use super::convert::Doubler;
 use super::rtp::Packet;
+use crate::clock;
 use crate::model::Codec;
 
+/// A packet whose samples are louder than this on average holds more than a line's noise: some −42 dBm0 of speech.
+const LOUD: u64 = 180;
+
 /// Audio being recorded; it grows while the session lives and is bounded by the limit given at its start.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Recording(Arc<Mutex<Audio>>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Audio {
     rate: u32,
     samples: Vec<i16>,
+    /// So many samples before those have been taken.
+    drained: usize,
+    /// When the peer was last heard to say something; before that, when the recording began.
+    loud_at: Instant,
 }
 
 impl Recording {
-    /// Samples a second; 0 before the first packet.
-    pub fn rate(&self) -> u32 {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).rate
+    pub(super) fn new() -> Recording {
+        let loud_at = clock::monotonic();
+        Recording(Arc::new(Mutex::new(Audio { rate: 0, samples: Vec::new(), drained: 0, loud_at })))
     }
 
-    /// The samples so far, each at the time that its packet names: a lost packet leaves silence.
+    /// Samples a second, the same until its end; 0 before the first packet.
+    pub fn rate(&self) -> u32 {
+        self.audio().rate
+    }
+
+    /// The samples so far that have not been drained, each at the time that its packet names: a lost packet leaves
+    /// silence.
     pub fn samples(&self) -> Vec<i16> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).samples.clone()
+        self.audio().samples.clone()
+    }
+
+    /// Takes the samples so far; those to come follow on them. Who writes a long recording to the disk calls this every
+    /// few seconds, so that it never lies in memory as a whole. What arrives late for what has been taken is dropped.
+    pub fn drain(&self) -> Vec<i16> {
+        let mut audio = self.audio();
+        let taken = std::mem::take(&mut audio.samples);
+        audio.drained += taken.len();
+        taken
+    }
+
+    /// How long it is, with what has been drained. While the peer sends nothing it does not grow; the gap is silence
+    /// once the peer goes on.
+    pub fn length(&self) -> Duration {
+        let audio = self.audio();
+        let samples = audio.drained + audio.samples.len();
+        Duration::from_secs(1).mul_f64(samples as f64 / f64::from(audio.rate.max(1)))
+    }
+
+    /// For how long the peer has said nothing: has sent noise fainter than speech, or nothing at all. Counts from the
+    /// recording's beginning.
+    pub fn quiet_for(&self) -> Duration {
+        clock::monotonic().saturating_duration_since(self.audio().loud_at)
+    }
+
+    fn audio(&self) -> MutexGuard<'_, Audio> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -33,7 +75,7 @@ impl Recording {
 pub struct Recorder {
     recording: Recording,
     limit: Duration,
-    decoder: Option<(Codec, Decoder)>,
+    decoder: Option<(Codec, Decoder, Option<Doubler>)>,
     /// A timestamp of the stream and the sample that it belongs to.
     anchor: Option<(u32, usize)>,
 }
@@ -51,20 +93,28 @@ impl Recorder {
 
     /// Keeps one packet's audio; `scratch` holds the samples of the longest packet.
     pub fn packet(&mut self, codec: Codec, packet: &Packet<'_>, scratch: &mut [i16]) {
-        let mut audio = self.recording.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.decoder.as_ref().is_none_or(|(now, _)| *now != codec) {
-            let decoder = Decoder::new(codec);
-            if audio.rate != decoder.rate() {
-                // Another rate in mid-call: what was recorded cannot be continued.
-                *audio = Audio { rate: decoder.rate(), samples: Vec::new() };
+        let mut audio = self.recording.audio();
+        if self.decoder.as_ref().is_none_or(|(now, ..)| *now != codec) {
+            // The first codec's rate is the recording's: what another in mid-call brings is fitted to it.
+            if audio.rate == 0 {
+                audio.rate = codec.sample_rate();
             }
-            self.decoder = Some((codec, decoder));
+            let decoder = if audio.rate == 8_000 { Decoder::narrow(codec) } else { Decoder::new(codec) };
+            let doubler = (decoder.rate() < audio.rate).then(Doubler::default);
+            self.decoder = Some((codec, decoder, doubler));
             self.anchor = None;
         }
-        let Some((_, decoder)) = &mut self.decoder else { return };
-        let decoded = decoder.decode(packet.payload, scratch);
+        let Some((_, decoder, doubler)) = &mut self.decoder else { return };
+        let mut decoded = decoder.decode(packet.payload, scratch);
+        if let Some(doubler) = doubler {
+            decoded = doubler.double_in_place(scratch, decoded);
+        }
         let samples = scratch.get(..decoded).unwrap_or_default();
-        let (timestamp, sample) = *self.anchor.get_or_insert((packet.timestamp, audio.samples.len()));
+        if samples.iter().map(|sample| u64::from(sample.unsigned_abs())).sum::<u64>() > LOUD * samples.len() as u64 {
+            audio.loud_at = clock::monotonic();
+        }
+        let end = audio.drained + audio.samples.len();
+        let (timestamp, sample) = *self.anchor.get_or_insert((packet.timestamp, end));
         let ticks = packet.timestamp.wrapping_sub(timestamp);
         if ticks > u32::MAX / 2 {
             return;
@@ -73,6 +123,11 @@ impl Recorder {
         let from = sample.saturating_add((ticks as usize).saturating_mul(per_tick));
         let limit = (self.limit.as_secs_f64() * f64::from(audio.rate)) as usize;
         let to = from.saturating_add(samples.len()).min(limit);
+        // What has been drained is nobody's to change.
+        let late = audio.drained.saturating_sub(from);
+        let (Some(from), Some(to)) = ((from + late).checked_sub(audio.drained), to.checked_sub(audio.drained)) else {
+            return;
+        };
         if from >= to {
             return;
         }
@@ -80,7 +135,7 @@ impl Recorder {
             audio.samples.resize(to, 0);
         }
         if let Some(room) = audio.samples.get_mut(from..to) {
-            room.copy_from_slice(&samples[..to - from]);
+            room.copy_from_slice(&samples[late..late + to - from]);
         }
     }
 }
@@ -95,7 +150,7 @@ mod tests {
 
     #[test]
     fn audio_lies_where_its_timestamp_says_up_to_the_limit() {
-        let recording = Recording::default();
+        let recording = Recording::new();
         let mut recorder = Recorder::new(recording.clone(), Duration::from_millis(5));
         let mut scratch = [0; 100];
         for (timestamp, byte) in [(1_000, 0x80), (1_024, 0x00), (1_008, 0x80), (990, 0x80), (1_036, 0x00), (9_999, 0)] {
@@ -106,5 +161,79 @@ mod tests {
         assert_eq!(samples.len(), 40);
         assert!(samples[..16].iter().all(|s| *s > 30_000) && samples[24..32].iter().all(|s| *s < -30_000));
         assert!(samples[16..24].iter().chain(&samples[32..36]).all(|s| *s == 0));
+    }
+
+    #[test]
+    fn drained_in_pieces_it_is_the_same() {
+        let packets: Vec<(u32, u8)> =
+            (0..200u32).filter(|n| n % 7 != 3).map(|n| (1_000 + n * 16, (n % 100) as u8)).collect();
+        let mut scratch = [0; 100];
+        let mut record = |every: usize| {
+            let recording = Recording::new();
+            let mut recorder = Recorder::new(recording.clone(), Duration::from_millis(390));
+            let mut taken = Vec::new();
+            for (at, (timestamp, byte)) in packets.iter().enumerate() {
+                recorder.packet(Codec::Pcma, &packet(*timestamp, &[*byte; 16]), &mut scratch);
+                if at % every == every - 1 {
+                    taken.extend(recording.drain());
+                }
+            }
+            taken.extend(recording.drain());
+            assert_eq!(recording.length(), Duration::from_millis(390));
+            taken
+        };
+        let whole = record(1_000);
+        assert_eq!(whole.len(), 3_120);
+        for every in [1, 2, 13] {
+            assert_eq!(record(every), whole, "each {every}");
+        }
+    }
+
+    #[test]
+    fn what_comes_late_for_a_drained_piece_is_dropped() {
+        let recording = Recording::new();
+        let mut recorder = Recorder::new(recording.clone(), Duration::from_secs(1));
+        let mut scratch = [0; 100];
+        recorder.packet(Codec::Pcmu, &packet(0, &[0x80; 8]), &mut scratch);
+        recorder.packet(Codec::Pcmu, &packet(16, &[0x80; 8]), &mut scratch);
+        assert_eq!(recording.drain().len(), 24);
+        recorder.packet(Codec::Pcmu, &packet(8, &[0x00; 8]), &mut scratch);
+        assert!(recording.samples().is_empty());
+        // Half of it is late.
+        recorder.packet(Codec::Pcmu, &packet(20, &[0x00; 8]), &mut scratch);
+        assert_eq!(recording.samples(), [-32_124; 4]);
+        recorder.restart();
+        recorder.packet(Codec::Pcmu, &packet(9_000, &[0x80; 4]), &mut scratch);
+        assert_eq!(recording.drain(), [-32_124, -32_124, -32_124, -32_124, 32_124, 32_124, 32_124, 32_124]);
+        assert_eq!(recording.length(), Duration::from_millis(4));
+    }
+
+    #[test]
+    fn another_codec_in_mid_call_goes_on_at_the_same_rate() {
+        let mut scratch = [0; 4_096];
+        for codecs in [[Codec::Pcmu, Codec::G722, Codec::Pcma], [Codec::G722, Codec::Pcma, Codec::G722]] {
+            let recording = Recording::new();
+            let mut recorder = Recorder::new(recording.clone(), Duration::from_secs(1));
+            for codec in codecs {
+                for timestamp in [0, 160] {
+                    recorder.packet(codec, &packet(timestamp, &[0x55; 160]), &mut scratch);
+                }
+            }
+            assert_eq!(recording.rate(), codecs[0].sample_rate());
+            assert_eq!(recording.length(), Duration::from_millis(120), "{codecs:?}");
+        }
+    }
+
+    #[test]
+    fn only_speech_breaks_the_quiet() {
+        let mut scratch = [0; 200];
+        let recording = Recording::new();
+        let mut recorder = Recorder::new(recording.clone(), Duration::from_secs(1));
+        let began = recording.audio().loud_at;
+        // The faintest steps of the law, then some hundreds.
+        recorder.packet(Codec::Pcmu, &packet(0, &[0xfe; 160]), &mut scratch);
+        assert_eq!(recording.audio().loud_at, began);
+        recorder.packet(Codec::Pcmu, &packet(160, &[0x40; 160]), &mut scratch);
+        assert!(recording.audio().loud_at > began);
     }
 }

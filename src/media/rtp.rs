@@ -1,5 +1,7 @@
 //! RTP packets (RFC 3550 section 5.1): parsing what comes, numbering what goes.
 
+use std::ops::Range;
+
 use rtp_rs::RtpReader;
 
 /// Bytes of the header that we write: no contributing sources, no extension.
@@ -33,6 +35,12 @@ pub fn parse(packet: &[u8]) -> Option<Packet<'_>> {
         ssrc: reader.ssrc(),
         payload: reader.payload(),
     })
+}
+
+/// Where in a packet that has been [parsed](parse) its payload of `length` bytes lies.
+pub fn payload_within(packet: &[u8], length: usize) -> Range<usize> {
+    let start = RtpReader::new(packet).map_or(packet.len(), |reader| reader.payload_offset());
+    start..start.saturating_add(length)
 }
 
 /// Whether a packet on a port shared by both (RFC 5761 section 4) is RTCP rather than RTP.
@@ -109,6 +117,7 @@ mod tests {
             }
             if let Some(packet) = parse(&bytes) {
                 prop_assert!(packet.payload.len() <= bytes.len() - HEADER);
+                prop_assert_eq!(&bytes[payload_within(&bytes, packet.payload.len())], packet.payload);
             }
         }
     }

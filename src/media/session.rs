@@ -12,7 +12,10 @@ use super::player::PlayId;
 use super::prompt::Prompt;
 use super::recording::{Recorder, Recording};
 use super::{Media, MediaEvent};
-use crate::model::{Digit, MediaPlan, MediaQuality};
+use crate::model::{Digit, MediaPlan, MediaQuality, Pressed};
+
+/// How long a carried key is held down.
+const CARRIED: Duration = Duration::from_millis(100);
 
 /// One call's media. Dropping it ends the media and frees the ports.
 ///
@@ -56,6 +59,12 @@ impl Session {
         id
     }
 
+    /// Plays prompts again and again instead of what plays now, without a gap, until something else is played or
+    /// [`Session::stop_playing`]: music for whoever waits. Its end is never reported.
+    pub fn play_looped(&self, list: Vec<Arc<Prompt>>) {
+        self.request(Request::PlayLooped(list));
+    }
+
     /// Falls silent.
     pub fn stop_playing(&self) {
         self.request(Request::StopPlaying);
@@ -72,9 +81,36 @@ impl Session {
         self.request(Request::Press(digit, length));
     }
 
+    /// Makes this call and `other` the two legs of one: from now on what the peer of each says is sent on to the peer of
+    /// the other, at once. In one codec the payload passes untouched, otherwise it is converted. Each leg keeps what is
+    /// its own: stream numbering, encryption, hold ([`Flow`](crate::model::Flow)), digits, recording. Whatever it plays,
+    /// and digits that it presses, go before what is relayed; while nothing is relayed for 100 ms, silence is sent.
+    ///
+    /// Digits by events are never relayed but reported, for [`Session::carry_digit`]. The bridge outlives a new
+    /// [`Session::start`] of either; it ends with [`Session::unbridge`] of either, when either is closed, or when either
+    /// is bridged with a third. Nothing happens if both are the same, or of two [`Media`].
+    pub fn bridge(&self, other: &Session) {
+        if self.media.is(&other.media) {
+            self.media.command(Command::Bridge(self.key, other.key));
+        }
+    }
+
+    /// Makes both legs of a bridge calls of their own again.
+    pub fn unbridge(&self) {
+        self.media.command(Command::Unbridge(self.key));
+    }
+
+    /// Presses a key that the other leg's peer has pressed, for this leg's peer: by RFC 4733 events where this peer
+    /// agreed on them, otherwise as a tone in the audio, which stands in the way of what is relayed for as long. A tone
+    /// that the other peer sent is not made again: it has come through as audio. At most 64 wait, a further one is
+    /// dropped.
+    pub fn carry_digit(&self, pressed: Pressed) {
+        self.request(Request::Carry(pressed, CARRIED, Prompt::of_digit(pressed.digit)));
+    }
+
     /// Records what the peer says from now on, at most `limit` of it. A second recording replaces the first.
     pub fn record(&self, limit: Duration) -> Recording {
-        let recording = Recording::default();
+        let recording = Recording::new();
         self.request(Request::Record(Box::new(Recorder::new(recording.clone(), limit))));
         recording
     }

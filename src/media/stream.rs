@@ -1,6 +1,9 @@
 //! One call's media as the pacer holds it: what is sent at each tick, and what is made of what comes.
 
-use std::net::{SocketAddr, UdpSocket};
+mod relay;
+mod report;
+
+use std::net::UdpSocket;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,15 +16,19 @@ use super::digits::Digits;
 use super::jitter::{Reception, Standing};
 use super::player::Player;
 use super::ports::Lease;
+use super::prompt::Prompt;
+use super::readiness::Readiness;
 use super::recording::Recorder;
-use super::rtp::{self, HEADER, Numbering};
+use super::rtp::{self, HEADER, Numbering, Packet};
 use super::schedule::Grid;
 use super::source::{Source, Verdict};
 use super::srtp::{self, OVERHEAD, Protection};
 use super::wire::{Datagram, Inbox};
-use super::{MediaEvent, quality, rtcp};
+use super::{MediaEvent, rtcp};
 use crate::clock::Now;
-use crate::model::{Digit, MediaPlan, MediaQuality};
+use crate::model::{Digit, DigitSource, MediaPlan, Pressed};
+use relay::{Heard, LONGEST_RELAYED, Relay};
+use report::Told;
 
 /// After a delay so many packets are sent at once to catch up; older ones are skipped.
 const BURST: u64 = 3;
@@ -40,6 +47,7 @@ pub(super) struct Desk {
     pub packet: Vec<u8>,
     pub samples: Vec<i16>,
     pub counters: Arc<Counters>,
+    pub readiness: Readiness,
 }
 
 /// The pair of sockets.
@@ -59,20 +67,12 @@ pub(super) struct Stream {
     told: Told,
     digits: Digits,
     pub player: Player,
-    pub dialer: Dialer,
+    dialer: Dialer,
+    /// Digits as tones, for a peer without events.
+    tones: Player,
     pub recorder: Option<Recorder>,
     talk: Option<Talk>,
-}
-
-/// What RTCP has told.
-#[derive(Default)]
-struct Told {
-    remote_lost: Option<u64>,
-    round_trip: Option<Duration>,
-    /// The peer's last sender report and when it came.
-    report: Option<(u32, Duration)>,
-    /// Where the peer's RTCP comes from.
-    from: Option<SocketAddr>,
+    relay: Option<Relay>,
 }
 
 /// What is agreed with the peer, and what goes with it.
@@ -116,8 +116,10 @@ impl Stream {
             digits: Digits::default(),
             player: Player::default(),
             dialer: Dialer::default(),
+            tones: Player::default(),
             recorder: None,
             talk: None,
+            relay: None,
         }
     }
 
@@ -144,6 +146,9 @@ impl Stream {
         };
         let [chance] = super::random();
         self.digits.listen(plan.telephone_event.is_none().then_some(plan.codec));
+        if plan.telephone_event.is_none() {
+            self.dialer.clear();
+        }
         self.talk = Some(Talk {
             ptime: super::schedule::STEP * steps as u32,
             steps,
@@ -190,7 +195,16 @@ impl Stream {
     }
 
     fn send_one(&mut self, desk: &mut Desk) {
+        let own = self.speaks();
         let Some(talk) = &mut self.talk else { return };
+        if let Some(relay) = &mut self.relay {
+            if !own && relay.covers(talk.ptime) {
+                return;
+            }
+            let behind = relay.interrupt(own);
+            self.numbering.timestamp = self.numbering.timestamp.wrapping_add(behind);
+            talk.marker |= behind > 0;
+        }
         let timestamp = self.numbering.timestamp;
         let frame = ticks(talk.ptime) as usize;
         let packet = &mut desk.packet;
@@ -207,23 +221,39 @@ impl Stream {
             packet.extend_from_slice(&event.payload);
             self.numbering.stamp(packet, kind.payload_type, event.marker, talk.event_timestamp);
         } else {
-            ended = self.player.fill(talk.plan.codec, &mut packet[HEADER..]);
+            let player = if self.tones.is_playing() { &mut self.tones } else { &mut self.player };
+            ended = player.fill(talk.plan.codec, &mut packet[HEADER..]);
             self.numbering.stamp(packet, talk.plan.payload_type, std::mem::take(&mut talk.marker), timestamp);
         }
         self.numbering.timestamp = timestamp.wrapping_add(frame as u32);
+        self.dispatch(desk);
+        if let Some(id) = ended {
+            self.announce(MediaEvent::PlayEnded(id), desk);
+        }
+    }
+
+    /// Seals and sends the packet on the desk.
+    fn dispatch(&mut self, desk: &mut Desk) {
+        let Some(talk) = &mut self.talk else { return };
+        let packet = &mut desk.packet;
         let sealed = talk.protection.as_mut().is_none_or(|protection| protection.protect_rtp(packet).is_ok());
         if sealed && self.sockets.rtp.send_to(packet, talk.source.target()).is_ok() {
             desk.counters.sent.add(1);
         } else {
             desk.counters.unsent.add(1);
         }
-        if let Some(id) = ended {
-            self.announce(MediaEvent::PlayEnded(id), desk);
-        }
     }
 
-    /// Takes in what has come on the RTP port.
+    /// Whether there is something of this call's own to send: a playback, or digits.
+    fn speaks(&self) -> bool {
+        self.player.is_playing() || self.dialer.is_pressing() || self.tones.is_playing()
+    }
+
+    /// Takes in what has come on the RTP port. A bridged call has done so already.
     pub fn receive(&mut self, point: u64, now: Now, desk: &mut Desk) {
+        if self.relay.is_some() {
+            return self.refill(desk);
+        }
         let Some(talk) = &mut self.talk else { return };
         let turn = (point / 2 + u64::from(self.numbering.ssrc)).is_multiple_of(QUIET_EVERY);
         if talk.quiet >= QUIET_AFTER && !turn {
@@ -264,28 +294,24 @@ impl Stream {
         self.report(now, true, desk);
     }
 
-    fn receive_control(&mut self, now: Now, desk: &mut Desk) {
-        for _ in 0..MOST_PER_TICK {
-            let Some(datagram) = desk.inbox.receive(&self.sockets.rtcp, now) else { break };
-            if self.control(datagram, desk) {
-                self.told.from = Some(datagram.from);
-            }
-        }
-    }
-
-    /// An RTP packet.
-    fn packet(&mut self, datagram: Datagram, desk: &mut Desk) {
-        let Some(talk) = &mut self.talk else { return };
+    /// An RTP packet. What the peer says with it, if it is new.
+    fn packet(&mut self, datagram: Datagram, desk: &mut Desk) -> Option<Heard> {
+        let talk = self.talk.as_mut()?;
         let Datagram { from, at, .. } = datagram;
         if !talk.source.possible(from) {
-            return desk.counters.foreign.add(1);
+            desk.counters.foreign.add(1);
+            return None;
         }
         if let Some(protection) = &mut talk.protection
             && protection.unprotect_rtp(&mut desk.inbox.data).is_err()
         {
-            return desk.counters.unauthentic.add(1);
+            desk.counters.unauthentic.add(1);
+            return None;
         }
-        let Some(packet) = rtp::parse(&desk.inbox.data) else { return desk.counters.malformed.add(1) };
+        let Some(packet) = rtp::parse(&desk.inbox.data) else {
+            desk.counters.malformed.add(1);
+            return None;
+        };
         let audio = packet.payload_type == talk.plan.payload_type;
         let event = talk.plan.telephone_event.filter(|event| event.payload_type == packet.payload_type);
         let verdict = if audio || event.is_some() {
@@ -297,7 +323,10 @@ impl Stream {
             Verdict::Foreign
         };
         match verdict {
-            Verdict::Foreign => return desk.counters.foreign.add(1),
+            Verdict::Foreign => {
+                desk.counters.foreign.add(1);
+                return None;
+            }
             Verdict::NewStream => {
                 self.reception.restart();
                 self.digits.restart();
@@ -311,8 +340,9 @@ impl Stream {
         desk.counters.received.add(1);
         talk.heard_at = at.mono;
         talk.silent = false;
-        if self.reception.packet(packet.sequence) == Standing::Stray {
-            return;
+        let standing = self.reception.packet(packet.sequence);
+        if standing == Standing::Stray {
+            return None;
         }
         let announce = |pressed| announce(&self.events, MediaEvent::Digit(pressed), &desk.counters);
         if event.is_some() {
@@ -324,34 +354,10 @@ impl Stream {
                 recorder.packet(talk.plan.codec, &packet, &mut desk.samples);
             }
         }
-    }
-
-    /// An RTCP packet; whether it was the peer's.
-    fn control(&mut self, datagram: Datagram, desk: &mut Desk) -> bool {
-        let Some(talk) = &mut self.talk else { return false };
-        let from = datagram.from.ip();
-        if from != talk.source.target().ip() && from != talk.plan.remote_rtcp.ip() {
-            desk.counters.foreign.add(1);
-            return false;
-        }
-        if let Some(protection) = &mut talk.protection
-            && protection.unprotect_rtcp(&mut desk.inbox.data).is_err()
-        {
-            desk.counters.unauthentic.add(1);
-            return false;
-        }
-        let Ok(told) = rtcp::read(&desk.inbox.data, self.numbering.ssrc) else {
-            desk.counters.malformed.add(1);
-            return false;
-        };
-        if let Some(report) = told.sender_report {
-            self.told.report = Some((report, datagram.at.mono));
-        }
-        if let Some(report) = told.on_us {
-            self.told.remote_lost = Some(u64::from(report.lost));
-            self.told.round_trip = rtcp::round_trip(report, datagram.at.wall).or(self.told.round_trip);
-        }
-        true
+        let Standing::Next { missing } = standing else { return None };
+        let payload = rtp::payload_within(&desk.inbox.data, packet.payload.len());
+        let Packet { timestamp, marker, .. } = packet;
+        audio.then(|| Heard { codec: talk.plan.codec, payload, timestamp, marker, missing })
     }
 
     fn notice_silence(&mut self, now: Now, desk: &Desk) {
@@ -363,65 +369,21 @@ impl Stream {
         }
     }
 
-    /// Sends a report, the last one with BYE.
-    fn report(&mut self, now: Now, bye: bool, desk: &mut Desk) {
-        let Some(talk) = &mut self.talk else { return };
-        let [chance] = super::random();
-        talk.report_at = now.mono + rtcp::interval(chance);
-        let sent = (self.numbering.packets > talk.reported).then_some(rtcp::Sent {
-            at: now.wall,
-            rtp_timestamp: self.numbering.timestamp,
-            packets: self.numbering.packets,
-            octets: self.numbering.octets,
-        });
-        talk.reported = self.numbering.packets;
-        let heard = (self.reception.received() > 0).then(|| rtcp::Heard {
-            ssrc: talk.peer,
-            fraction_lost: self.reception.fraction_lost(),
-            lost: self.reception.lost(),
-            extended_sequence: self.reception.extended_sequence(),
-            jitter: (self.reception.jitter_ms() * f64::from(talk.plan.codec.clock_rate()) / 1e3) as u32,
-            last_report: self.told.report.map(|(report, at)| (report, now.mono.saturating_sub(at))),
-        });
-        let report = rtcp::Report { ssrc: self.numbering.ssrc, cname: &self.cname, sent, heard, bye };
-        if rtcp::write(&report, &mut desk.packet).is_err() {
-            return;
+    /// Presses a key by events; not where the peer has agreed on none.
+    pub fn press(&mut self, digit: Digit, length: Duration) {
+        if self.talk.as_ref().is_none_or(|talk| talk.plan.telephone_event.is_some()) {
+            self.dialer.press(digit, length);
         }
-        if let Some(protection) = &mut talk.protection
-            && protection.protect_rtcp(&mut desk.packet).is_err()
-        {
-            return;
-        }
-        // Lost reports are made good by the next one.
-        let _ = if talk.plan.remote_rtcp == talk.plan.remote_rtp {
-            self.sockets.rtp.send_to(&desk.packet, talk.source.target())
-        } else {
-            let target = self.told.from.unwrap_or_else(|| control_target(&talk.plan, &talk.source));
-            self.sockets.rtcp.send_to(&desk.packet, target)
-        };
     }
 
-    /// How the call sounded so far.
-    pub fn quality(&self) -> MediaQuality {
-        let share = |lost: u64, of: u64| lost as f64 / of.max(1) as f64;
-        let (sent, received) = (self.numbering.packets, self.reception.received());
-        let lost = self.reception.lost();
-        let remote_lost = self.told.remote_lost.unwrap_or(0);
-        let jitter_ms = self.reception.jitter_ms();
-        let round_trip_ms = self.told.round_trip.map(|round| round.as_secs_f64() * 1e3);
-        // The worse of both directions, with half the round trip, one packet and a buffer of twice the jitter.
-        let loss = share(lost, self.reception.expected()).max(share(remote_lost, sent));
-        let ptime = self.talk.as_ref().map_or(0.0, |talk| talk.ptime.as_secs_f64() * 1e3);
-        let delay = round_trip_ms.unwrap_or(0.0) / 2.0 + ptime + 2.0 * jitter_ms;
-        let known = received > 0 || self.told.remote_lost.is_some();
-        MediaQuality {
-            sent,
-            received,
-            lost,
-            remote_lost,
-            jitter_ms: jitter_ms as f32,
-            round_trip_ms: round_trip_ms.map(|ms| ms as f32),
-            mos: known.then(|| quality::mos(loss, delay) as f32),
+    /// Presses a key that the other leg's peer has pressed, `tone` being how it sounds. Where this peer knows no events
+    /// either, a tone has come through as the audio that it is.
+    pub fn carry(&mut self, pressed: Pressed, length: Duration, tone: Arc<Prompt>) {
+        let Some(talk) = &self.talk else { return };
+        if talk.plan.telephone_event.is_some() {
+            self.dialer.press(pressed.digit, length);
+        } else if pressed.source != DigitSource::Tone {
+            self.tones.add(tone);
         }
     }
 
@@ -448,13 +410,5 @@ fn ticks(ptime: Duration) -> u64 {
     ptime.as_millis() as u64 * 8
 }
 
-/// Where RTCP goes before any has come: where signalling says, or beside the source behind a NAT.
-fn control_target(plan: &MediaPlan, source: &Source) -> SocketAddr {
-    match source.locked() {
-        Some(from) if from.ip() != plan.remote_rtp.ip() => SocketAddr::new(from.ip(), from.port().saturating_add(1)),
-        _ => plan.remote_rtcp,
-    }
-}
-
 /// Room for the longest packet that we send.
-pub(super) const PACKET_ROOM: usize = HEADER + super::codec::LONGEST_FRAME + OVERHEAD;
+pub(super) const PACKET_ROOM: usize = HEADER + LONGEST_RELAYED + OVERHEAD;

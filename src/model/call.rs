@@ -52,6 +52,26 @@ impl Outcome {
     }
 }
 
+/// How a caller was left unserved: the last that was tried for them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unserved {
+    /// Nothing yet: they were in a menu, or heard something.
+    InMenu,
+    /// They hung up while waiting in a line.
+    InLine {
+        /// From 1, as last told; none: they left before it was known.
+        position: Option<usize>,
+        /// How long they have waited for a person in all.
+        waited: Duration,
+    },
+    /// Phones rang and nobody came, or nobody was there to be rung.
+    Unanswered,
+    /// They left a message too short to be kept.
+    VoicemailTooShort,
+    /// No call back could be booked, or they were called back in vain.
+    CallbackFailed,
+}
+
 /// Who ended a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -254,6 +254,11 @@ impl<'r> Value<'r> {
         None
     }
 
+    /// True or false.
+    pub fn boolean(&self) -> Option<bool> {
+        self.or_wrong(self.value.as_bool(), "true or false")
+    }
+
     /// A number, whole or not.
     pub fn float(&self) -> Option<f64> {
         let text = self.value.as_float().map(|n| n.as_str()).or(self.value.as_integer().map(|n| n.as_str()));

@@ -8,11 +8,9 @@ use super::{Context, HANGUP_NODE, Hangup, Kind, MissedCall, Node, NodeId, SYSTEM
 use crate::model::toml_file::{Reader, Span, Table, Value, closest};
 use crate::model::{Language, Problem, Problems, PromptKey};
 
-/// The kinds that this version runs.
-const BUILT: [&str; 6] = ["menu", "play", "hours", "text", "number", "hangup"];
-
-/// The kinds that the file format has and this version does not run yet.
-const LATER: [&str; 5] = ["queue", "ring", "voicemail", "transfer", "callback"];
+/// What a node may be.
+const KINDS: [&str; 11] =
+    ["menu", "play", "hours", "text", "number", "ring", "queue", "voicemail", "callback", "transfer", "hangup"];
 
 /// How the plain target that only hangs up is written, and its node's name.
 const HANGUP: &str = "hangup";
@@ -42,7 +40,7 @@ pub(super) fn compile(path: &Path, text: &str, context: &Context<'_>) -> Result<
     let missed_call = root.get("missed_call").and_then(|value| missed_call(&compiler, value.table()?));
     let mut nodes = vec![Node { name: HANGUP.to_owned(), kind: Kind::Hangup(Hangup::default()) }];
     for (kind, entry) in &declared {
-        let kind = entry.table().and_then(|table| file::kind(kind, &table, &compiler));
+        let kind = entry.table().and_then(|table| file::kind(kind, entry.key(), &table, &compiler));
         let name = compiler.name_of(nodes.len());
         // A node that could not be read has reported why, so this stand-in never answers a call.
         nodes.push(Node { name, kind: kind.unwrap_or(Kind::Hangup(Hangup::default())) });
@@ -64,6 +62,7 @@ pub(super) fn compile(path: &Path, text: &str, context: &Context<'_>) -> Result<
         language: context.language.clone(),
         spoken,
     };
+    report_texts_without_offer(&tree, &places, &reader);
     if !reader.has_errors() {
         lint::lint(&tree, context, &lint::Places { nodes: &places, languages: &languages }, &reader);
     }
@@ -71,20 +70,12 @@ pub(super) fn compile(path: &Path, text: &str, context: &Context<'_>) -> Result<
     Ok((tree, warnings))
 }
 
-/// Every `[kind.name]` of a kind that is built, in the order of the file. One of a later kind is reported.
+/// Every `[kind.name]`, in the order of the file.
 fn declared<'r>(root: &Table<'r>) -> Vec<(&'static str, Value<'r>)> {
     let mut declared = Vec::new();
-    for kind in BUILT.into_iter().chain(LATER) {
+    for kind in KINDS {
         let Some(names) = root.get(kind).and_then(|value| value.table()) else { continue };
-        for entry in names.entries() {
-            if LATER.contains(&kind) {
-                let message = format!("kind `{kind}` is known but not built yet in this version");
-                let cure = format!("leave [{kind}.{}] out; use one of {}", entry.key(), BUILT.join(", "));
-                root.reader().error(entry.key_span(), message, cure);
-            } else {
-                declared.push((kind, entry));
-            }
-        }
+        declared.extend(names.entries().into_iter().map(|entry| (kind, entry)));
     }
     declared.sort_by_key(|(_, entry)| entry.key_span().start);
     declared
@@ -95,8 +86,18 @@ fn missed_call(compiler: &Compiler<'_>, table: Table<'_>) -> Option<MissedCall> 
     let message = table.require("message", "name a message of messages.toml, such as message = \"missed_call\"");
     let message = message.and_then(|value| compiler.message(&value));
     let at_most_every = table.get("at_most_every").map(|value| value.duration(Duration::from_secs(60)..=30 * DAY));
+    let wording = |case: &'static str| table.get(case).and_then(|value| compiler.message(&value));
+    let (in_line, unanswered) = (wording("in_line"), wording("unanswered"));
+    let (voicemail_too_short, callback_failed) = (wording("voicemail_too_short"), wording("callback_failed"));
     table.finish();
-    Some(MissedCall { message: message?, at_most_every: at_most_every.unwrap_or(Some(DAY))? })
+    Some(MissedCall {
+        message: message?,
+        in_line,
+        unanswered,
+        voicemail_too_short,
+        callback_failed,
+        at_most_every: at_most_every.unwrap_or(Some(DAY))?,
+    })
 }
 
 impl<'a> Compiler<'a> {
@@ -122,11 +123,8 @@ impl<'a> Compiler<'a> {
             return *id;
         }
         let kind = target.split(':').next().unwrap_or_default();
-        if LATER.contains(&kind) {
-            let message = format!("\"{target}\": kind `{kind}` is known but not built yet in this version");
-            value.error(message, format!("lead to one of {}", BUILT.join(", ")));
-        } else if !BUILT.contains(&kind) {
-            let cure = match closest(kind, BUILT.into_iter().chain(LATER)) {
+        if !KINDS.contains(&kind) {
+            let cure = match closest(kind, KINDS.into_iter()) {
                 Some(known) => format!("did you mean \"{known}:…\"?"),
                 None => "write \"kind:name\", such as \"menu:welcome\", or \"hangup\"".to_owned(),
             };
@@ -160,6 +158,12 @@ impl<'a> Compiler<'a> {
         Some(name.to_owned())
     }
 
+    /// Those of `names` that are not recorded in the clinic's language.
+    pub fn unrecorded<N: AsRef<str>>(&self, names: &[N]) -> Vec<String> {
+        let unrecorded = |name: &&str| self.context.prompts.find(&self.context.language, name).is_none();
+        names.iter().map(AsRef::as_ref).filter(unrecorded).map(str::to_owned).collect()
+    }
+
     /// A message of `messages.toml`.
     pub fn message(&self, value: &Value<'_>) -> Option<String> {
         let name = value.words()?;
@@ -186,29 +190,33 @@ impl<'a> Compiler<'a> {
     }
 }
 
-/// A `text` that does not say which `number` asks for a mobile number takes the only one there is.
+/// A `text` or `callback` that does not say which `number` asks for a number takes the only one there is.
 fn fill_in_questions(nodes: &mut [Node], compiler: &Compiler<'_>, reader: &Reader<'_>) {
     let numbers: Vec<_> = (0..nodes.len()).filter(|at| matches!(nodes[*at].kind, Kind::Number(_))).collect();
     for (at, node) in nodes.iter_mut().enumerate() {
-        let Kind::Text(text) = &mut node.kind else { continue };
-        if text.ask.is_none() && numbers.len() > 1 {
+        let ask = match &mut node.kind {
+            Kind::Text(text) => &mut text.ask,
+            Kind::Callback(callback) => &mut callback.ask,
+            _ => continue,
+        };
+        if ask.is_none() && numbers.len() > 1 {
             let message =
                 format!("`{}` does not say which number node asks a caller who has no mobile number", node.name);
             reader.error(compiler.places[at].clone(), message, "write ask = \"number:…\"");
         }
-        text.ask = text.ask.or(numbers.first().map(|at| NodeId(*at)));
+        *ask = ask.or(numbers.first().map(|at| NodeId(*at)));
     }
     let is_number = |id: &NodeId| numbers.contains(&id.0);
     let asking: BTreeSet<NodeId> = nodes
         .iter()
-        .filter(|node| !matches!(node.kind, Kind::Text(_)))
+        .filter(|node| !matches!(node.kind, Kind::Text(_) | Kind::Callback(_)))
         .flat_map(|node| node.kind.targets())
         .filter(is_number)
         .collect();
     for id in asking {
         if matches!(&nodes[id.0].kind, Kind::Number(number) if number.then.is_none()) {
             let message = format!(
-                "`{}` is led to by a node that is no text, and does not say where it goes on",
+                "`{}` is led to by a node that is no text and no callback, and does not say where it goes on",
                 nodes[id.0].name
             );
             reader.error(compiler.places[id.0].clone(), message, "write then = \"text:…\"");
@@ -218,22 +226,39 @@ fn fill_in_questions(nodes: &mut [Node], compiler: &Compiler<'_>, reader: &Reade
 
 /// A round of nodes that take no time would never let the caller hear anything.
 fn report_endless_rounds(nodes: &[Node], compiler: &Compiler<'_>, reader: &Reader<'_>) {
-    let takes_no_time = |id: NodeId| match &nodes[id.0].kind {
-        Kind::Hours(_) => true,
-        Kind::Text(text) => text.say.is_empty(),
-        Kind::Menu(_) | Kind::Play(_) | Kind::Number(_) | Kind::Hangup(_) => false,
+    // Where a call may be sent on at once.
+    let at_once = |id: NodeId| match &nodes[id.0].kind {
+        kind @ Kind::Hours(_) => kind.targets(),
+        kind @ Kind::Text(text) if text.say.is_empty() => kind.targets(),
+        Kind::Ring(ring) if ring.say.is_empty() && ring.record.is_empty() => vec![ring.when_busy, ring.when_unanswered],
+        Kind::Queue(queue) => vec![queue.when_full, queue.when_nobody],
+        kind @ Kind::Callback(callback) if callback.say.is_empty() => kind.targets(),
+        Kind::Transfer(transfer) if transfer.say.is_empty() => vec![transfer.when_failed],
+        _ => vec![],
     };
-    for id in (0..nodes.len()).map(NodeId).filter(|id| takes_no_time(*id)) {
+    for id in (0..nodes.len()).map(NodeId) {
         let mut seen = BTreeSet::new();
-        let mut next = nodes[id.0].kind.targets();
+        let mut next = at_once(id);
         while let Some(at) = next.pop() {
-            if takes_no_time(at) && seen.insert(at) {
-                next.extend(nodes[at.0].kind.targets());
+            if seen.insert(at) {
+                next.extend(at_once(at));
             }
         }
         if seen.contains(&id) {
             let message = format!("`{}` leads back to itself without saying anything", nodes[id.0].name);
             reader.error(compiler.places[id.0].clone(), message, "lead one of the round's targets to a menu or a play");
+        }
+    }
+}
+
+/// A text needs the caller's consent to what was offered: a key of a line that leads to one would have no offer.
+fn report_texts_without_offer(tree: &Tree, places: &[Span], reader: &Reader<'_>) {
+    for (id, node) in tree.nodes() {
+        let Kind::Queue(queue) = &node.kind else { continue };
+        for (key, _) in queue.keys.iter().filter(|(_, to)| tree.texts_without_a_key(**to)) {
+            let message = format!("key {key} of `{}` texts the caller without an offer that was heard", node.name);
+            let cure = "write offer_text = { say = \"…\", key = 1, to = \"text:…\" } instead";
+            reader.error(places[id.0].clone(), message, cure);
         }
     }
 }

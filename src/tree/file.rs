@@ -1,11 +1,14 @@
-//! The fields of each kind of node, as the file writes them.
+//! The fields of each kind of node, as the file writes them; those of the kinds for whoever stays on the line in `staff`.
+
+mod members;
+mod staff;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::compile::Compiler;
-use super::{Choice, Days, Hangup, Hours, HoursNode, Kind, Menu, Minute, NodeId, Number, Opening, Play, Text};
+use super::{Choice, Days, Group, Hangup, Hours, HoursNode, Kind, Menu, Minute, NodeId, Number, Opening, Play, Text};
 use super::{DIGIT_PROMPTS, HANGUP_NODE};
 use crate::model::Digit;
 use crate::model::toml_file::{Table, Value};
@@ -13,14 +16,19 @@ use crate::model::toml_file::{Table, Value};
 /// How long a caller may be waited for.
 const WAIT: RangeInclusive<Duration> = Duration::from_millis(500)..=Duration::from_secs(60);
 
-/// Reads `[KIND.…]`. None: it could not be read, and why was reported.
-pub(super) fn kind(kind: &str, table: &Table<'_>, compiler: &Compiler<'_>) -> Option<Kind> {
+/// Reads `[KIND.NAME]`. None: it could not be read, and why was reported.
+pub(super) fn kind(kind: &str, name: &str, table: &Table<'_>, compiler: &Compiler<'_>) -> Option<Kind> {
     let node = match kind {
         "menu" => menu(table, compiler).map(Kind::Menu),
         "play" => play(table, compiler).map(Kind::Play),
         "hours" => hours(table, compiler).map(Kind::Hours),
         "text" => text(table, compiler).map(Kind::Text),
         "number" => number(table, compiler).map(Kind::Number),
+        "ring" => staff::ring(table, compiler).map(Kind::Ring),
+        "queue" => staff::queue(name, table, compiler).map(Box::new).map(Kind::Queue),
+        "voicemail" => staff::voicemail(table, compiler).map(Kind::Voicemail),
+        "callback" => staff::callback(table, compiler).map(Kind::Callback),
+        "transfer" => staff::transfer(table, compiler).map(Kind::Transfer),
         _ => Some(Kind::Hangup(Hangup { say: prompts(table, "say", compiler) })),
     };
     table.finish();
@@ -45,21 +53,44 @@ fn menu(table: &Table<'_>, compiler: &Compiler<'_>) -> Option<Menu> {
 fn choices(keys: &Table<'_>, compiler: &Compiler<'_>) -> BTreeMap<Digit, Choice> {
     let mut choices = BTreeMap::new();
     for entry in keys.entries() {
-        let mut chars = entry.key().chars();
-        match (chars.next().and_then(Digit::from_char), chars.next()) {
-            (Some(digit), None) => {
-                choices.extend(choice(&entry, compiler).map(|choice| (digit, choice)));
-            }
-            _ => {
-                let message = format!("`{}` is no key of a telephone", entry.key());
-                keys.reader().error(entry.key_span(), message, "write one of 0 to 9, \"*\" or \"#\"");
-            }
+        if let Some(digit) = key_of(&entry) {
+            choices.extend(choice(&entry, compiler).map(|choice| (digit, choice)));
         }
     }
     if keys.entries().is_empty() {
         keys.reader().error(keys.place(), "the menu offers no key", "write keys = { 1 = \"text:…\" }");
     }
     choices
+}
+
+const KEY: &str = "write one of 0 to 9, \"*\" or \"#\"";
+
+/// The telephone's key that an entry's name is.
+fn key_of(entry: &Value<'_>) -> Option<Digit> {
+    let digit = only_digit(entry.key());
+    if digit.is_none() {
+        entry.reader().error(entry.key_span(), format!("`{}` is no key of a telephone", entry.key()), KEY);
+    }
+    digit
+}
+
+/// The telephone's key that a value is: `1` or `"1"`, `"*"`.
+fn digit_of(value: &Value<'_>) -> Option<Digit> {
+    if !value.is_string() {
+        let number = value.integer(0..=9)?;
+        return u32::try_from(number).ok().and_then(|number| char::from_digit(number, 10)).and_then(Digit::from_char);
+    }
+    let text = value.string()?;
+    let digit = only_digit(text);
+    if digit.is_none() {
+        value.error(format!("\"{text}\" is no key of a telephone"), KEY);
+    }
+    digit
+}
+
+fn only_digit(text: &str) -> Option<Digit> {
+    let mut chars = text.chars();
+    chars.next().and_then(Digit::from_char).filter(|_| chars.next().is_none())
 }
 
 /// `"kind:name"`, or `{ language = "es", to = "menu:inicio" }`.
@@ -142,14 +173,7 @@ fn holidays(value: &Value<'_>, compiler: &Compiler<'_>) -> BTreeSet<jiff::civil:
 fn text(table: &Table<'_>, compiler: &Compiler<'_>) -> Option<Text> {
     let message = table.require("message", "name a message of messages.toml: message = \"greeting\"");
     let message = message.and_then(|value| compiler.message(&value));
-    let ask = table.get("ask").and_then(|value| {
-        let id = compiler.target(&value);
-        let is_number = value.string()?.starts_with("number:");
-        if !is_number {
-            value.error("`ask` must lead to a number node", "write ask = \"number:…\"");
-        }
-        Some(id)
-    });
+    let ask = number_node(table, compiler);
     Some(Text {
         say: prompts(table, "say", compiler),
         reason: table.get("reason").and_then(|value| value.words().map(str::to_owned)),
@@ -158,6 +182,16 @@ fn text(table: &Table<'_>, compiler: &Compiler<'_>) -> Option<Text> {
         ask,
         message: message?,
     })
+}
+
+/// `ask`: who asks a caller without a number for one.
+fn number_node(table: &Table<'_>, compiler: &Compiler<'_>) -> Option<NodeId> {
+    let value = table.get("ask")?;
+    let id = compiler.target(&value);
+    if !value.string()?.starts_with("number:") {
+        value.error("`ask` must lead to a number node", "write ask = \"number:…\"");
+    }
+    Some(id)
 }
 
 fn number(table: &Table<'_>, compiler: &Compiler<'_>) -> Option<Number> {
@@ -170,8 +204,7 @@ fn number(table: &Table<'_>, compiler: &Compiler<'_>) -> Option<Number> {
         table.reader().error(table.place(), "`min_digits` is more than `max_digits`", "exchange them");
     }
     let language = &compiler.context.language;
-    let unrecorded = |name: &&&str| compiler.context.prompts.find(language, name).is_none();
-    let unrecorded: Vec<_> = DIGIT_PROMPTS.iter().filter(unrecorded).copied().collect();
+    let unrecorded = compiler.unrecorded(&DIGIT_PROMPTS);
     if !unrecorded.is_empty() {
         let message = format!("a number is read back digit by digit, and there is no prompt {}", unrecorded.join(", "));
         table.reader().error(table.place(), message, format!("record them in prompts/{language}/"));

@@ -1,10 +1,11 @@
 //! What works, but probably not as meant: warnings about a tree that has no mistakes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
-use super::{Context, Kind, NodeId, Tree};
-use crate::model::Language;
+use super::{Context, HANGUP_NODE, Kind, NodeId, Tree};
 use crate::model::toml_file::{Reader, Span};
+use crate::model::{Language, Strategy};
 
 /// More than so many choices are not remembered.
 const MOST_CHOICES: usize = 4;
@@ -26,6 +27,8 @@ pub(super) fn lint(tree: &Tree, context: &Context<'_>, places: &Places<'_>, read
     lint.silent_rounds();
     lint.hours();
     lint.texts();
+    lint.unanswered();
+    lint.never_rung();
     lint.other_languages();
     lint.emergency_first();
     if tree.missed_call.is_none() {
@@ -82,7 +85,11 @@ impl Lint<'_> {
                 self.warn(id, message, "offer four at most, and the rest in a menu behind one of them");
             }
             let offered = self.reach(id, |id| self.targets(id));
-            if !offered.iter().any(|id| matches!(self.tree.node(*id).kind, Kind::Text(_))) {
+            let serves = |id: &NodeId| {
+                let kind = &self.tree.node(*id).kind;
+                kind.is_staffed() || matches!(kind, Kind::Text(_))
+            };
+            if !offered.iter().any(serves) {
                 let message = format!("`{}` leads neither to a person nor to a text", node.name);
                 self.warn(id, message, "offer one: keys = { 1 = \"text:…\" }");
             }
@@ -105,7 +112,10 @@ impl Lint<'_> {
             Kind::Menu(menu) => vec![menu.stay],
             Kind::Number(number) => vec![number.when_unanswered],
             Kind::Text(text) => vec![text.then],
-            Kind::Play(_) | Kind::Hours(_) | Kind::Hangup(_) => self.targets(id),
+            Kind::Queue(queue) => vec![queue.when_unanswered, queue.when_full, queue.when_nobody, queue.then],
+            Kind::Voicemail(voicemail) => vec![voicemail.then],
+            Kind::Callback(callback) => [callback.then].into_iter().chain(callback.when_refused).collect(),
+            Kind::Play(_) | Kind::Hours(_) | Kind::Ring(_) | Kind::Transfer(_) | Kind::Hangup(_) => self.targets(id),
         }
     }
 
@@ -132,10 +142,14 @@ impl Lint<'_> {
 
     fn texts(&self) {
         let mut unasked: BTreeSet<NodeId> = BTreeSet::new();
-        let without_key = self.reach(self.tree.start, |id| match &self.tree.node(id).kind {
+        let silent = |id: NodeId| match &self.tree.node(id).kind {
             Kind::Text(_) => vec![],
             _ => self.silent(id),
-        });
+        };
+        // Whatever key led to a person was pressed for that.
+        let starts = self.tree.nodes().filter(|(_, node)| node.kind.is_staffed()).map(|(id, _)| id);
+        let starts = starts.chain([self.tree.start]);
+        let without_key: BTreeSet<NodeId> = starts.flat_map(|from| self.reach(from, silent)).collect();
         for (id, node) in self.tree.nodes() {
             let Kind::Text(text) = &node.kind else { continue };
             if without_key.contains(&id) {
@@ -149,6 +163,44 @@ impl Lint<'_> {
         for id in unasked {
             let message = format!("`{}` texts a caller who pressed no key", self.tree.node(id).name);
             self.warn(id, message, "offer it by a menu's key: a text needs the caller's consent");
+        }
+    }
+
+    fn unanswered(&self) {
+        for (id, node) in self.tree.nodes() {
+            let in_vain = match &node.kind {
+                Kind::Ring(ring) => [ring.when_unanswered, ring.when_busy].contains(&HANGUP_NODE),
+                Kind::Queue(queue) => {
+                    [queue.when_unanswered, queue.when_full, queue.when_nobody].contains(&HANGUP_NODE)
+                }
+                Kind::Transfer(transfer) => transfer.when_failed == HANGUP_NODE,
+                _ => false,
+            };
+            if in_vain {
+                let message = format!("a caller whom nobody answers at `{}` is hung up on without a word", node.name);
+                let key = if matches!(node.kind, Kind::Transfer(_)) { "when_failed" } else { "when_unanswered" };
+                self.warn(id, message, &format!("write {key} = \"voicemail:…\""));
+            }
+        }
+    }
+
+    /// Phones whose turn comes after the ringing has ended.
+    fn never_rung(&self) {
+        for (id, node) in self.tree.nodes() {
+            let (group, most) = match &node.kind {
+                Kind::Ring(ring) => (&ring.group, ring.give_up_after),
+                Kind::Queue(queue) => (&queue.group, queue.give_up_after),
+                _ => continue,
+            };
+            let mut turn = Duration::ZERO;
+            for member in &group.members {
+                let from = if group.strategy == Strategy::InTurn { turn } else { member.delay };
+                turn = turn.saturating_add(member.ring_for);
+                if from >= most {
+                    let message = format!("{} never rings: `{}` gives up before its turn", member.phone, node.name);
+                    self.warn(id, message, "let the others ring for a shorter time, or give_up_after be longer");
+                }
+            }
         }
     }
 

@@ -2,12 +2,14 @@
 //!
 //! The file goes through `compile` (the names, their targets, every prompt and message known; the fields of each kind
 //! are in `file`) and `lint` (works, but probably not as meant). What comes out is a [`Tree`]: nothing in it can
-//! dangle, so the engine in `ivr/` needs no error path. `hours` answers whether the clinic is open.
+//! dangle, so the engine in `ivr/` needs no error path. `hours` answers whether the clinic is open; `staff` has the
+//! kinds for whoever stays on the line.
 
 mod compile;
 mod file;
 mod hours;
 mod lint;
+mod staff;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -17,9 +19,13 @@ use std::time::Duration;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use crate::model::{Country, Digit, Language, Problem, Problems, PromptCatalog, PromptKey};
+use crate::model::{Country, Digit, Language, Phone, Problem, Problems, PromptCatalog, PromptKey};
 
 pub use hours::{Days, Hours, Minute, Opening, Status, Stretch};
+pub use staff::{
+    Announce, Announced, Callback, Due, Group, OfferText, Queue, Ring, Transfer, Voicemail, position_prompt,
+    wait_prompt,
+};
 
 /// What the tree is checked against: the clinic, its prompts and its messages.
 #[derive(Clone, Debug)]
@@ -83,6 +89,16 @@ pub enum Kind {
     Text(Text),
     /// Asks for a mobile number.
     Number(Number),
+    /// Rings phones.
+    Ring(Ring),
+    /// Lets the caller wait in a line.
+    Queue(Box<Queue>),
+    /// Records a message.
+    Voicemail(Voicemail),
+    /// Books a call back.
+    Callback(Callback),
+    /// Hands the caller to another phone.
+    Transfer(Transfer),
     /// Says goodbye and ends the call.
     Hangup(Hangup),
 }
@@ -191,10 +207,26 @@ pub struct Hangup {
 /// `[missed_call]`: the text for whoever leaves unserved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MissedCall {
-    /// The template's name in `messages.toml`.
+    /// The template's name in `messages.toml`; its words stand in wherever a case below has none of its own.
     pub message: String,
-    /// A number gets it once in so long.
+    /// For who hung up while waiting in a line.
+    pub in_line: Option<String>,
+    /// For whom nobody came to the phone.
+    pub unanswered: Option<String>,
+    /// For whose message was too short to be kept.
+    pub voicemail_too_short: Option<String>,
+    /// For who asked for a call back and could not have one, or was called back in vain.
+    pub callback_failed: Option<String>,
+    /// A number gets one of them once in so long.
     pub at_most_every: Duration,
+}
+
+impl MissedCall {
+    /// Every template that it may send.
+    pub fn messages(&self) -> impl Iterator<Item = &str> {
+        let cases = [&self.in_line, &self.unanswered, &self.voicemail_too_short, &self.callback_failed];
+        [self.message.as_str()].into_iter().chain(cases.into_iter().flatten().map(String::as_str))
+    }
 }
 
 impl Tree {
@@ -305,7 +337,7 @@ impl Tree {
         }
         let sends = |id: &NodeId| matches!(&self.node(*id).kind, Kind::Text(text) if text.message == message);
         // A caller may hang up anywhere, and who writes a keyword has not called.
-        let missed = self.missed_call.as_ref().is_some_and(|missed| missed.message == message);
+        let missed = self.missed_call.iter().flat_map(MissedCall::messages).any(|missed| missed == message);
         self.messages_used().contains(message) && !missed && !without.iter().any(sends)
     }
 
@@ -342,7 +374,34 @@ impl Tree {
             Kind::Text(text) => Some(text.message.as_str()),
             _ => None,
         });
-        texts.chain(self.missed_call.as_ref().map(|missed| missed.message.as_str())).collect()
+        texts.chain(self.missed_call.iter().flat_map(MissedCall::messages)).collect()
+    }
+
+    /// Whether a text of `message` knows how the caller waited: only the one for who hung up in a line does.
+    pub fn knows_waiting_for(&self, message: &str) -> bool {
+        let Some(missed) = &self.missed_call else { return false };
+        let others = MissedCall { in_line: None, ..missed.clone() };
+        let elsewhere = self.nodes.iter().any(|node| matches!(&node.kind, Kind::Text(text) if text.message == message));
+        missed.in_line.as_deref() == Some(message) && !elsewhere && !others.messages().any(|other| other == message)
+    }
+
+    /// Every phone that it can ring, with the nodes that do.
+    pub fn phones(&self) -> BTreeMap<&Phone, Vec<&str>> {
+        let mut all: BTreeMap<&Phone, Vec<&str>> = BTreeMap::new();
+        for node in &self.nodes {
+            let group = match &node.kind {
+                Kind::Ring(ring) => Some(&ring.group),
+                Kind::Queue(queue) => Some(&queue.group),
+                Kind::Callback(callback) => callback.group.as_ref(),
+                _ => None,
+            };
+            let transfer = if let Kind::Transfer(transfer) = &node.kind { Some(&transfer.to) } else { None };
+            for phone in group.into_iter().flat_map(|group| &group.members).map(|member| &member.phone).chain(transfer)
+            {
+                all.entry(phone).or_default().push(&node.name);
+            }
+        }
+        all
     }
 }
 
@@ -352,7 +411,7 @@ pub fn digit_prompt(digit: char) -> String {
 }
 
 impl Kind {
-    /// Every prompt that the node can say; a `number` node also reads digits.
+    /// Every prompt that the node can play; a `number` node also reads digits, a `queue` says positions or minutes.
     pub fn prompts(&self) -> Vec<&str> {
         let lists: Vec<&Vec<String>> = match self {
             Kind::Menu(menu) => vec![&menu.say, &menu.wrong_key],
@@ -360,10 +419,30 @@ impl Kind {
             Kind::Hours(_) => vec![],
             Kind::Text(text) => vec![&text.say],
             Kind::Number(number) => vec![&number.say, &number.read_back, &number.confirm, &number.invalid],
+            Kind::Ring(ring) => vec![&ring.say, &ring.record, &ring.music],
+            Kind::Queue(queue) => {
+                let offer = queue.offer_text.as_ref().map(|offer| &offer.say);
+                [&queue.record, &queue.say].into_iter().chain(offer).chain([&queue.music]).collect()
+            }
+            Kind::Voicemail(voicemail) => vec![&voicemail.say, &voicemail.thanks, &voicemail.too_short],
+            Kind::Callback(callback) => vec![&callback.say, &callback.booked, &callback.already],
+            Kind::Transfer(transfer) => vec![&transfer.say],
             Kind::Hangup(hangup) => vec![&hangup.say],
         };
-        let digits: &[&str] = if matches!(self, Kind::Number(_)) { &DIGIT_PROMPTS } else { &[] };
-        lists.into_iter().flatten().map(String::as_str).chain(digits.iter().copied()).collect()
+        let numbers = match self {
+            Kind::Number(_) => DIGIT_PROMPTS.to_vec(),
+            Kind::Queue(queue) => queue.announce.map(|announce| announce.what.prompts()).unwrap_or_default(),
+            _ => vec![],
+        };
+        lists.into_iter().flatten().map(String::as_str).chain(numbers).collect()
+    }
+
+    /// Whether it is there for whoever wants a person of the clinic.
+    pub fn is_staffed(&self) -> bool {
+        match self {
+            Kind::Ring(_) | Kind::Queue(_) | Kind::Voicemail(_) | Kind::Callback(_) | Kind::Transfer(_) => true,
+            Kind::Menu(_) | Kind::Play(_) | Kind::Hours(_) | Kind::Text(_) | Kind::Number(_) | Kind::Hangup(_) => false,
+        }
     }
 
     /// Every node that it can lead to.
@@ -374,6 +453,17 @@ impl Kind {
             Kind::Hours(hours) => vec![hours.when_open, hours.when_closed, hours.when_holiday],
             Kind::Text(text) => [text.then].into_iter().chain(text.when_refused).chain(text.ask).collect(),
             Kind::Number(number) => number.then.into_iter().chain([number.when_unanswered]).collect(),
+            Kind::Ring(ring) => vec![ring.when_unanswered, ring.when_busy, ring.then],
+            Kind::Queue(queue) => {
+                let offer = queue.offer_text.iter().map(|offer| offer.to);
+                let unserved = [queue.when_unanswered, queue.when_full, queue.when_nobody, queue.then];
+                offer.chain(queue.keys.values().copied()).chain(unserved).collect()
+            }
+            Kind::Voicemail(voicemail) => voicemail.keys.values().copied().chain([voicemail.then]).collect(),
+            Kind::Callback(callback) => {
+                [callback.then].into_iter().chain(callback.when_refused).chain(callback.ask).collect()
+            }
+            Kind::Transfer(transfer) => vec![transfer.when_failed, transfer.then],
             Kind::Hangup(_) => vec![],
         }
     }

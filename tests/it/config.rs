@@ -15,7 +15,7 @@ use threadline::cli::check;
 use threadline::conversation::templates::Templates;
 use threadline::model::{Language, Problem, Problems, PromptCatalog, PromptInfo, PromptKey, Severity};
 use threadline::settings::{Gateway, SecretPlaces, Settings, Transport};
-use threadline::tree::{Context, Tree};
+use threadline::tree::{Announced, Context, Tree};
 
 pub fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -28,9 +28,11 @@ fn data(folder: &str) -> PathBuf {
 /// Prompts of five seconds each, digits of half a second.
 pub fn prompts() -> PromptCatalog {
     let english = "emergency welcome more after_hours directions again tour texting_you_now ask_mobile read_back \
-                   confirm_number number_wrong goodbye cannot_text wrong_key system_trouble";
+                   confirm_number number_wrong goodbye cannot_text wrong_key system_trouble connecting recorded in_line hold \
+                   still_holding voicemail thanks too_short calling_back booked already";
     let digits = (0..10).map(|digit| format!("digit_{digit}"));
-    let english = english.split_whitespace().map(str::to_owned).chain(digits).map(|name| ("en", name));
+    let standing = Announced::Wait.prompts().into_iter().map(str::to_owned);
+    let english = english.split_whitespace().map(str::to_owned).chain(digits).chain(standing).map(|name| ("en", name));
     let spanish = ["welcome", "texting_you_now"].map(|name| ("es", name.to_owned()));
     let info = |name: &str| PromptInfo {
         words: if name == "emergency" { "In an emergency, dial 911.".to_owned() } else { name.replace('_', " ") },
@@ -120,7 +122,7 @@ fn every_mistake_is_named_where_it_stands() {
 
 #[test]
 fn what_is_probably_not_meant_is_warned_of() {
-    for name in ["tree.toml", "tree-warnings.toml"] {
+    for name in ["tree.toml", "tree-warnings.toml", "tree-staff-warnings.toml"] {
         let file = data("good").join(name);
         let (_, warnings) = tree(&file).unwrap_or_else(|problems| panic!("{problems}"));
         compare(&file, &warnings, |problem, expected| problem.message.contains(expected));

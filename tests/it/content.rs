@@ -12,10 +12,12 @@ use threadline::conversation::templates::{Encoding, Templates, Values, Variable,
 use threadline::media::PromptLibrary;
 use threadline::model::{Language, PromptCatalog};
 use threadline::settings::Settings;
-use threadline::tree::{Context, Kind, SYSTEM_TROUBLE, Tree};
+use threadline::tree::{Announced, Context, Kind, SYSTEM_TROUBLE, Tree};
 
 /// Prompts that are said outside of the tree: when the daemon stops, and when something of ours is broken.
 const OUTSIDE: [&str; 2] = [GOODBYE, SYSTEM_TROUBLE];
+/// Music for whoever waits.
+const MUSIC: &str = "hold";
 /// The level of every prompt, in dB RMS of full scale, and how far one may be from it.
 const LEVEL: (f64, f64) = (-22.0, 1.5);
 
@@ -60,7 +62,9 @@ fn the_clinics_files_are_sound_and_every_prompt_has_its_place() {
     let words = &prompts.find(&settings.clinic.language, &first.say[0]).unwrap().words;
     assert!(words.contains("emergency") && words.contains("9 1 1"), "{words}");
 
-    let said: BTreeSet<&str> = tree.prompts_used().into_keys().chain(OUTSIDE).collect();
+    // The clinic may choose between places and minutes.
+    let standing = Announced::Wait.prompts();
+    let said: BTreeSet<&str> = tree.prompts_used().into_keys().chain(OUTSIDE).chain(standing).collect();
     let recorded: BTreeSet<&str> = prompts.0.keys().map(|key| key.name.as_str()).collect();
     assert_eq!(recorded, said, "recorded on the left, said on the right");
 }
@@ -68,7 +72,7 @@ fn the_clinics_files_are_sound_and_every_prompt_has_its_place() {
 #[test]
 fn a_prompt_that_offers_a_text_says_so_before_the_key() {
     let (settings, prompts, _) = &*SHIPPED;
-    for name in ["welcome", "after_hours", "anything_else"] {
+    for name in ["welcome", "after_hours", "anything_else", "still_holding", "voicemail", "voicemail_after_hours"] {
         let words = prompts.find(&settings.clinic.language, name).unwrap().words.to_lowercase();
         let (text, key) = (words.find("text"), words.find("press 1"));
         assert!(text.is_some() && text < key, "{words}");
@@ -89,7 +93,8 @@ fn every_message_is_one_plain_sms_that_names_the_clinic_and_what_comes_unasked_t
                 (Variable::ResponseTarget, target.to_owned()),
                 (Variable::Number, "+1 212 555 0100".to_owned()),
             ]);
-            let values = snippets::values(values.with_hours(tree.hours(&[])), &known);
+            let values = values.with_hours(tree.hours(&[])).with_waiting(Some(17), Duration::from_secs(17 * 60));
+            let values = snippets::values(values, &known);
             let text = templates.render(&name, &language, &values).unwrap();
             let cost = segments(&text);
             assert_eq!((cost.encoding, cost.segments), (Encoding::Gsm7, 1), "{name}: {text}");
@@ -106,7 +111,7 @@ fn every_message_is_one_plain_sms_that_names_the_clinic_and_what_comes_unasked_t
 #[test]
 fn prompts_are_16_khz_even_unclipped_and_begin_at_once() {
     let (_, prompts, _) = &*SHIPPED;
-    for (key, info) in &prompts.0 {
+    for (key, info) in prompts.0.iter().filter(|(key, _)| key.name != MUSIC) {
         let file = root().join("prompts").join(key.language.as_str()).join(&key.name).with_extension("wav");
         let samples = samples(&file);
         let (mean, most) = LEVEL;
@@ -124,6 +129,24 @@ fn prompts_are_16_khz_even_unclipped_and_begin_at_once() {
         assert!(words / info.length.as_secs_f64() < 5.0, "{}: too fast to be whole", file.display());
         assert!(info.length < Duration::from_secs(15), "{}: {:?}", file.display(), info.length);
     }
+}
+
+#[test]
+fn music_is_softer_than_words_and_goes_round_without_a_seam() {
+    let (settings, prompts, _) = &*SHIPPED;
+    let file = root().join("prompts").join(settings.clinic.language.as_str()).join(MUSIC).with_extension("wav");
+    let samples = samples(&file);
+    let level = rms(&samples);
+    assert!((LEVEL.0 - 5.0..LEVEL.0 - 1.0).contains(&level), "{level:.1} dB");
+    let length = prompts.find(&settings.clinic.language, MUSIC).unwrap().length;
+    assert!((Duration::from_secs(30)..=Duration::from_secs(60)).contains(&length), "{length:?}");
+    // From the last sample to the first it goes no further than it does everywhere else.
+    let step = |(one, next): (&i16, &i16)| (i32::from(*next) - i32::from(*one)).unsigned_abs();
+    let most = samples.iter().zip(&samples[1..]).map(step).max().unwrap();
+    assert!(step((samples.last().unwrap(), &samples[0])) <= most / 2);
+    // Nor is there a gap.
+    let second = &samples[samples.len() - 16_000..];
+    assert!(rms(second) > level - 12.0 && rms(&samples[..16_000]) > level - 12.0, "{:.1}", rms(second));
 }
 
 fn samples(file: &Path) -> Vec<i16> {

@@ -31,6 +31,12 @@ const FREQUENCIES: [f32; 8] = [697.0, 770.0, 852.0, 941.0, 1_209.0, 1_336.0, 1_4
 /// What a low and a high tone mean together.
 const KEYS: [[char; 4]; 4] = [['1', '2', '3', 'A'], ['4', '5', '6', 'B'], ['7', '8', '9', 'C'], ['*', '0', '#', 'D']];
 
+/// The low and the high tone of a digit, in Hz.
+pub fn frequencies(digit: Digit) -> [f64; 2] {
+    let at = KEYS.iter().flatten().position(|key| *key == digit.as_char()).unwrap_or(0);
+    [FREQUENCIES[at / 4], FREQUENCIES[4 + at % 4]].map(f64::from)
+}
+
 /// The faintest tone: an amplitude of 100 of 32768, −47 dBm0.
 const FAINTEST: f32 = 100.0 * 100.0 / 2.0;
 /// How far off a frequency may be: between the 1.5 % that must be taken and the 3.5 % that must not.

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use jiff::Timestamp;
 
 use crate::model::{Digit, Language};
-use crate::tree::{Kind, NodeId, Status, Tree};
+use crate::tree::{Kind, NodeId, Ring, Status, Transfer, Tree};
 
 /// Why a call went on from a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +28,8 @@ pub enum Why {
     Given,
     /// None was.
     NotGiven,
+    /// Nobody came to the phone.
+    NoPerson,
     /// The record and the tree do not say.
     Unknown,
 }
@@ -115,15 +117,42 @@ fn why(tree: &Tree, kind: &Kind, to: NodeId, keys: &mut VecDeque<char>, wrong: &
             while keys.front() == Some(&'•') {
                 keys.pop_front();
             }
-            let asked = matches!(&tree.node(to).kind, Kind::Text(_));
+            let asked = matches!(&tree.node(to).kind, Kind::Text(_) | Kind::Callback(_));
             match number.then == Some(to) || asked {
                 _ if number.when_unanswered == to && number.then != Some(to) => Why::NotGiven,
                 true => Why::Given,
                 false => Why::Unknown,
             }
         }
+        Kind::Queue(queue) => {
+            let offer = queue.offer_text.iter().map(|offer| (offer.key, offer.to));
+            match pressed(offer.chain(queue.keys.iter().map(|(key, to)| (*key, *to))), to, keys) {
+                Some(key) => Why::Key(key),
+                None if [queue.when_unanswered, queue.when_full, queue.when_nobody].contains(&to) => Why::NoPerson,
+                None if queue.then == to => Why::OnlyWay,
+                None => Why::Unknown,
+            }
+        }
+        Kind::Voicemail(voicemail) => match pressed(voicemail.keys.iter().map(|(key, to)| (*key, *to)), to, keys) {
+            Some(key) => Why::Key(key),
+            None if voicemail.then == to => Why::OnlyWay,
+            None => Why::Unknown,
+        },
+        Kind::Ring(ring) if [ring.when_unanswered, ring.when_busy].contains(&to) => Why::NoPerson,
+        Kind::Transfer(transfer) if transfer.when_failed == to => Why::NoPerson,
+        Kind::Ring(Ring { then, .. }) | Kind::Transfer(Transfer { then, .. }) if *then == to => Why::OnlyWay,
+        Kind::Callback(callback) if callback.ask == Some(to) => Why::Asked,
+        Kind::Callback(callback) if callback.then == to => Why::OnlyWay,
         _ => Why::Unknown,
     }
+}
+
+/// The key that led to `to`: the next of the record, if that is what it does here. Other keys are not recorded here.
+fn pressed(offered: impl Iterator<Item = (Digit, NodeId)>, to: NodeId, keys: &mut VecDeque<char>) -> Option<Digit> {
+    let next = keys.front().copied().and_then(Digit::from_char)?;
+    let (key, _) = offered.into_iter().find(|(key, leads)| *key == next && *leads == to)?;
+    keys.pop_front();
+    Some(key)
 }
 
 #[cfg(test)]

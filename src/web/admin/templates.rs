@@ -47,7 +47,9 @@ fn senders<'t>(tree: &'t Tree, for_people: &'t [String]) -> BTreeMap<&'t str, Ve
         }
     }
     if let Some(missed) = tree.missed_call() {
-        all.entry(&missed.message).or_default().push(Sender::Missed);
+        for message in missed.messages() {
+            all.entry(message).or_default().push(Sender::Missed);
+        }
     }
     for keyword in Keyword::ALL {
         all.entry(keyword.template()).or_default().push(Sender::Keyword);

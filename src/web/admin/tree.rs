@@ -10,7 +10,7 @@ use super::layout::{HEIGHT, Layout, Point, WIDTH, label, lay_out};
 use super::prompts::player;
 use crate::conversation::hours;
 use crate::conversation::permission::Act;
-use crate::model::PromptCatalog;
+use crate::model::{Digit, PromptCatalog};
 use crate::tree::{Kind, Node, NodeId, Tree};
 use crate::web::page::{self, Section};
 use crate::web::person::Person;
@@ -45,7 +45,10 @@ async fn show(State(web): State<Web>, person: Person) -> Markup {
         @for id in &nodes { (details(person.ui, &files, *id)) }
         section.card {
             @match tree.missed_call() {
-                Some(missed) => p { (words.missed) " " a href={ "/admin/templates#" (missed.message) } { (missed.message) } },
+                Some(missed) => p {
+                    (words.missed)
+                    @for message in missed.messages() { " " a href={ "/admin/templates#" (message) } { (message) } }
+                },
                 None => p { (words.no_missed) },
             }
         }
@@ -97,8 +100,41 @@ pub fn ways(ui: Ui, kind: &Kind) -> Vec<(String, NodeId)> {
             let then = number.then.map(|to| way(words.then, to));
             then.into_iter().chain([way(words.unanswered, number.when_unanswered)]).collect()
         }
+        Kind::Ring(ring) => {
+            let busy = (ring.when_busy != ring.when_unanswered).then(|| way(words.busy, ring.when_busy));
+            [way(words.unanswered, ring.when_unanswered)]
+                .into_iter()
+                .chain(busy)
+                .chain([way(words.then, ring.then)])
+                .collect()
+        }
+        Kind::Queue(queue) => {
+            let offer = queue.offer_text.iter().map(|offer| (keyed(words, offer.key), offer.to));
+            let keys = queue.keys.iter().map(|(key, to)| (keyed(words, *key), *to));
+            let others = [(words.full, queue.when_full), (words.nobody, queue.when_nobody)];
+            let others =
+                others.into_iter().filter(|(_, to)| *to != queue.when_unanswered).map(|(word, to)| way(word, to));
+            let unanswered = way(words.unanswered, queue.when_unanswered);
+            offer.chain(keys).chain([unanswered]).chain(others).chain([way(words.then, queue.then)]).collect()
+        }
+        Kind::Voicemail(voicemail) => {
+            let keys = voicemail.keys.iter().map(|(key, to)| (keyed(words, *key), *to));
+            keys.chain([way(words.then, voicemail.then)]).collect()
+        }
+        Kind::Callback(callback) => {
+            let refused = callback.when_refused.filter(|to| *to != callback.then).map(|to| way(words.refused, to));
+            let ask = callback.ask.map(|to| way(words.ask, to));
+            [way(words.then, callback.then)].into_iter().chain(refused).chain(ask).collect()
+        }
+        Kind::Transfer(transfer) => {
+            vec![way(words.unanswered, transfer.when_failed), way(words.then, transfer.then)]
+        }
         Kind::Hangup(_) => vec![],
     }
+}
+
+fn keyed(words: &admin::Words, key: Digit) -> String {
+    format!("{} {key}", words.key)
 }
 
 /// What a kind of node is called.
@@ -110,6 +146,11 @@ pub fn kind_name(ui: Ui, kind: &Kind) -> &'static str {
         Kind::Hours(_) => words.hours,
         Kind::Text(_) => words.text,
         Kind::Number(_) => words.number,
+        Kind::Ring(_) => words.ring,
+        Kind::Queue(_) => words.queue,
+        Kind::Voicemail(_) => words.voicemail,
+        Kind::Callback(_) => words.callback,
+        Kind::Transfer(_) => words.transfer,
         Kind::Hangup(_) => words.hangup,
     }
 }
@@ -121,6 +162,7 @@ fn class(kind: &Kind) -> &'static str {
         Kind::Hours(_) => "hours",
         Kind::Text(_) => "text",
         Kind::Number(_) => "number",
+        Kind::Ring(_) | Kind::Queue(_) | Kind::Voicemail(_) | Kind::Callback(_) | Kind::Transfer(_) => "staff",
         Kind::Hangup(_) => "end",
     }
 }
@@ -222,8 +264,8 @@ fn details(ui: Ui, files: &Files, id: NodeId) -> Markup {
     let (words, tree, catalog) = (admin::words(ui), &files.tree, &files.catalog);
     let node = tree.node(id);
     let mut said = node.kind.prompts();
-    // What a number is read back with is on the prompts' page.
-    said.retain(|name| !name.starts_with("digit_"));
+    // What a number is read back with, and what says a place in a line, is on the prompts' page.
+    said.retain(|name| !["digit_", "position_", "wait_"].iter().any(|numbers| name.starts_with(numbers)));
     html! {
         section.card.step id=(anchor(&node.name)) {
             h3 { (own_name(node)) " " span.badge { (kind_name(ui, &node.kind)) } }

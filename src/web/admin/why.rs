@@ -153,6 +153,11 @@ fn heard(kind: &Kind) -> &[String] {
         Kind::Hours(_) => &[],
         Kind::Text(text) => &text.say,
         Kind::Number(number) => &number.say,
+        Kind::Ring(ring) => &ring.say,
+        Kind::Queue(queue) => &queue.say,
+        Kind::Voicemail(voicemail) => &voicemail.say,
+        Kind::Callback(callback) => &callback.say,
+        Kind::Transfer(transfer) => &transfer.say,
         Kind::Hangup(hangup) => &hangup.say,
     }
 }
@@ -170,6 +175,7 @@ fn reason(ui: Ui, why: Option<&Why>) -> Markup {
             Some(Why::Asked) => (words.asked),
             Some(Why::Given) => (words.given),
             Some(Why::NotGiven) => (words.not_given),
+            Some(Why::NoPerson) => (words.no_person),
             Some(Why::Unknown) => (words.unknown),
             None => (words.last),
         }
