@@ -10,6 +10,7 @@ mod crash;
 mod desk;
 mod disk;
 mod dtmf;
+mod extensions;
 mod gateway;
 mod inbox_admin;
 mod inbox_door;
