@@ -5,6 +5,7 @@
 
 mod lockout;
 mod nonces;
+mod offered;
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -13,10 +14,11 @@ use rsipstack::sip::{Header, Request};
 
 use self::lockout::Lockout;
 use self::nonces::{Nonces, State};
-use super::digest::Answer;
+use self::offered::Offered;
+use super::digest::{Algorithm, Answer};
 use super::endpoint::Endpoint;
 use super::header;
-use super::message::{self, all};
+use super::message::{self, all, first};
 use crate::model::extension_name;
 use crate::settings::Extension;
 
@@ -27,6 +29,7 @@ pub(super) const REALM: &str = "threadline";
 pub(super) struct Authentication {
     nonces: Nonces,
     lockout: Lockout,
+    offered: Offered,
     /// The password of every extension that does not exist.
     nobody: String,
 }
@@ -55,7 +58,12 @@ enum Verdict {
 
 impl Default for Authentication {
     fn default() -> Self {
-        Authentication { nonces: Nonces::default(), lockout: Lockout::default(), nobody: message::random() }
+        Authentication {
+            nonces: Nonces::default(),
+            lockout: Lockout::default(),
+            offered: Offered::default(),
+            nobody: message::random(),
+        }
     }
 }
 
@@ -97,12 +105,20 @@ impl Authentication {
         self.lockout.is_source_locked(source, now)
     }
 
-    fn challenge(&mut self, stale: bool, now: Duration) -> Vec<Header> {
+    /// `account` is who asks, as it says; `answered` what it answered with, if it did.
+    fn challenge(
+        &mut self,
+        source: IpAddr,
+        account: &str,
+        answered: Option<Algorithm>,
+        stale: bool,
+        now: Duration,
+    ) -> Vec<Header> {
         let nonce = self.nonces.mint(now);
         let stale = if stale { ", stale=true" } else { "" };
-        // The better one first (RFC 8760 section 2.4); phones that know MD5 alone pass over it.
-        ["SHA-256", "MD5"]
-            .into_iter()
+        let algorithms = self.offered.to(source, account, answered, now);
+        algorithms
+            .iter()
             .map(|algorithm| {
                 let value =
                     format!("Digest realm=\"{REALM}\", nonce=\"{nonce}\", qop=\"auth\", algorithm={algorithm}{stale}");
@@ -147,11 +163,19 @@ pub(super) fn authenticate(endpoint: &Endpoint, request: &Request, source: IpAdd
     let method = request.method.to_string();
     let uri = request.uri.to_string();
     let presented = Presented { method: &method, uri: &uri, body: &request.body, source };
+    let account = first!(request, From).and_then(header::uri).and_then(header::user).unwrap_or_default();
     let at_home = |name: &str| endpoint.phones().is_at(name, source);
     let verdict = endpoint.with_authentication(|authentication| {
+        if answer.as_ref().is_some_and(|answer| answer.algorithm() >= Algorithm::Sha256) {
+            authentication.offered.knows_better(source, account);
+        }
         let verdict = authentication.check(&settings.extensions, &presented, answer.as_ref(), at_home, now);
         match verdict {
-            Verdict::Challenge { stale } => Err(Denied { status: 401, headers: authentication.challenge(stale, now) }),
+            Verdict::Challenge { stale } => {
+                let answered = answer.as_ref().map(Answer::algorithm);
+                let headers = authentication.challenge(source, account, answered, stale, now);
+                Err(Denied { status: 401, headers })
+            }
             other => Ok(other),
         }
     })?;
@@ -191,7 +215,7 @@ mod tests {
     }
 
     fn challenge(authentication: &mut Authentication, now: Duration) -> Vec<Challenge> {
-        let headers = authentication.challenge(false, now);
+        let headers = authentication.challenge(SOURCE, "201", Some(Algorithm::Sha256), false, now);
         let values: Vec<String> = headers
             .iter()
             .map(|header| match header {

@@ -90,15 +90,19 @@ pub enum OfferError {
     Over,
 }
 
+/// For the fuzzer.
+pub(super) fn exercise(request: &rsipstack::sip::Request) {
+    let _ = refer::read(request);
+    let _ = refer::news(request);
+}
+
 /// One leg of a call.
 #[derive(Debug)]
 pub struct Dialog {
     events: mpsc::Receiver<DialogEvent>,
     commands: mpsc::Sender<Command>,
     end: Arc<OnceLock<(Ended, String)>>,
-    call_id: String,
-    local_tag: String,
-    remote_tag: String,
+    identity: Arc<Replaces>,
     peer_refers: bool,
     peer: SocketAddr,
     local_address: IpAddr,
@@ -167,12 +171,12 @@ impl Dialog {
 
     /// How the peer, or a call that it sends to us, names this leg to have its place taken.
     pub fn identity(&self) -> Replaces {
-        Replaces { call_id: self.call_id.clone(), to_tag: self.local_tag.clone(), from_tag: self.remote_tag.clone() }
+        Replaces::clone(&self.identity)
     }
 
     /// The Call-ID.
     pub fn call_id(&self) -> &str {
-        &self.call_id
+        &self.identity.call_id
     }
 
     /// Where the peer's signalling came from.

@@ -334,6 +334,11 @@ impl Answer {
         })
     }
 
+    /// What it was hashed with.
+    pub fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
     /// Whether it was made with `password` for this request. Whether realm, nonce and count are right is for whoever
     /// keeps the nonces.
     pub fn proves(&self, password: &str, method: &str, body: &[u8]) -> bool {

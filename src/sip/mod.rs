@@ -1,7 +1,8 @@
 //! Signalling: SIP behind a wall of our own. Nothing outside this module names the SIP library.
 //!
 //! A message goes `guard` (who may speak) → `wire` (repaired, or refused) → the library's transactions → `endpoint`
-//! (which call is it for?) → `inbound` (a new call) or `dialog` (one that runs).
+//! (which call is it for?) → `inbound` (a new call) or `dialog` (one that runs) or `registrar` (a phone of ours).
+//! `authentication` says which of our phones it is; `trace` keeps what was said.
 
 mod authentication;
 mod capabilities;
@@ -55,6 +56,7 @@ pub fn exercise(data: &[u8]) {
         assert!(length <= data.len(), "a frame lies within what was read");
     }
     let _ = wire::forbidden(data, source);
+    trace::exercise(data);
     for stream in [false, true] {
         let message = match wire::examine(data, source, stream) {
             wire::Verdict::Message(message) => message,
@@ -69,7 +71,11 @@ pub fn exercise(data: &[u8]) {
             continue;
         };
         let headers = match &message {
-            SipMessage::Request(request) => &request.headers,
+            SipMessage::Request(request) => {
+                registrar::exercise(request);
+                dialog::exercise(request);
+                &request.headers
+            }
             SipMessage::Response(response) => &response.headers,
         };
         for header in headers.iter() {

@@ -15,7 +15,7 @@ use rsipstack::transaction::transaction::Transaction;
 use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use self::bindings::{Binding, Bindings, From, MIN_EXPIRES, Refusal};
+use self::bindings::{Binding, Bindings, MIN_EXPIRES, Refusal, Registrant};
 use super::authentication;
 use super::endpoint::{Endpoint, Flow};
 use super::header;
@@ -157,6 +157,11 @@ impl Phones {
     }
 }
 
+/// For the fuzzer.
+pub(super) fn exercise(request: &Request) {
+    let _ = asked::read(request);
+}
+
 /// A REGISTER.
 pub(super) async fn register(endpoint: &Endpoint, transaction: Transaction) {
     let Some(flow) = endpoint.flow_of(&transaction) else {
@@ -202,9 +207,9 @@ fn serve(endpoint: &Endpoint, request: &Request, flow: &Flow) -> Result<Vec<Head
         let before = &binding.flow.flow;
         binding.source == source && before.transport == flow.transport && !before.closed.is_cancelled()
     };
-    let from = From { source, user_agent: &user_agent };
+    let from = Registrant { extension: &extension, most, source, user_agent: &user_agent };
     let mut bindings = phones.bindings();
-    let changed = bindings.update(&extension, most, asked, &from, now, way, same).map_err(|refusal| match refusal {
+    let changed = bindings.update(asked, &from, now, way, same).map_err(|refusal| match refusal {
         Refusal::Brief => (423, vec![Header::MinExpires(MIN_EXPIRES.to_string().into())]),
         Refusal::OutOfOrder => (500, vec![]),
         Refusal::TooMany => (403, vec![Header::Warning("399 threadline \"too many contacts\"".into())]),

@@ -202,6 +202,12 @@ impl Records {
     }
 }
 
+/// For the fuzzer.
+pub(super) fn exercise(message: &[u8]) {
+    let _ = blank::call_id(message);
+    let _ = blank::blank(message);
+}
+
 /// Our UDP socket, as the library sends by it.
 pub(super) struct TappedSocket {
     pub socket: Arc<UdpSocket>,

@@ -1,5 +1,6 @@
 //! The integration tests, in one binary: each module drives the real thing over loopback.
 
+mod bridge_media;
 mod browser;
 mod clinic;
 mod config;
@@ -9,6 +10,7 @@ mod crash;
 mod desk;
 mod disk;
 mod dtmf;
+mod extensions;
 mod gateway;
 mod inbox_admin;
 mod inbox_door;

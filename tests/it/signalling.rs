@@ -42,7 +42,7 @@ impl TestBox {
         Self::start_with(change, Timers { t1: Duration::from_millis(20), ..Timers::default() }, Clock::system()).await
     }
 
-    async fn start_with(change: impl FnOnce(&mut Settings), timers: Timers, clock: Clock) -> TestBox {
+    pub async fn start_with(change: impl FnOnce(&mut Settings), timers: Timers, clock: Clock) -> TestBox {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
         let text = std::fs::read_to_string(folder.join("threadline.toml")).unwrap();
         let mut settings =

@@ -67,14 +67,18 @@ pub fn run(pairs: &str, seconds: &str, convert: bool) -> Result<String> {
         run
     };
     let (bridge, counters) = bridged(&phones, pairs, seconds, convert)?;
+    let added = |share| match bridge.delays_ns.is_empty() {
+        true => "null".to_owned(),
+        false => format!("{:.0}", bridge.at(share) - direct.at(share)),
+    };
     Ok(format!(
         "{{\"pairs\": {pairs}, \"convert\": {convert},\n \"direct\": {},\n \"bare\": {},\n \"bridge\": {},\n \
-         \"added_p50_us\": {:.0}, \"added_p99_us\": {:.0}, \"ratio\": {:.2},\n \"counters\": \"{counters}\"}}",
+         \"added_p50_us\": {}, \"added_p99_us\": {}, \"ratio\": {:.2},\n \"counters\": \"{counters}\"}}",
         direct.shown(pairs, seconds),
         bare.shown(pairs, seconds),
         bridge.shown(pairs, seconds),
-        bridge.at(0.5) - direct.at(0.5),
-        bridge.at(0.99) - direct.at(0.99),
+        added(0.5),
+        added(0.99),
         bridge.cpu.as_secs_f64() / bare.cpu.as_secs_f64(),
     ))
 }

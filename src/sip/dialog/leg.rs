@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use self::transfers::{Referred, Referring};
 use super::ends::{Ends, supports};
 use super::invite::{Invite, InviteEvent, Reliable};
-use super::{Command, Dialog, DialogEvent, Ended, OfferError};
+use super::{Command, Dialog, DialogEvent, Ended, OfferError, Replaces};
 use crate::sip::capabilities::{ALLOW, SUPPORTED, busy};
 use crate::sip::endpoint::{Endpoint, Flow};
 use crate::sip::inbound::{AnswerError, CallSlot};
@@ -136,9 +136,11 @@ fn task(endpoint: &Endpoint, ends: Ends, slot: Option<CallSlot>) -> (Task, Inbox
         events: received,
         commands: commands.clone(),
         end: end.clone(),
-        call_id: ends.call_id.clone(),
-        local_tag: ends.local_tag.clone(),
-        remote_tag: ends.remote_tag.clone(),
+        identity: Arc::new(Replaces {
+            call_id: ends.call_id.clone(),
+            to_tag: ends.local_tag.clone(),
+            from_tag: ends.remote_tag.clone(),
+        }),
         peer_refers: ends.peer_refers,
         peer: ends.flow.remote,
         local_address: ends.flow.local.ip(),

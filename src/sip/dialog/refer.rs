@@ -159,7 +159,7 @@ pub(super) fn read(request: &Request) -> Result<(String, Option<Replaces>), u16>
 /// `to` is no address.
 pub(super) fn refer_to(to: &str, replaces: Option<&Replaces>) -> Result<String, ReferError> {
     let odd = |c: char| c.is_control() || " \t<>\"?".contains(c);
-    if to.len() > LONGEST || to.contains(odd) || !to.split_once(':').is_some_and(|(_, rest)| !rest.is_empty()) {
+    if to.len() > LONGEST || to.contains(odd) || to.split_once(':').is_none_or(|(_, rest)| rest.is_empty()) {
         return Err(ReferError::Target);
     }
     Ok(match replaces {

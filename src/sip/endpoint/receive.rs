@@ -55,7 +55,7 @@ impl Endpoint {
     ) -> Result<(), ()> {
         let standing = self.standing(source.ip());
         let visits = standing == Standing::Visitor;
-        // Whoever opened a connection paid for its first message alone.
+        // A datagram has been paid for; on a stream each message is.
         if visits && stream && !self.let_visit(source.ip()) {
             return Err(());
         }

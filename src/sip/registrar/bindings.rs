@@ -30,8 +30,11 @@ pub(super) struct Binding<F> {
     pub until: Now,
 }
 
-/// Where a REGISTER came from.
-pub(super) struct From<'a> {
+/// Whom a REGISTER is from.
+pub(super) struct Registrant<'a> {
+    pub extension: &'a str,
+    /// Devices that it may have.
+    pub most: usize,
     pub source: SocketAddr,
     pub user_agent: &'a str,
 }
@@ -69,21 +72,19 @@ impl<F> Default for Bindings<F> {
 }
 
 impl<F> Bindings<F> {
-    /// Does what an extension's REGISTER asks, all of it or nothing. At `most` devices the one that has not been heard of
+    /// Does what an extension's REGISTER asks, all of it or nothing. At the most devices the one that has not been heard of
     /// for longest makes room: a phone that was replaced must not keep its successor out. `way` makes the way to a new
     /// device, and `same` says whether a known one's still leads to where the REGISTER came from.
     #[expect(clippy::too_many_arguments, reason = "what was asked, by whom, and what it may have")]
     pub(super) fn update(
         &mut self,
-        extension: &str,
-        most: usize,
         asked: Asked,
-        from: &From<'_>,
+        from: &Registrant<'_>,
         now: Now,
         mut way: impl FnMut() -> F,
         same: impl Fn(&Binding<F>) -> bool,
     ) -> Result<Changed, Refusal> {
-        let known = self.of.entry(extension.to_owned()).or_default();
+        let known = self.of.entry(from.extension.to_owned()).or_default();
         known.retain(|binding| binding.until.mono > now.mono);
         let Asked { call_id, cseq, what } = asked;
         let in_order = |binding: &Binding<F>| binding.call_id != call_id || binding.cseq < cseq;
@@ -98,7 +99,7 @@ impl<F> Bindings<F> {
             What::Nobody => return Err(Refusal::OutOfOrder),
             What::Contacts(contacts) => contacts,
         };
-        if contacts.iter().filter(|contact| contact.expires != Some(0)).count() > most {
+        if contacts.iter().filter(|contact| contact.expires != Some(0)).count() > from.most {
             return Err(Refusal::TooMany);
         }
         let is = |binding: &Binding<F>, contact: &super::asked::Contact| match (&binding.instance, &contact.instance) {
@@ -144,12 +145,12 @@ impl<F> Bindings<F> {
                 until: now.later(Duration::from_secs(expires.into())),
             });
         }
-        while known.len() > most {
+        while known.len() > from.most {
             known.remove(0);
             changed.removed += 1;
         }
         if known.is_empty() {
-            self.of.remove(extension);
+            self.of.remove(from.extension);
         }
         Ok(changed)
     }
@@ -210,13 +211,13 @@ mod tests {
 
         fn ask(&mut self, asked: Asked, source: &str, seconds: u64) -> Result<Changed, Refusal> {
             let source: SocketAddr = source.parse().unwrap();
-            let from = From { source, user_agent: "phone" };
+            let from = Registrant { extension: "201", most: 2, source, user_agent: "phone" };
             let ways = &mut self.ways;
             let way = || {
                 *ways += 1;
                 *ways
             };
-            self.bindings.update("201", 2, asked, &from, at(seconds), way, |binding| binding.source == source)
+            self.bindings.update(asked, &from, at(seconds), way, |binding| binding.source == source)
         }
 
         fn there(&self, seconds: u64) -> Vec<(&str, u32, u64)> {
