@@ -54,7 +54,7 @@ enum Between {
     /// A phone rings for them.
     Ringing,
     /// The person who spoke with them has asked for another to be connected.
-    Transferring(Transfer),
+    Transferring(Box<Transfer>),
 }
 
 impl<'a> Conversation<'a> {
@@ -155,7 +155,7 @@ impl<'a> Conversation<'a> {
             },
             News::Held(held) => {
                 if let Some(talk) = &self.talk {
-                    hold(talk.session(), held, &self.book);
+                    hold(talk.session(), held, self.book);
                 }
                 Heard::Nothing
             }
@@ -185,7 +185,7 @@ impl<'a> Conversation<'a> {
                     self.performer.text_from_desk(&self.engine, talk.phone());
                 }
             }
-            Said::Held(held) if self.between.is_none() => hold(&self.caller.session, held, &self.book),
+            Said::Held(held) if self.between.is_none() => hold(&self.caller.session, held, self.book),
             Said::Held(_) => {}
             Said::Park => self.park(),
             Said::Refer { to, replaces, reply } => self.refer(&to, replaces, reply).await,
@@ -248,7 +248,7 @@ impl<'a> Conversation<'a> {
         };
         self.caller.session.unbridge();
         self.performer.say_digits(talk.session(), &place.number().to_string());
-        hold(&self.caller.session, true, &self.book);
+        hold(&self.caller.session, true, self.book);
         let (by, until) = (talk.phone().clone(), self.line.clock.now().mono.saturating_add(PARKED_FOR));
         info!(place = place.number(), "parked");
         self.between = Some(Between::Parked { _place: place, by, until });
@@ -283,10 +283,10 @@ impl<'a> Conversation<'a> {
         info!("a transfer begins");
         reply.accept().await;
         self.caller.session.unbridge();
-        hold(&self.caller.session, true, &self.book);
+        hold(&self.caller.session, true, self.book);
         let shown = self.performer.shown(&self.caller);
         let transfer = Transfer::begin(self.line, phone, shown, TRANSFER_RINGS, Some(reply));
-        self.between = Some(Between::Transferring(transfer));
+        self.between = Some(Between::Transferring(Box::new(transfer)));
     }
 
     /// The other phone was picked up, or not.
@@ -313,7 +313,7 @@ impl<'a> Conversation<'a> {
                     // The person is still there and goes on.
                     Some(talk) => {
                         self.caller.session.bridge(talk.session());
-                        hold(&self.caller.session, talk.holds(), &self.book);
+                        hold(&self.caller.session, talk.holds(), self.book);
                         None
                     }
                     None => {

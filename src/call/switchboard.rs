@@ -139,6 +139,9 @@ struct Waiter {
     told: mpsc::UnboundedSender<Told>,
 }
 
+/// What came of a ring.
+type Rung = (RingId, Result<Leg, Failure>);
+
 struct Desk {
     line: Arc<Line>,
     waiting: Waiting,
@@ -146,7 +149,7 @@ struct Desk {
     rings: HashMap<RingId, Stop>,
     /// Picked up, and waiting for the decision whom they are connected to.
     up: HashMap<RingId, Leg>,
-    dials: JoinSet<(RingId, Result<Leg, Failure>)>,
+    dials: JoinSet<Rung>,
     /// Which ring each task is, for the one that falls over.
     tasks: HashMap<task::Id, RingId>,
     /// Off the hook, for whoever rings elsewhere.
@@ -236,7 +239,7 @@ impl Desk {
     }
 
     /// A phone was picked up, or not.
-    fn rung(&mut self, rung: Result<(task::Id, (RingId, Result<Leg, Failure>)), JoinError>) {
+    fn rung(&mut self, rung: Result<(task::Id, Rung), JoinError>) {
         match rung {
             Ok((id, (ring, result))) => {
                 self.tasks.remove(&id);

@@ -75,7 +75,6 @@ impl<F> Bindings<F> {
     /// Does what an extension's REGISTER asks, all of it or nothing. At the most devices the one that has not been heard of
     /// for longest makes room: a phone that was replaced must not keep its successor out. `way` makes the way to a new
     /// device, and `same` says whether a known one's still leads to where the REGISTER came from.
-    #[expect(clippy::too_many_arguments, reason = "what was asked, by whom, and what it may have")]
     pub(super) fn update(
         &mut self,
         asked: Asked,
