@@ -120,9 +120,7 @@ impl<'a> Conversation<'a> {
     async fn tell(&mut self, input: Input) -> Option<End> {
         let now = self.line.clock.now();
         let actions = self.engine.handle(now, input);
-        if let Some(node) = self.engine.path().last() {
-            self.line.registry.moved(self.start.id, node, now.wall);
-        }
+        self.line.registry.moved(self.start.id, self.engine.path(), now.wall);
         let cause = self.performer.perform(&self.caller, actions)?;
         self.caller.dialog.bye("").await;
         Some((EndedBy::System, cause.as_str().to_owned()))
@@ -210,6 +208,7 @@ impl<'a> Conversation<'a> {
     fn told(&mut self, told: Told) -> Option<Input> {
         match told {
             Told::Place(place) => Some(Input::Place(place)),
+            Told::OfferText => Some(Input::OfferText),
             Told::Unanswered(why) => {
                 if self.between.take().is_some() {
                     self.caller.session.stop_playing();
