@@ -9,8 +9,8 @@ use maud::{Markup, html};
 use serde::Deserialize;
 
 use super::account::Away;
-use super::client::{Client, Wire};
 use super::calls::{self, Chosen, phone_choice};
+use super::client::{Client, Wire};
 use super::page::{self, Section};
 use super::person::Person;
 use super::problem::Problem;

@@ -79,7 +79,13 @@ impl Desk {
         });
         let inbound = Inbound::new(store.clone(), replies);
         let switchboard = Arc::new(Switchboard::default());
-        let web = Web { events, files, workshop: Arc::new(bench), desk: switchboard.clone(), ..site(&store, &clock, gateway, inbound) };
+        let web = Web {
+            events,
+            files,
+            workshop: Arc::new(bench),
+            desk: switchboard.clone(),
+            ..site(&store, &clock, gateway, inbound)
+        };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();

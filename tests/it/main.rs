@@ -13,6 +13,7 @@ mod dtmf;
 mod extensions;
 mod gateway;
 mod inbox_admin;
+mod inbox_calls;
 mod inbox_door;
 mod inbox_people;
 mod inbox_queue;

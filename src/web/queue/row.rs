@@ -12,9 +12,9 @@ use crate::store::queue::Queued;
 use crate::store::threads::Spoken;
 use crate::web::person::Person;
 use crate::web::presence::Present;
-use crate::web::words::{Ui, calls};
 use crate::web::words::queue::{self as words, Words};
 use crate::web::words::refusal::reason;
+use crate::web::words::{Ui, calls};
 use crate::web::{Files, Web};
 
 /// What all rows of a page have in common.

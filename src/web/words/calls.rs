@@ -134,7 +134,9 @@ const EN: Words = Words {
 
     call: "Call",
     call_them: "Call the patient",
-    call_hint: |phone| format!("Your phone ({phone}) rings first, then the patient's, which shows the clinic's number."),
+    call_hint: |phone| {
+        format!("Your phone ({phone}) rings first, then the patient's, which shows the clinic's number.")
+    },
     cannot_call: "This number cannot be called.",
     opened_elsewhere: "This thread is a part of another. Open that one.",
 
@@ -225,7 +227,9 @@ const ES: Words = Words {
 
     call: "Llamar",
     call_them: "Llamar al paciente",
-    call_hint: |phone| format!("Primero suena su teléfono ({phone}), después el del paciente, que muestra el número de la clínica."),
+    call_hint: |phone| {
+        format!("Primero suena su teléfono ({phone}), después el del paciente, que muestra el número de la clínica.")
+    },
     cannot_call: "No se puede llamar a este número.",
     opened_elsewhere: "Este hilo es parte de otro. Abra aquel.",
 

@@ -41,6 +41,8 @@ async fn every_page_fits_every_screen() {
         ("thread", format!("/threads/{thread}"), ""),
         ("search", "/search".to_owned(), search),
         ("day", "/day".to_owned(), ""),
+        ("calls", "/calls".to_owned(), ""),
+        ("voicemails", "/voicemails".to_owned(), ""),
         ("new", "/new".to_owned(), ""),
         ("account", "/account".to_owned(), ""),
         ("people", "/admin/people".to_owned(), ""),
