@@ -46,6 +46,8 @@ async fn calls_are_answered_and_messages_heard_in_the_browser() {
     leaves_a_message(&desk, Caller::Anonymous).await;
     enter(&browser, &desk, &ana, "/voicemails").await;
     browser.reads("main", "not heard yet").await;
+    // A browser plays nothing on a page that nobody has touched.
+    browser.click("main").await;
     browser.run("document.querySelector('audio').muted = true; return document.querySelector('audio').play()").await;
     browser.until("it plays", "document.querySelector('audio').currentTime > 0.1").await;
     let heard = async || ana.get("/voicemails").await.body.contains("first heard by ana");
