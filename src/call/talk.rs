@@ -58,6 +58,11 @@ impl Talk {
         &self.leg.session
     }
 
+    /// Their leg.
+    pub fn leg(&self) -> &Leg {
+        &self.leg
+    }
+
     /// Whether the person has put the caller on hold.
     pub fn holds(&self) -> bool {
         self.leg.is_held()
