@@ -46,6 +46,8 @@ pub(super) struct Conversation<'a> {
     between: Option<Between>,
     /// The node for which conversations are recorded by now; the caller has been told.
     recorded_for: Option<String>,
+    /// Why the leg of whoever spoke with the caller died in this moment, if it did.
+    lost: Option<String>,
     recording: Option<Recording>,
     /// How many were begun.
     recordings: usize,
@@ -79,6 +81,7 @@ impl<'a> Conversation<'a> {
             talk: None,
             between: None,
             recorded_for: None,
+            lost: None,
             recording: None,
             recordings: 0,
             answered_at: line.clock.now().wall,
@@ -134,10 +137,15 @@ impl<'a> Conversation<'a> {
             self.line.registry.moved(self.start.id, node, now.wall);
         }
         let cause = self.performer.perform(&self.caller, actions).map(HangupCause::as_str);
+        // A leg that died ends the call, unless the tree knows where else to go.
+        let lost = self.lost.take();
         // In other hands the call is over without a word of the tree.
         let cause = cause.or(self.engine.is_over().then_some("transferred"))?;
         self.caller.dialog.bye("").await;
-        Some((EndedBy::System, cause.to_owned()))
+        Some(match lost {
+            Some(cause) => (EndedBy::Network, cause),
+            None => (EndedBy::System, cause.to_owned()),
+        })
     }
 
     /// What the caller does.
@@ -201,8 +209,8 @@ impl<'a> Conversation<'a> {
             Said::Held(_) => {}
             Said::Park => self.park(),
             Said::Refer { to, replaces, reply } => self.refer(&to, replaces, reply).await,
-            Said::Ended(cause) => {
-                info!(%cause, "the person has hung up");
+            Said::Ended { by, cause } => {
+                info!(%cause, "the person is gone");
                 if let Some(talk) = self.talk.take() {
                     self.caller.session.unbridge();
                     talk.close().await;
@@ -211,6 +219,7 @@ impl<'a> Conversation<'a> {
                 if self.between.is_none() {
                     self.caller.session.stop_playing();
                     self.performer.conversation_over();
+                    self.lost = (who(by) == EndedBy::Network).then_some(cause);
                     return Some(Input::ConversationOver);
                 }
             }

@@ -120,8 +120,7 @@ impl<'a> Performer<'a> {
                 Action::Transfer(request) => {
                     self.wait_for_somebody(&request.reason, None);
                     let shown = self.shown(caller);
-                    self.hand_off =
-                        HandOff::begin(self.line, caller, &self.start.trunk, &request, shown.clone());
+                    self.hand_off = HandOff::begin(self.line, caller, &self.start.trunk, &request, shown.clone());
                     if self.hand_off.is_none() {
                         self.ring_one(shown, request.node, request.to, request.ring_for);
                     }

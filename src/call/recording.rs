@@ -163,8 +163,12 @@ impl Stereo {
 
     /// As many samples of the one side as of the other.
     fn append(&mut self, left: &[i16], right: &[i16]) -> io::Result<()> {
-        let bytes: Vec<u8> =
-            left.iter().zip(right).flat_map(|(left, right)| [left.to_le_bytes(), right.to_le_bytes()]).flatten().collect();
+        let bytes: Vec<u8> = left
+            .iter()
+            .zip(right)
+            .flat_map(|(left, right)| [left.to_le_bytes(), right.to_le_bytes()])
+            .flatten()
+            .collect();
         self.file.write_all(&bytes)?;
         self.frames += bytes.len() as u32 / Stereo::FRAME;
         Ok(())

@@ -9,8 +9,8 @@ use ipnet::IpNet;
 use super::phones;
 use super::secret::Places;
 use super::{
-    Clinic, Desk, Gateway, Listen, Log, LogFormat, Register, Retention, Rtp, Settings, Sip, Sms, Store, Strangers, Team,
-    Transport, Trunk, TrunkAddress, Twilio, Web,
+    Clinic, Desk, Gateway, Listen, Log, LogFormat, Register, Retention, Rtp, Settings, Sip, Sms, Store, Strangers,
+    Team, Transport, Trunk, TrunkAddress, Twilio, Web,
 };
 use crate::model::toml_file::{Reader, Table, Value};
 use crate::model::{Country, Language, PhoneNumber, Problem, Problems, SrtpPolicy};
