@@ -238,6 +238,10 @@ impl<'a> Conversation<'a> {
                 self.performer.unanswered();
                 Some(Input::Unanswered(why))
             }
+            // Whoever picks up in the moment in which the caller has stopped waiting is hung up on.
+            Told::Connected(_) if !self.performer.waits() && !matches!(self.between, Some(Between::Parked { .. })) => {
+                None
+            }
             Told::Connected(connected) => {
                 let first = !self.performer.is_connected();
                 self.connect(*connected);

@@ -241,6 +241,11 @@ impl<'a> Performer<'a> {
         self.connected
     }
 
+    /// Whether phones ring for the caller, or they have a place in a line.
+    pub fn waits(&self) -> bool {
+        self.waits
+    }
+
     /// Somebody speaks with the caller; answers the node that wants it recorded.
     pub fn connected(&mut self) -> Option<String> {
         (self.connected, self.waits) = (true, false);
