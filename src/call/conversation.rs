@@ -8,6 +8,7 @@ use tracing::info;
 
 use crate::ivr::{CallerFacts, Engine, Input};
 use crate::model::{CallStart, EndedBy, Outcome, Phone, Unanswered};
+use crate::sip::outbound::CallIds;
 use crate::sip::{Ended, ReferReply, Replaces};
 
 use super::actor::Ending;
@@ -233,6 +234,8 @@ impl<'a> Conversation<'a> {
         }
         self.line.registry.with(self.start.id, Some(connected.phone.clone()));
         info!("a person speaks with the caller");
+        let call_ids = CallIds::one(connected.leg.dialog.call_id());
+        self.line.traces.of(self.start.id).add(&connected.phone.to_string(), call_ids);
         record::answered_by(&self.line.store, self.start.id, &connected.phone);
         let talk = Talk::join(&self.caller.session, connected);
         self.performer.connected();

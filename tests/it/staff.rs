@@ -57,20 +57,27 @@ at_most_every = "24h"
 "#;
 
 /// A clinic with three extensions; the password of each is its name and eight letters.
-struct House {
-    clinic: Clinic,
-    _gateway: FakeTwilio,
+pub struct House {
+    pub clinic: Clinic,
+    pub gateway: FakeTwilio,
 }
 
-fn password(extension: &str) -> String {
+pub fn password(extension: &str) -> String {
     format!("swordfish-{}", extension.replace('0', "-"))
 }
 
 impl House {
     async fn open() -> House {
+        let mut house = House::closed(TREE).await;
+        house.clinic.start().await;
+        house
+    }
+
+    /// One whose daemon is still to be started.
+    pub async fn closed(tree: &str) -> House {
         threadline::sms::twilio::install_tls_provider();
         let gateway = FakeTwilio::start().await;
-        let mut clinic = Clinic::new(gateway.address);
+        let clinic = Clinic::new(gateway.address);
         let mut extensions = String::new();
         for name in ["201", "202", "203"] {
             std::fs::write(clinic.folder.path().join(format!("{name}.password")), password(name)).unwrap();
@@ -80,27 +87,31 @@ impl House {
             );
         }
         clinic.rewrite(&[("[rtp]\n", &format!("{extensions}[rtp]\n"))]);
-        clinic.write_tree(TREE);
+        clinic.write_tree(tree);
         let messages = clinic.folder.path().join("messages.toml");
         let text = std::fs::read_to_string(&messages).unwrap() + "[desk_text]\nen = \"{clinic}: as promised.\"\n";
         std::fs::write(messages, text).unwrap();
-        clinic.start().await;
-        House { clinic, _gateway: gateway }
+        House { clinic, gateway }
     }
 
     /// The phone of an extension, registered.
-    async fn extension(&self, name: &str, codecs: &[Codec]) -> Telephone {
+    pub async fn extension(&self, name: &str, codecs: &[Codec]) -> Telephone {
         Telephone::of_extension(self.clinic.sip, name, &password(name), codecs).await
     }
 
     /// A patient who has dialled and is being spoken to.
     async fn patient(&self, codecs: &[Codec]) -> (Telephone, Talking) {
+        self.caller(PATIENT, codecs).await
+    }
+
+    /// A patient of this number.
+    pub async fn caller(&self, number: &str, codecs: &[Codec]) -> (Telephone, Talking) {
         let phone = Telephone::of_patient(self.clinic.sip, codecs).await;
-        let call = phone.dial(&self.uri("+12125550100"), PATIENT).await.unwrap();
+        let call = phone.dial(&self.uri("+12125550100"), number).await.unwrap();
         (phone, call)
     }
 
-    fn uri(&self, user: &str) -> String {
+    pub fn uri(&self, user: &str) -> String {
         format!("sip:{user}@{}", self.clinic.sip)
     }
 
@@ -112,7 +123,7 @@ impl House {
     }
 }
 
-fn press(call: &Talking, key: char) {
+pub fn press(call: &Talking, key: char) {
     press_on(&call.session, key);
 }
 
@@ -120,7 +131,7 @@ fn press_on(session: &Session, key: char) {
     session.send_digit(Digit::from_char(key).unwrap(), Duration::from_millis(120));
 }
 
-async fn both_hear(patient: &Talking, staff: &Talking) {
+pub async fn both_hear(patient: &Talking, staff: &Talking) {
     patient.say(440.0);
     staff.say(1_000.0);
     staff.hears(440.0).await;
