@@ -210,7 +210,10 @@ impl<'a> Conversation<'a> {
     /// What the switchboard says.
     fn told(&mut self, told: Told) -> Option<Input> {
         match told {
-            Told::Place(place) => Some(Input::Place(place)),
+            Told::Place(place) => {
+                self.line.registry.waits(self.start.id, Some(place));
+                Some(Input::Place(place))
+            }
             Told::Unanswered(why) => {
                 if self.between.take().is_some() {
                     self.caller.session.stop_playing();
