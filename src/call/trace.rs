@@ -195,6 +195,8 @@ pub async fn run(line: Arc<Line>, stop: CancellationToken) {
         let over = line.traces.take_over();
         if over.is_empty() {
             tokio::select! {
+                biased;
+                // First: what ended before the stop is written.
                 () = line.traces.0.ended.notified() => continue,
                 () = stop.cancelled() => return,
             }
