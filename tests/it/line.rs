@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use threadline::model::{Codec, ThreadId};
+use threadline::daemon::control;
+use threadline::model::Codec;
 use threadline::store::export::What;
 use threadline::store::{self, Connection};
 
@@ -18,7 +19,7 @@ const FOURTH: &str = "+12125550145";
 /// 1 is a line of its own for whoever may go first, 2 a line with one place; who says nothing waits in the usual one.
 const TREE: &str = r#"start = "menu:welcome"
 [menu.welcome]
-say = "welcome"
+say = "connecting_you"
 keys = { 1 = "queue:urgent", 2 = "queue:short" }
 stay = "queue:front_desk"
 wait = "500ms"
@@ -48,10 +49,10 @@ queue = "queue:front_desk"
 booked = "callback_booked"
 then = "hangup"
 [voicemail.front_desk]
-say = "voicemail"
+say = "connecting_you"
 then = "hangup"
 [voicemail.full]
-say = "voicemail"
+say = "connecting_you"
 shortest = "30s"
 silence = "60s"
 longest = "60s"
@@ -104,14 +105,14 @@ impl Desk {
     }
 
     async fn has_place(&self, number: &str, place: u64) {
-        let waits = async || self.on_the_phone(number)["position"] == place;
+        let waits = async || self.on_the_phone(number).await["position"] == place;
         self.house.clinic.until(&format!("{number} is number {place}"), waits).await;
     }
 
     /// A call in progress, as `threadline calls` shows it.
-    fn on_the_phone(&self, number: &str) -> Value {
-        let output = self.house.clinic.command(&["calls", "--json"]).output().unwrap();
-        let all: Value = serde_json::from_slice(&output.stdout).unwrap();
+    async fn on_the_phone(&self, number: &str) -> Value {
+        let answer = control::ask(&self.house.clinic.store, "calls").await.unwrap();
+        let all: Value = serde_json::from_str(&answer).unwrap();
         let call = all["calls"].as_array().unwrap().iter().find(|call| call["number"] == number);
         call.cloned().unwrap_or_default()
     }
@@ -223,16 +224,16 @@ async fn a_full_line_sends_on_and_one_that_nobody_serves_lets_go() {
     desk.has_place(FIRST, 1).await;
     let (_b, second) = desk.house.caller(SECOND, &[Codec::Pcmu]).await;
     press(&second, '2');
-    let left = async || desk.on_the_phone(SECOND)["node"] == "voicemail:full";
+    let left = async || desk.on_the_phone(SECOND).await["node"] == "voicemail:full";
     desk.house.clinic.until("the second hears the voicemail", left).await;
-    assert_eq!(desk.on_the_phone(FIRST)["position"], 1);
+    assert_eq!(desk.on_the_phone(FIRST).await["position"], 1);
     drop((first, second));
 
     // The last phone goes: whoever waits, and whoever comes, does not wait for it.
     let (_c, third) = desk.waits(THIRD, 1).await;
     hang_up(&mut patient, &mut staff).await;
     desk.phone.leave().await;
-    let sent_on = async |number| desk.on_the_phone(number)["node"] == "voicemail:front_desk";
+    let sent_on = async |number| desk.on_the_phone(number).await["node"] == "voicemail:front_desk";
     desk.house.clinic.until("the third hears the voicemail", async || sent_on(THIRD).await).await;
     let (_d, fourth) = desk.house.caller(FOURTH, &[Codec::Pcmu]).await;
     desk.house.clinic.until("so does the fourth", async || sent_on(FOURTH).await).await;
@@ -257,7 +258,6 @@ async fn a_call_back_comes_at_its_turn_the_desk_first() {
     desk.callback_is("done", 1).await;
     let thread = desk.house.clinic.rows(What::Threads).into_iter().find(|thread| thread["number"] == FIRST).unwrap();
     assert!(!thread["moved_to_voice"].is_null(), "{thread}");
-    thread["id"].as_str().unwrap().parse::<ThreadId>().unwrap();
     let (who, mut staff) = desk.next().await;
     assert_eq!(who, SECOND);
     hang_up(&mut second, &mut staff).await;
