@@ -51,7 +51,7 @@ impl<'a> Pair<'a> {
         requests: mpsc::Receiver<Request>,
         known: Legs,
     ) -> Self {
-        Pair { line, legs: legs.map(Some), phones, requests, transfer: None, known: known }
+        Pair { line, legs: legs.map(Some), phones, requests, transfer: None, known }
     }
 
     /// Lets them speak until one hangs up.
