@@ -34,6 +34,11 @@ pub async fn take(line: Arc<Line>, incoming: Incoming, extension: String) {
 }
 
 async fn from_extension(line: Arc<Line>, incoming: Incoming, extension: String) {
+    // Calls are taken over by `*8`, `*21` and REFER: no call of ours is one that a phone can name (RFC 3891 section 3).
+    if incoming.replaces.is_some() {
+        info!("a call that is to take another's place was refused");
+        return incoming.reject(481, "").await;
+    }
     let book = line.book();
     let by = Phone::Extension(extension.clone());
     match line.dialled(&extension, &incoming.dialled) {
