@@ -81,6 +81,11 @@ impl Telephone {
         Telephone { endpoint, media, incoming, trunks, codecs: codecs.to_vec(), srtp: SrtpPolicy::Off }
     }
 
+    /// Unregisters, as a phone does that is switched off.
+    pub async fn leave(&self) {
+        self.trunks.as_ref().expect("an extension").stop().await;
+    }
+
     /// Waits until it rings.
     pub async fn rings(&mut self) -> Incoming {
         timeout(PATIENCE, self.incoming.recv()).await.expect("it rings").expect("the endpoint runs")

@@ -59,10 +59,10 @@ at_most_every = "24h"
 /// A clinic with three extensions; the password of each is its name and eight letters.
 pub struct House {
     pub clinic: Clinic,
-    _gateway: FakeTwilio,
+    pub gateway: FakeTwilio,
 }
 
-fn password(extension: &str) -> String {
+pub fn password(extension: &str) -> String {
     format!("swordfish-{}", extension.replace('0', "-"))
 }
 
@@ -73,7 +73,7 @@ impl House {
         house
     }
 
-    /// With this tree, before it opens.
+    /// One whose daemon is still to be started.
     pub async fn closed(tree: &str) -> House {
         threadline::sms::twilio::install_tls_provider();
         let gateway = FakeTwilio::start().await;
@@ -91,7 +91,7 @@ impl House {
         let messages = clinic.folder.path().join("messages.toml");
         let text = std::fs::read_to_string(&messages).unwrap() + "[desk_text]\nen = \"{clinic}: as promised.\"\n";
         std::fs::write(messages, text).unwrap();
-        House { clinic, _gateway: gateway }
+        House { clinic, gateway }
     }
 
     /// The phone of an extension, registered.
@@ -101,8 +101,13 @@ impl House {
 
     /// A patient who has dialled and is being spoken to.
     pub async fn patient(&self, codecs: &[Codec]) -> (Telephone, Talking) {
+        self.caller(PATIENT, codecs).await
+    }
+
+    /// A patient of this number.
+    pub async fn caller(&self, number: &str, codecs: &[Codec]) -> (Telephone, Talking) {
         let phone = Telephone::of_patient(self.clinic.sip, codecs).await;
-        let call = phone.dial(&self.uri("+12125550100"), PATIENT).await.unwrap();
+        let call = phone.dial(&self.uri("+12125550100"), number).await.unwrap();
         (phone, call)
     }
 
