@@ -102,7 +102,7 @@ impl<'a> Conversation<'a> {
             said = next_of(&mut self.talk, self.line) => self.said(said).await?,
             told = self.told.recv() => self.told(told?)?,
             done = self.performer.done() => done?,
-            () = transferred(&mut self.between) => self.transferred().await?,
+            () = transferred(&mut self.between) => self.transferred()?,
             () = until(self.line, deadline) => Input::Deadline,
             () = until(self.line, between) => {
                 self.ring_back();
@@ -229,7 +229,7 @@ impl<'a> Conversation<'a> {
     fn connect(&mut self, connected: Connected) {
         self.between = None;
         if let Some(before) = self.talk.take() {
-            tokio::spawn(before.close());
+            tokio::spawn(before.dismiss());
         }
         self.line.registry.with(self.start.id, Some(connected.phone.clone()));
         info!("a person speaks with the caller");
@@ -271,8 +271,7 @@ impl<'a> Conversation<'a> {
             let Some(connected) = self.line.handovers.take_over(&replaces.call_id).await else {
                 return drop(tokio::spawn(reply.refuse(481)));
             };
-            // Before the leg is hung up on: the phone shall hear how it went.
-            reply.finish(200).await;
+            tokio::spawn(reply.finish(200));
             self.connect(connected);
             return;
         }
@@ -290,14 +289,13 @@ impl<'a> Conversation<'a> {
     }
 
     /// The other phone was picked up, or not.
-    async fn transferred(&mut self) -> Option<Input> {
+    fn transferred(&mut self) -> Option<Input> {
         let Some(Between::Transferring(mut transfer)) = self.between.take() else { return None };
         let reply = transfer.reply.take();
         match transfer.outcome() {
             Ok(leg) => {
-                // Before the leg is hung up on: the phone shall hear how it went.
                 if let Some(reply) = reply {
-                    reply.finish(200).await;
+                    tokio::spawn(reply.finish(200));
                 }
                 let phone = transfer.phone.clone();
                 let on_call = self.line.switchboard.on_call(phone.clone());

@@ -1,6 +1,7 @@
 //! One leg of a call: its signalling, its audio, and what was agreed for both.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
 
 use tracing::{info, warn};
 
@@ -9,6 +10,9 @@ use super::negotiation::Negotiation;
 use crate::media::{MediaError, MediaEvent, PlayId, Session, dtmf};
 use crate::model::{Codec, Flow, LocalMedia, MediaPlan, MediaQuality, Pressed, SrtpPolicy};
 use crate::sip::{AnswerError, Dialog, DialogEvent, Ended, Incoming, OfferReply, ReferReply, Replaces};
+
+/// How long a phone has to hang up by itself.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Signalling, audio, and what was agreed.
 #[derive(Debug)]
@@ -119,6 +123,14 @@ impl Leg {
     pub async fn close(self) -> MediaQuality {
         self.dialog.bye("").await;
         self.session.close().await
+    }
+
+    /// Lets a phone go whose transfer has succeeded: it hangs up by itself once it has heard so (RFC 5589 section 6.1);
+    /// one that does not is hung up on.
+    pub async fn dismiss(mut self) {
+        let gone = async { while !matches!(self.next().await, Happened::Signalling(DialogEvent::Ended { .. })) {} };
+        let _ = tokio::time::timeout(FAREWELL, gone).await;
+        self.close().await;
     }
 
     /// Answers a change of the session. Whoever answers it waits for nobody: the reply goes its own way.

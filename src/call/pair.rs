@@ -56,7 +56,7 @@ impl<'a> Pair<'a> {
                     Some(over) => return over,
                     None => continue,
                 },
-                () = rung(&mut self.transfer) => match self.transferred().await {
+                () = rung(&mut self.transfer) => match self.transferred() {
                     Some(cause) => return self.over(EndedBy::Network, cause).await,
                     None => continue,
                 },
@@ -119,8 +119,7 @@ impl<'a> Pair<'a> {
             let Some(Connected { leg, phone, .. }) = self.line.handovers.take_over(&replaces.call_id).await else {
                 return drop(tokio::spawn(reply.refuse(481)));
             };
-            // Before the leg is hung up on: the phone shall hear how it went.
-            reply.finish(200).await;
+            tokio::spawn(reply.finish(200));
             self.put(side, leg, phone);
             return;
         }
@@ -139,11 +138,11 @@ impl<'a> Pair<'a> {
     }
 
     /// The other phone was picked up, or not; why it is all over, if it is.
-    async fn transferred(&mut self) -> Option<&'static str> {
+    fn transferred(&mut self) -> Option<&'static str> {
         let (asker, mut transfer) = self.transfer.take()?;
         let outcome = transfer.outcome();
         if let Some(progress) = transfer.reply.take() {
-            progress.finish(outcome.as_ref().map_or_else(|why| dial::status(*why), |_| 200)).await;
+            tokio::spawn(progress.finish(outcome.as_ref().map_or_else(|why| dial::status(*why), |_| 200)));
         }
         match outcome {
             Ok(leg) => self.put(asker, leg, transfer.phone.clone()),
@@ -156,7 +155,7 @@ impl<'a> Pair<'a> {
     /// Puts a leg in the place of another, which is hung up.
     fn put(&mut self, side: usize, leg: Leg, phone: Phone) {
         if let Some(before) = self.legs[side].replace(leg) {
-            tokio::spawn(before.close());
+            tokio::spawn(before.dismiss());
         }
         self.phones[side] = phone;
         self.join();

@@ -93,6 +93,11 @@ impl Talk {
         }
     }
 
+    /// Lets them go, who have asked for the transfer that has just succeeded.
+    pub async fn dismiss(self) {
+        self.leg.dismiss().await;
+    }
+
     /// Hangs up on them.
     pub async fn close(self) {
         self.leg.close().await;

@@ -1,8 +1,8 @@
 //! Placing a call: INVITE to one target after the other until one answers for good.
 //!
-//! Only what runs inside the box dials; nothing that comes in by SIP or HTTP leads here. A call is one task; its handle
-//! tells what happens, and dropping the handle hangs up. What is left out on purpose: redirects (a 3xx fails the call:
-//! the box calls whom it was told to call, not whom a peer names).
+//! Only the box dials, for its phone tree, its staff and its own phones; nothing that a stranger sends leads here. A call
+//! is one task; its handle tells what happens, and dropping the handle hangs up. What is left out on purpose: redirects
+//! (a 3xx fails the call: the box calls whom it was told to call, not whom a peer names).
 
 mod early;
 mod take_back;

@@ -42,7 +42,7 @@ impl Clinic {
         let sip = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let web = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let prompts = Path::new(env!("CARGO_MANIFEST_DIR")).join("prompts");
+        let prompts = folder.path().join("prompts");
         let config = format!(
             "[clinic]\nname = \"Riverside Therapy\"\ntimezone = \"America/New_York\"\ncountry = \"US\"\n\
              language = \"en\"\nphone_tree = \"tree.toml\"\nmessages = \"messages.toml\"\nprompts = \"{}\"\n\
@@ -60,6 +60,7 @@ impl Clinic {
         for (name, text) in [("threadline.toml", config.as_str()), ("tree.toml", TREE), ("messages.toml", messages)] {
             std::fs::write(folder.path().join(name), text).unwrap();
         }
+        link_prompts(TREE, &prompts);
         let store = folder.path().join("store");
         Clinic { folder, sip, web, store, run_by: Vec::new(), daemon: None }
     }
@@ -145,6 +146,7 @@ impl Clinic {
 
     /// Replaces the phone tree.
     pub fn write_tree(&self, tree: &str) {
+        link_prompts(tree, &self.folder.path().join("prompts"));
         std::fs::write(self.folder.path().join("tree.toml"), tree).unwrap();
     }
 
@@ -164,6 +166,25 @@ impl Clinic {
         while !done().await {
             assert!(Instant::now() < deadline, "waited in vain until {what}\n{}", self.log());
             sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+/// The house's prompts, of which those that `tree` may say: each takes a moment to load, at every start.
+fn link_prompts(tree: &str, to: &Path) {
+    let says = |name: &str| {
+        let always = ["closing", "system_trouble"].contains(&name) || name.starts_with("digit_");
+        always || tree.contains(&format!("\"{name}\"")) || (name.starts_with("position_") && tree.contains("announce"))
+    };
+    let house = Path::new(env!("CARGO_MANIFEST_DIR")).join("prompts");
+    for language in std::fs::read_dir(house).unwrap().map(|entry| entry.unwrap()).filter(|entry| entry.path().is_dir()) {
+        let folder = to.join(language.file_name());
+        std::fs::create_dir_all(&folder).unwrap();
+        for file in std::fs::read_dir(language.path()).unwrap().map(|entry| entry.unwrap().path()) {
+            let link = folder.join(file.file_name().unwrap());
+            if says(file.file_stem().unwrap().to_str().unwrap()) && !link.exists() {
+                std::os::unix::fs::symlink(file, link).unwrap();
+            }
         }
     }
 }

@@ -15,7 +15,7 @@ use super::phones::{Talking, Telephone};
 /// The queue's own time is long: a loaded machine must not end a wait.
 const TREE: &str = r#"start = "menu:welcome"
 [menu.welcome]
-say = "welcome"
+say = "digit_1"
 keys = { 1 = "text:general", 2 = "ring:nurse", 3 = "transfer:lab" }
 stay = "queue:front_desk"
 wait = "500ms"
@@ -45,7 +45,7 @@ to = "extension:203"
 ring_for = "60s"
 when_failed = "voicemail:front_desk"
 [voicemail.front_desk]
-say = "voicemail"
+say = "digit_2"
 longest = "60s"
 silence = "30s"
 shortest = "500ms"
