@@ -94,7 +94,7 @@ def hold_and_transfer(front):
     first.type(f"/transfer sip:202@127.0.0.1:{front.daemon.sip}\n")
     second.until("rings", "Incoming call", marks[1])
     second.type("/accept\n")
-    check("transfer: the phone that asked for it is hung up on", first.until("is hung up on", "session closed", marks[0]))
+    check("transfer: the phone that asked hears that it was picked up", first.until("has handed over", "terminated (duration", marks[0]))
     speak("transfer", patient, second, SECOND_SAYS)
 
     mark = len(patient.said)

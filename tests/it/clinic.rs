@@ -177,7 +177,8 @@ fn link_prompts(tree: &str, to: &Path) {
         always || tree.contains(&format!("\"{name}\"")) || (name.starts_with("position_") && tree.contains("announce"))
     };
     let house = Path::new(env!("CARGO_MANIFEST_DIR")).join("prompts");
-    for language in std::fs::read_dir(house).unwrap().map(|entry| entry.unwrap()).filter(|entry| entry.path().is_dir()) {
+    for language in std::fs::read_dir(house).unwrap().map(|entry| entry.unwrap()).filter(|entry| entry.path().is_dir())
+    {
         let folder = to.join(language.file_name());
         std::fs::create_dir_all(&folder).unwrap();
         for file in std::fs::read_dir(language.path()).unwrap().map(|entry| entry.unwrap().path()) {

@@ -31,4 +31,5 @@ mod signalling;
 mod staff;
 mod torture;
 mod user;
+mod vanish;
 mod webhooks;

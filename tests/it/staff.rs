@@ -1,6 +1,5 @@
 //! Staff on the line: callers, the clinic's phones and the real daemon between them, with real signalling and audio.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -56,31 +55,36 @@ message = "missed_call"
 at_most_every = "24h"
 "#;
 
-/// A clinic with three extensions; the password of each is its name and eight letters.
-struct House {
-    clinic: Clinic,
+/// A clinic with extensions; the password of each is its name and eight letters.
+pub struct House {
+    pub clinic: Clinic,
     _gateway: FakeTwilio,
 }
 
-fn password(extension: &str) -> String {
+pub fn password(extension: &str) -> String {
     format!("swordfish-{}", extension.replace('0', "-"))
 }
 
 impl House {
     async fn open() -> House {
+        House::open_with(TREE, &["201", "202", "203"], "[rtp]\n").await
+    }
+
+    /// With a tree, extensions of which the first may call out, and what the settings say of RTP.
+    pub async fn open_with(tree: &str, extensions: &[&str], rtp: &str) -> House {
         threadline::sms::twilio::install_tls_provider();
         let gateway = FakeTwilio::start().await;
         let mut clinic = Clinic::new(gateway.address);
-        let mut extensions = String::new();
-        for name in ["201", "202", "203"] {
+        let mut tables = String::new();
+        for name in extensions {
             std::fs::write(clinic.folder.path().join(format!("{name}.password")), password(name)).unwrap();
-            let may = if name == "201" { "may_call = [\"+1\"]\n" } else { "" };
-            extensions += &format!(
+            let may = if *name == "201" { "may_call = [\"+1\"]\n" } else { "" };
+            tables += &format!(
                 "[[extension]]\nname = \"{name}\"\nshown_as = \"Phone {name}\"\npassword = {{ file = \"{name}.password\" }}\n{may}"
             );
         }
-        clinic.rewrite(&[("[rtp]\n", &format!("{extensions}[rtp]\n"))]);
-        clinic.write_tree(TREE);
+        clinic.rewrite(&[("[rtp]\n", &format!("{tables}{rtp}"))]);
+        clinic.write_tree(tree);
         let messages = clinic.folder.path().join("messages.toml");
         let text = std::fs::read_to_string(&messages).unwrap() + "[desk_text]\nen = \"{clinic}: as promised.\"\n";
         std::fs::write(messages, text).unwrap();
@@ -89,18 +93,18 @@ impl House {
     }
 
     /// The phone of an extension, registered.
-    async fn extension(&self, name: &str, codecs: &[Codec]) -> Telephone {
+    pub async fn extension(&self, name: &str, codecs: &[Codec]) -> Telephone {
         Telephone::of_extension(self.clinic.sip, name, &password(name), codecs).await
     }
 
     /// A patient who has dialled and is being spoken to.
-    async fn patient(&self, codecs: &[Codec]) -> (Telephone, Talking) {
+    pub async fn patient(&self, codecs: &[Codec]) -> (Telephone, Talking) {
         let phone = Telephone::of_patient(self.clinic.sip, codecs).await;
         let call = phone.dial(&self.uri("+12125550100"), PATIENT).await.unwrap();
         (phone, call)
     }
 
-    fn uri(&self, user: &str) -> String {
+    pub fn uri(&self, user: &str) -> String {
         format!("sip:{user}@{}", self.clinic.sip)
     }
 
@@ -112,7 +116,7 @@ impl House {
     }
 }
 
-fn press(call: &Talking, key: char) {
+pub fn press(call: &Talking, key: char) {
     press_on(&call.session, key);
 }
 
@@ -120,7 +124,7 @@ fn press_on(session: &Session, key: char) {
     session.send_digit(Digit::from_char(key).unwrap(), Duration::from_millis(120));
 }
 
-async fn both_hear(patient: &Talking, staff: &Talking) {
+pub async fn both_hear(patient: &Talking, staff: &Talking) {
     patient.say(440.0);
     staff.say(1_000.0);
     staff.hears(440.0).await;
@@ -333,18 +337,4 @@ async fn a_caller_is_transferred_with_and_without_a_word_before() {
     patient.ended().await;
     let outcome = async || house.clinic.rows(What::Calls).iter().any(|call| call["outcome"] == "served");
     house.clinic.until("the call is over", outcome).await;
-}
-
-/// A wall of silence: whoever was there no longer answers anything.
-#[expect(dead_code)]
-async fn vanish(phone: Telephone) {
-    phone.endpoint.close().await;
-    phone.media.stop();
-}
-
-#[expect(dead_code)]
-async fn gauge(web: SocketAddr, name: &str) -> u64 {
-    let text = reqwest::get(format!("http://{web}/metrics")).await.unwrap().text().await.unwrap();
-    let line = text.lines().find(|line| line.starts_with(&format!("{name} ")));
-    line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or_else(|| panic!("no {name} in {text}"))
 }
