@@ -58,7 +58,7 @@ at_most_every = "24h"
 /// A clinic with extensions; the password of each is its name and eight letters.
 pub struct House {
     pub clinic: Clinic,
-    _gateway: FakeTwilio,
+    pub gateway: FakeTwilio,
 }
 
 pub fn password(extension: &str) -> String {
@@ -67,14 +67,21 @@ pub fn password(extension: &str) -> String {
 
 impl House {
     async fn open() -> House {
-        House::open_with(TREE, &["201", "202", "203"], "[rtp]\n").await
+        let mut house = House::closed(TREE).await;
+        house.clinic.start().await;
+        house
     }
 
-    /// With a tree, extensions of which the first may call out, and what the settings say of RTP.
-    pub async fn open_with(tree: &str, extensions: &[&str], rtp: &str) -> House {
+    /// One whose daemon is still to be started.
+    pub async fn closed(tree: &str) -> House {
+        House::closed_with(tree, &["201", "202", "203"]).await
+    }
+
+    /// One with these extensions, of which 201 may call out.
+    pub async fn closed_with(tree: &str, extensions: &[&str]) -> House {
         threadline::sms::twilio::install_tls_provider();
         let gateway = FakeTwilio::start().await;
-        let mut clinic = Clinic::new(gateway.address);
+        let clinic = Clinic::new(gateway.address);
         let mut tables = String::new();
         for name in extensions {
             std::fs::write(clinic.folder.path().join(format!("{name}.password")), password(name)).unwrap();
@@ -83,13 +90,12 @@ impl House {
                 "[[extension]]\nname = \"{name}\"\nshown_as = \"Phone {name}\"\npassword = {{ file = \"{name}.password\" }}\n{may}"
             );
         }
-        clinic.rewrite(&[("[rtp]\n", &format!("{tables}{rtp}"))]);
+        clinic.rewrite(&[("[rtp]\n", &format!("{tables}[rtp]\n"))]);
         clinic.write_tree(tree);
         let messages = clinic.folder.path().join("messages.toml");
         let text = std::fs::read_to_string(&messages).unwrap() + "[desk_text]\nen = \"{clinic}: as promised.\"\n";
         std::fs::write(messages, text).unwrap();
-        clinic.start().await;
-        House { clinic, _gateway: gateway }
+        House { clinic, gateway }
     }
 
     /// The phone of an extension, registered.
@@ -99,8 +105,13 @@ impl House {
 
     /// A patient who has dialled and is being spoken to.
     pub async fn patient(&self, codecs: &[Codec]) -> (Telephone, Talking) {
+        self.caller(PATIENT, codecs).await
+    }
+
+    /// A patient of this number.
+    pub async fn caller(&self, number: &str, codecs: &[Codec]) -> (Telephone, Talking) {
         let phone = Telephone::of_patient(self.clinic.sip, codecs).await;
-        let call = phone.dial(&self.uri("+12125550100"), PATIENT).await.unwrap();
+        let call = phone.dial(&self.uri("+12125550100"), number).await.unwrap();
         (phone, call)
     }
 
@@ -109,7 +120,7 @@ impl House {
     }
 
     /// The record of the only call, once it is over.
-    async fn record(&self) -> Value {
+    pub async fn record(&self) -> Value {
         let over = async || self.clinic.rows(What::Calls).iter().any(|call| !call["ended_at"].is_null());
         self.clinic.until("the call is over", over).await;
         self.clinic.rows(What::Calls).remove(0)

@@ -220,7 +220,9 @@ async fn phones_of_a_desk_call(house: &House) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_vanishes_leaves_nothing_behind() {
-    let house = House::open_with(TREE, &EXTENSIONS, "[rtp]\nsilence = \"5s\"\n").await;
+    let mut house = House::closed_with(TREE, &EXTENSIONS).await;
+    house.clinic.rewrite(&[("[rtp]\n", "[rtp]\nsilence = \"5s\"\n")]);
+    house.clinic.start().await;
     let before = held(&house).await;
     assert_eq!((before.calls, before.sessions), (0, 0));
     tokio::join!(
