@@ -32,6 +32,9 @@ pub struct Calls {
     pub at: Timestamp,
     /// The calls in progress, oldest first.
     pub calls: Vec<CallNow>,
+    /// How many callers wait for a person: in a line, or while phones ring for them alone.
+    #[serde(default)]
+    pub waiting: usize,
     /// The clinic's phones that are registered, ring or are on a call.
     pub phones: Vec<PhoneNow>,
 }
@@ -165,7 +168,8 @@ fn doing(doing: PhoneDoing) -> &'static str {
 
 /// Who is on the phone now.
 pub async fn calls(line: &Line) -> Calls {
-    let phones = line.switchboard.snapshot().await.phones;
+    let now = line.switchboard.snapshot().await;
+    let waiting = now.lines.iter().map(|line| line.waiting.len()).sum::<usize>() + now.alone.len();
     let calls = line.registry.list().into_iter().map(|call| CallNow {
         id: call.id.to_string(),
         number: call.from.as_str().to_owned(),
@@ -179,7 +183,9 @@ pub async fn calls(line: &Line) -> Calls {
     Calls {
         at: line.clock.now().wall,
         calls: calls.collect(),
-        phones: phones
+        waiting,
+        phones: now
+            .phones
             .into_iter()
             .map(|phone| PhoneNow { phone: phone.phone.to_string(), doing: doing(phone.doing).to_owned() })
             .collect(),

@@ -37,4 +37,5 @@ mod torture;
 mod trace;
 mod transfers;
 mod user;
+mod vanish;
 mod webhooks;
