@@ -16,6 +16,7 @@ use tracing::{Instrument, error, info, info_span, warn};
 
 use super::dial::Shown;
 use super::switchboard::{Connected, Told};
+use super::trace::Legs;
 use super::{Line, desk, record};
 use crate::ivr::{CallbackRequest, CallbackWhen, JoinRequest, NoCallback, RingRequest};
 use crate::model::{CallId, CallStart, CallbackId, Caller, Member, Strategy, ThreadId};
@@ -196,6 +197,7 @@ async fn take(line: &Arc<Line>, callback: Callback) {
     // It waits under its own id, as the call that the patient will be called by does not exist yet.
     let id = CallId::from(callback.id);
     let shown = Shown { reason: callback.reason.clone(), ..Shown::patient(Caller::Number(callback.number.clone())) };
+    let legs = shown.legs.clone();
     let (tell, mut told) = mpsc::unbounded_channel();
     match &callback.line {
         Some(name) => {
@@ -229,7 +231,7 @@ async fn take(line: &Arc<Line>, callback: Callback) {
     let _waits = Waits { line: line.clone(), id };
     loop {
         match told.recv().await {
-            Some(Told::Connected(staff)) => return speak(line, &callback, *staff).await,
+            Some(Told::Connected(staff)) => return speak(line, &callback, *staff, legs).await,
             // Nobody of the clinic is there: the patient is not called, and it is no attempt of theirs.
             Some(Told::Unanswered(why)) => {
                 info!(?why, "nobody of the clinic took a call back; it is tried again");
@@ -254,13 +256,14 @@ impl Drop for Waits {
 }
 
 /// Calls the patient for whoever has picked up.
-async fn speak(line: &Arc<Line>, callback: &Callback, staff: Connected) {
+async fn speak(line: &Arc<Line>, callback: &Callback, staff: Connected, legs: Legs) {
     let (id, actor) = (callback.id, staff.phone.to_string());
     let attempted = move |line: &Line, call: CallId| {
         let now = line.clock.now().wall;
         line.store.try_write_detached("callback attempt", move |tx| callbacks::attempt(tx, id, call, now).map(drop));
     };
-    let reached = desk::connect_patient(line, staff, &callback.number, None, Some(callback.thread), attempted).await;
+    let reached =
+        desk::connect_patient(line, staff, &callback.number, None, Some(callback.thread), legs, attempted).await;
     let now = line.clock.now().wall;
     if reached {
         info!("the patient was called back");

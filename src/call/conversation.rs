@@ -6,8 +6,9 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tracing::info;
 
-use crate::ivr::{CallerFacts, Engine, Input};
+use crate::ivr::{CallerFacts, Engine, HangupCause, Input};
 use crate::model::{CallStart, EndedBy, Outcome, Phone, Unanswered};
+use crate::sip::outbound::CallIds;
 use crate::sip::{Ended, ReferReply, Replaces};
 
 use super::actor::Ending;
@@ -15,6 +16,7 @@ use super::dial;
 use super::leg::{Leg, News};
 use super::parking::ParkingPlace;
 use super::perform::Performer;
+use super::recording::{MOST_PIECES, Recording};
 use super::switchboard::{Connected, Told};
 use super::talk::{Said, Talk, next_of};
 use super::transfer::{self, Transfer};
@@ -43,6 +45,13 @@ pub(super) struct Conversation<'a> {
     talk: Option<Talk>,
     /// Why a caller who was connected waits for the next person.
     between: Option<Between>,
+    /// The node for which conversations are recorded by now; the caller has been told.
+    recorded_for: Option<String>,
+    /// Why the leg of whoever spoke with the caller died in this moment, if it did.
+    lost: Option<String>,
+    recording: Option<Recording>,
+    /// How many were begun.
+    recordings: usize,
     answered_at: jiff::Timestamp,
 }
 
@@ -72,6 +81,10 @@ impl<'a> Conversation<'a> {
             told,
             talk: None,
             between: None,
+            recorded_for: None,
+            lost: None,
+            recording: None,
+            recordings: 0,
             answered_at: line.clock.now().wall,
         }
     }
@@ -82,6 +95,7 @@ impl<'a> Conversation<'a> {
             if let Some(end) = self.step().await {
                 break end;
             }
+            self.look_after_recording();
         };
         self.finish(ended_by, cause).await
     }
@@ -121,9 +135,16 @@ impl<'a> Conversation<'a> {
         let now = self.line.clock.now();
         let actions = self.engine.handle(now, input);
         self.line.registry.moved(self.start.id, self.engine.path(), now.wall);
-        let cause = self.performer.perform(&self.caller, actions)?;
+        let cause = self.performer.perform(&self.caller, actions).map(HangupCause::as_str);
+        // A leg that died ends the call, unless the tree knows where else to go.
+        let lost = self.lost.take();
+        // In other hands the call is over without a word of the tree.
+        let cause = cause.or(self.engine.is_over().then_some("transferred"))?;
         self.caller.dialog.bye("").await;
-        Some((EndedBy::System, cause.as_str().to_owned()))
+        Some(match lost {
+            Some(cause) => (EndedBy::Network, cause),
+            None => (EndedBy::System, cause.to_owned()),
+        })
     }
 
     /// What the caller does.
@@ -187,8 +208,8 @@ impl<'a> Conversation<'a> {
             Said::Held(_) => {}
             Said::Park => self.park(),
             Said::Refer { to, replaces, reply } => self.refer(&to, replaces, reply).await,
-            Said::Ended(cause) => {
-                info!(%cause, "the person has hung up");
+            Said::Ended { by, cause } => {
+                info!(%cause, "the person is gone");
                 if let Some(talk) = self.talk.take() {
                     self.caller.session.unbridge();
                     talk.close().await;
@@ -197,6 +218,7 @@ impl<'a> Conversation<'a> {
                 if self.between.is_none() {
                     self.caller.session.stop_playing();
                     self.performer.conversation_over();
+                    self.lost = (who(by) == EndedBy::Network).then_some(cause);
                     return Some(Input::ConversationOver);
                 }
             }
@@ -207,7 +229,10 @@ impl<'a> Conversation<'a> {
     /// What the switchboard says.
     fn told(&mut self, told: Told) -> Option<Input> {
         match told {
-            Told::Place(place) => Some(Input::Place(place)),
+            Told::Place(place) => {
+                self.line.registry.waits(self.start.id, Some(place));
+                Some(Input::Place(place))
+            }
             Told::OfferText => Some(Input::OfferText),
             Told::Unanswered(why) => {
                 if self.between.take().is_some() {
@@ -215,6 +240,10 @@ impl<'a> Conversation<'a> {
                 }
                 self.performer.unanswered();
                 Some(Input::Unanswered(why))
+            }
+            // Whoever picks up in the moment in which the caller has stopped waiting is hung up on.
+            Told::Connected(_) if !self.performer.waits() && !matches!(self.between, Some(Between::Parked { .. })) => {
+                None
             }
             Told::Connected(connected) => {
                 let first = !self.performer.is_connected();
@@ -227,15 +256,40 @@ impl<'a> Conversation<'a> {
     /// From now on the caller speaks with this person, and with nobody before them.
     fn connect(&mut self, connected: Connected) {
         self.between = None;
+        self.end_recording();
         if let Some(before) = self.talk.take() {
             tokio::spawn(before.dismiss());
         }
         self.line.registry.with(self.start.id, Some(connected.phone.clone()));
         info!("a person speaks with the caller");
+        let call_ids = CallIds::one(connected.leg.dialog.call_id());
+        self.line.traces.of(self.start.id).add(&connected.phone.to_string(), call_ids);
         record::answered_by(&self.line.store, self.start.id, &connected.phone);
         let talk = Talk::join(&self.caller.session, connected);
-        self.performer.connected();
+        self.recorded_for = self.performer.connected();
         self.talk = Some(talk);
+    }
+
+    /// Records while a person speaks with the caller, where the caller was told so, and at no other moment: not on hold,
+    /// not parked, not while they wait for the next.
+    fn look_after_recording(&mut self) {
+        let speak = |talk: &&Talk| self.between.is_none() && !talk.holds() && !self.caller.is_held();
+        match (&self.recorded_for, self.talk.as_ref().filter(speak), &self.recording) {
+            (Some(node), Some(talk), None) if self.recordings < MOST_PIECES => {
+                let (call, keep) = (self.start.id, self.book.settings.retention.recordings);
+                let recording = Recording::begin(self.line, call, node.clone(), keep, &self.caller, talk.leg());
+                self.recording = Some(recording);
+                self.recordings += 1;
+            }
+            (_, None, Some(_)) => self.end_recording(),
+            _ => {}
+        }
+    }
+
+    fn end_recording(&mut self) {
+        if let Some(recording) = self.recording.take() {
+            self.performer.await_recording(recording.end());
+        }
     }
 
     /// Puts the call down: the person hears the number of its place and may hang up.
@@ -257,7 +311,8 @@ impl<'a> Conversation<'a> {
     fn ring_back(&mut self) {
         let Some(Between::Parked { by, .. }) = self.between.take() else { return };
         self.between = Some(Between::Ringing);
-        self.performer.ring_one(&self.caller, "parked".to_owned(), by, PARKED_FOR);
+        let shown = self.performer.shown(&self.caller);
+        self.performer.ring_one(shown, "parked".to_owned(), by, PARKED_FOR);
     }
 
     /// Connects the caller to somebody else, as the person asks who speaks with them (RFC 3515, RFC 3891).
@@ -323,6 +378,7 @@ impl<'a> Conversation<'a> {
     }
 
     async fn say_goodbye(&mut self) {
+        self.end_recording();
         if let Some(talk) = self.talk.take() {
             self.caller.session.unbridge();
             talk.close().await;
@@ -347,8 +403,12 @@ impl<'a> Conversation<'a> {
     /// The call is over: what was begun comes to its end, and the record is made.
     async fn finish(mut self, ended_by: EndedBy, cause: String) -> Ending {
         let now = self.line.clock.now();
+        self.end_recording();
         if let Some(talk) = self.talk.take() {
             talk.close().await;
+        }
+        if self.performer.is_handed_off().await {
+            self.engine.handle(now, Input::Transferred);
         }
         // What has reached the disk counts for the outcome: a text whose key was pressed, a message that was recorded.
         let last = self.engine.handle(now, Input::HungUp);

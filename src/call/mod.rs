@@ -2,14 +2,14 @@
 //!
 //! [`mod@line`] is what all calls share, [`registry`] who is on the phone now. A patient's call: [`actor`] its life from
 //! INVITE to record, `conversation` what happens in it, `leg` its signalling and audio with `negotiation` of its offers
-//! and answers, [`perform`] what the phone tree wants, done, [`record`] what is written down, `voicemail` and `callback`
-//! what is left for later.
+//! and answers, [`perform`] what the phone tree wants, done, [`record`] what is written down, `recording` what is
+//! said, where that is kept, `voicemail` and `callback` what is left for later.
 //!
 //! People: [`waiting`] decides who waits for whom and which phones ring, without any I/O; [`switchboard`] does it; `dial`
 //! rings one phone; `talk` is whoever speaks with a caller, `features` the keys they may press, `transfer`, `handover` and
-//! [`parking`] how a caller gets from one to the next. [`desk`] are the calls that begin at the clinic's own phones
-//! ([`dial_plan`]: whom those may call), `pair` two of which speak with each other. [`front_desk`] is what pages see and
-//! ask for.
+//! [`parking`] how a caller gets from one to the next, `hand_off` how they are left to the trunk. [`desk`] are the calls
+//! that begin at the clinic's own phones ([`dial_plan`]: whom those may call), `pair` two of which speak with each other.
+//! [`trace`] keeps what the legs of a call have said, [`front_desk`] is what pages see and ask for.
 //!
 //! What the tree says next is decided in [`crate::ivr`]; nothing here knows a web page.
 
@@ -21,6 +21,7 @@ mod dial;
 pub mod dial_plan;
 mod features;
 pub mod front_desk;
+mod hand_off;
 mod handover;
 mod leg;
 pub mod line;
@@ -29,9 +30,11 @@ mod pair;
 pub mod parking;
 pub mod perform;
 pub mod record;
+mod recording;
 pub mod registry;
 pub mod switchboard;
 mod talk;
+pub mod trace;
 mod transfer;
 mod voicemail;
 pub mod waiting;

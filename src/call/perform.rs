@@ -14,6 +14,7 @@ use crate::model::{CallStart, Member, Phone, PromptKey, Strategy, ThreadId};
 use crate::tree::digit_prompt;
 
 use super::dial::Shown;
+use super::hand_off::HandOff;
 use super::leg::Leg;
 use super::record::NoText;
 use super::switchboard::Told;
@@ -22,6 +23,8 @@ use super::{Book, Line, callback, record, ringback, voicemail};
 
 /// How long the end of a call waits for what has to reach the disk before it is recorded without.
 const SETTLE_LIMIT: Duration = Duration::from_secs(10);
+/// How long the end of a call waits for what its signalling has heard already.
+const LAST_WORD: Duration = Duration::from_millis(200);
 /// The prompt that ends a call when the daemon stops.
 pub const GOODBYE: &str = "closing";
 
@@ -35,6 +38,8 @@ enum Written {
     DeskText(Result<ThreadId, NoText>),
     Voicemail(Result<Kept, String>),
     Callback(Result<ThreadId, crate::ivr::NoCallback>),
+    /// A conversation that was recorded; what could not be kept is in the log.
+    Recording,
 }
 
 /// Does one call's actions and remembers what is under way.
@@ -57,6 +62,8 @@ pub(super) struct Performer<'a> {
     waits: bool,
     /// How many the desk has sent in this call.
     desk_texts: usize,
+    /// The trunk is asked to connect the caller.
+    hand_off: Option<HandOff>,
 }
 
 impl<'a> Performer<'a> {
@@ -82,6 +89,7 @@ impl<'a> Performer<'a> {
             connected: false,
             waits: false,
             desk_texts: 0,
+            hand_off: None,
         }
     }
 
@@ -111,7 +119,11 @@ impl<'a> Performer<'a> {
                 }
                 Action::Transfer(request) => {
                     self.wait_for_somebody(&request.reason, None);
-                    self.ring_one(caller, request.node, request.to, request.ring_for);
+                    let shown = self.shown(caller);
+                    self.hand_off = HandOff::begin(self.line, caller, &self.start.trunk, &request, shown.clone());
+                    if self.hand_off.is_none() {
+                        self.ring_one(shown, request.node, request.to, request.ring_for);
+                    }
                 }
                 Action::Leave => self.leave(),
                 Action::Record(request) => {
@@ -155,7 +167,25 @@ impl<'a> Performer<'a> {
                 self.recording_ended = true;
                 Some(Input::RecordingEnded)
             }
+            handed = handed_off(&mut self.hand_off) => self.handed_off(handed),
         }
+    }
+
+    /// Whether the trunk has said that the caller is in other hands and hung up in the same moment, as some do.
+    pub async fn is_handed_off(&mut self) -> bool {
+        if self.hand_off.is_none() {
+            return false;
+        }
+        tokio::time::timeout(LAST_WORD, handed_off(&mut self.hand_off)).await.unwrap_or(false)
+    }
+
+    fn handed_off(&mut self, handed: bool) -> Option<Input> {
+        let HandOff { request, shown, .. } = self.hand_off.take()?;
+        if handed {
+            return Some(Input::Transferred);
+        }
+        self.ring_one(shown, request.node, request.to, request.ring_for);
+        None
     }
 
     /// The end of a call: waits a little for what is still under way; what came of it.
@@ -198,7 +228,12 @@ impl<'a> Performer<'a> {
     /// What phones show of the caller.
     pub fn shown(&self, caller: &Leg) -> Shown {
         let reason = self.reason.clone();
-        Shown { reason, codec: caller.codec(), ..Shown::patient(self.start.from.clone()) }
+        Shown {
+            reason,
+            codec: caller.codec(),
+            legs: self.line.traces.of(self.start.id),
+            ..Shown::patient(self.start.from.clone())
+        }
     }
 
     /// Where the switchboard answers this call.
@@ -209,6 +244,11 @@ impl<'a> Performer<'a> {
     /// Whether a person has spoken, or speaks, with the caller since the tree asked for one.
     pub fn is_connected(&self) -> bool {
         self.connected
+    }
+
+    /// Whether phones ring for the caller, or they have a place in a line.
+    pub fn waits(&self) -> bool {
+        self.waits
     }
 
     /// Somebody speaks with the caller; answers the node that wants it recorded.
@@ -230,7 +270,7 @@ impl<'a> Performer<'a> {
     }
 
     /// Rings one phone for a caller whom somebody has put down.
-    pub fn ring_one(&mut self, caller: &Leg, node: String, phone: Phone, ring_for: Duration) {
+    pub fn ring_one(&mut self, shown: Shown, node: String, phone: Phone, ring_for: Duration) {
         self.waits = true;
         let request = RingRequest {
             node,
@@ -240,7 +280,7 @@ impl<'a> Performer<'a> {
             reason: self.reason.clone(),
             record: false,
         };
-        self.line.switchboard.ring(self.start.id, request, self.shown(caller), self.tell.clone());
+        self.line.switchboard.ring(self.start.id, request, shown, self.tell.clone());
     }
 
     /// Texts the caller, as the person wants who speaks with them.
@@ -251,6 +291,14 @@ impl<'a> Performer<'a> {
         self.writing.push_back(tokio::spawn(async move { Written::DeskText(writing.await) }));
     }
 
+    /// A conversation's recording has ended and is being kept: the call's end waits for it.
+    pub fn await_recording(&mut self, keeping: JoinHandle<()>) {
+        self.writing.push_back(tokio::spawn(async move {
+            let _ = keeping.await;
+            Written::Recording
+        }));
+    }
+
     fn wait_for_somebody(&mut self, reason: &Option<String>, recorded: Option<String>) {
         self.waits = true;
         self.connected = false;
@@ -259,6 +307,7 @@ impl<'a> Performer<'a> {
     }
 
     fn leave(&mut self) {
+        self.hand_off = None;
         if std::mem::take(&mut self.waits) {
             self.line.switchboard.leave(self.start.id);
         }
@@ -323,6 +372,7 @@ impl<'a> Performer<'a> {
                 self.thread = Some(thread);
                 Some(Input::CallbackBooked(Ok(())))
             }
+            Ok(Written::Recording) => None,
             Ok(Written::Callback(Err(why))) => Some(Input::CallbackBooked(Err(why))),
             Err(reason) => {
                 error!(reason, "a task of a call has failed");
@@ -336,6 +386,14 @@ impl<'a> Performer<'a> {
 async fn next_of(writing: &mut VecDeque<Writing>) -> Result<Written, String> {
     match writing.front_mut() {
         Some(task) => task.await.map_err(|error| error.to_string()),
+        None => std::future::pending().await,
+    }
+}
+
+/// Whether the trunk has connected the caller, once it has said; for ever nothing while it is not asked. Cancel-safe.
+async fn handed_off(hand_off: &mut Option<HandOff>) -> bool {
+    match hand_off {
+        Some(hand_off) => hand_off.done().await,
         None => std::future::pending().await,
     }
 }

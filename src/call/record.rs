@@ -126,8 +126,8 @@ pub fn text(
     }
 }
 
-/// The template that `*1` sends.
-const DESK_TEXT: &str = "desk_text";
+/// The template that `*1` sends, pressed on a phone of the clinic during a call.
+pub const DESK_TEXT: &str = "desk_text";
 
 /// Writes the text that somebody of the clinic sends while they speak with the caller; answers its thread. `count`: how
 /// many they have sent in this call before.

@@ -8,7 +8,7 @@ use super::leg::{Leg, News};
 use super::switchboard::{Connected, OnCall};
 use crate::media::Session;
 use crate::model::{Phone, Pressed};
-use crate::sip::{ReferReply, Replaces};
+use crate::sip::{Ended, ReferReply, Replaces};
 
 /// Somebody speaks with the caller.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ pub(super) enum Said {
     /// Wants the caller to be connected to somebody else.
     Refer { to: String, replaces: Option<Replaces>, reply: ReferReply },
     /// Is gone.
-    Ended(String),
+    Ended { by: Ended, cause: String },
 }
 
 impl Talk {
@@ -56,6 +56,11 @@ impl Talk {
     /// What the person hears and says.
     pub fn session(&self) -> &Session {
         &self.leg.session
+    }
+
+    /// Their leg.
+    pub fn leg(&self) -> &Leg {
+        &self.leg
     }
 
     /// Whether the person has put the caller on hold.
@@ -86,8 +91,10 @@ impl Talk {
                 }
                 Some(News::Held(held)) => return Said::Held(held),
                 Some(News::Refer { to, replaces, reply }) => return Said::Refer { to, replaces, reply },
-                Some(News::Silent) => return Said::Ended("rtp_timeout".to_owned()),
-                Some(News::Ended { cause, .. }) => return Said::Ended(cause),
+                Some(News::Silent) => {
+                    return Said::Ended { by: Ended::Lost, cause: "rtp_timeout".to_owned() };
+                }
+                Some(News::Ended { by, cause }) => return Said::Ended { by, cause },
                 Some(News::Confirmed | News::PlayEnded(_)) | None => {}
             }
         }

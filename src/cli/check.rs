@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::call::record::DESK_TEXT;
 use crate::conversation::hours;
 use crate::conversation::keywords::Keyword;
 use crate::conversation::templates::{Templates, Values, Variable};
@@ -135,6 +136,7 @@ pub fn check_draft(
             checked.problems.extend(warnings);
             checked.problems.extend(unfilled(&settings, templates, &tree));
             checked.problems.extend(unknown_extensions(&settings, &tree));
+            checked.problems.extend(no_desk_text(&settings, templates));
             checked.tree = Some(tree);
         }
         Err(problems) => checked.problems.extend(problems.0),
@@ -148,7 +150,8 @@ fn unfilled(settings: &Settings, templates: &Templates, tree: &Tree) -> Vec<Prob
     let by_calls = tree.messages_used().into_iter().map(|message| (message, Severity::Error));
     let by_keywords = Keyword::ALL.map(|keyword| (keyword.template(), Severity::Warning));
     let mut problems = Vec::new();
-    for (message, severity) in by_calls.chain(by_keywords) {
+    let by_desk = [(DESK_TEXT, Severity::Warning)];
+    for (message, severity) in by_calls.chain(by_keywords).chain(by_desk) {
         for (variable, languages) in templates.variables(message) {
             let Some((why, cure)) = gap(settings, tree, message, variable, &languages) else { continue };
             let text = format!("message \"{message}\" needs {variable}, {why}");
@@ -185,6 +188,17 @@ fn unknown_extensions(settings: &Settings, tree: &Tree) -> Vec<Problem> {
             Problem { severity: Severity::Warning, ..problem }
         })
         .collect()
+}
+
+/// What `*1` on a phone of the clinic would send.
+fn no_desk_text(settings: &Settings, templates: &Templates) -> Option<Problem> {
+    if settings.extensions.is_empty() || templates.names().contains_key(DESK_TEXT) {
+        return None;
+    }
+    let message = format!("there is no message \"{DESK_TEXT}\": *1 on a phone of the clinic texts nobody");
+    let cure = format!("write [{DESK_TEXT}] with what a caller is sent to whom somebody has promised a text");
+    let problem = Problem::of_file(&settings.clinic.messages, message, cure);
+    Some(Problem { severity: Severity::Warning, ..problem })
 }
 
 /// Why `variable` has no value in `message`, and the cure.

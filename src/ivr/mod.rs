@@ -65,7 +65,8 @@ pub enum Input {
     /// A person has picked up after an [`Action::Ring`], [`Action::Join`] or [`Action::Transfer`] and speaks with the
     /// caller: nothing is played from now on, and keys are theirs.
     Connected,
-    /// Nobody has, and nobody will: the ringing, the waiting or the transfer is over.
+    /// Nobody has, and nobody will: the ringing, the waiting or the transfer is over. After [`Input::Connected`]: whoever
+    /// the person has handed the caller on to has not picked up, and the person is gone.
     Unanswered(Unanswered),
     /// The person has hung up, the caller has not.
     ConversationOver,

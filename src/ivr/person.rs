@@ -107,9 +107,11 @@ impl Engine {
         self.at(id, Step::Talking { then });
     }
 
-    /// Nobody came to the phone.
+    /// Nobody came to the phone: to that of the node, or, once somebody has spoken with the caller, to the one that they
+    /// were handed on to.
     pub(super) fn unanswered(&mut self, why: Unanswered, now: Now, out: &mut Vec<Action>) {
-        let State::At(id, _) = self.state else { return };
+        let State::At(id, ref step) = self.state else { return };
+        let handed_on = matches!(step, Step::Talking { .. });
         let to = match (&self.tree.node(id).kind, why) {
             (Kind::Ring(ring), Unanswered::Busy) => ring.when_busy,
             (Kind::Ring(ring), _) => ring.when_unanswered,
@@ -119,7 +121,7 @@ impl Engine {
             (Kind::Transfer(transfer), _) => transfer.when_failed,
             _ => return,
         };
-        if self.wait.end(now) {
+        if self.wait.end(now) || handed_on {
             self.wait.attempt = Unserved::Unanswered;
             self.wait.in_vain = true;
             self.go(to, false, now, out);

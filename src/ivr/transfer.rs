@@ -45,6 +45,8 @@ impl Engine {
             refer: transfer.refer,
             reason: transfer.reason.clone(),
         }));
-        self.music(&[], transfer.ring_for.saturating_add(RING_GRACE), now, out);
+        // Where the trunk was asked first and could not, the phone rings from here for as long again.
+        let attempts = if transfer.refer { 2 } else { 1 };
+        self.music(&[], (transfer.ring_for * attempts).saturating_add(RING_GRACE), now, out);
     }
 }

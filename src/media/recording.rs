@@ -1,6 +1,6 @@
 //! What the peer says, kept as samples: a message for the staff, a recorded call, the test phone's.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use super::codec::Decoder;
@@ -11,14 +11,22 @@ use crate::model::Codec;
 
 /// A packet whose samples are louder than this on average holds more than a line's noise: some −42 dBm0 of speech.
 const LOUD: u64 = 180;
+/// In a recording that goes by the clock, audio may lie so far from the moment at which it came: what the network does
+/// to packets. Timestamps that lead further away are the peer's mistake, or worse.
+const SLACK: Duration = Duration::from_secs(1);
 
-/// Audio being recorded; it grows while the session lives and is bounded by the limit given at its start.
+/// Audio being recorded; it grows while the session lives and somebody holds this, and is bounded by the limit given at
+/// its start.
 #[derive(Clone, Debug)]
 pub struct Recording(Arc<Mutex<Audio>>);
 
 #[derive(Debug)]
 struct Audio {
     rate: u32,
+    /// When the recording began.
+    began: Instant,
+    /// Whether a sample's place is the moment at which it came, counted from the beginning.
+    by_the_clock: bool,
     samples: Vec<i16>,
     /// So many samples before those have been taken.
     drained: usize,
@@ -28,8 +36,18 @@ struct Audio {
 
 impl Recording {
     pub(super) fn new() -> Recording {
-        let loud_at = clock::monotonic();
-        Recording(Arc::new(Mutex::new(Audio { rate: 0, samples: Vec::new(), drained: 0, loud_at })))
+        Recording::begin(0, false)
+    }
+
+    /// One that goes by the clock.
+    pub(super) fn by_the_clock(rate: u32) -> Recording {
+        Recording::begin(rate, true)
+    }
+
+    fn begin(rate: u32, by_the_clock: bool) -> Recording {
+        let now = clock::monotonic();
+        let audio = Audio { rate, began: now, by_the_clock, samples: Vec::new(), drained: 0, loud_at: now };
+        Recording(Arc::new(Mutex::new(audio)))
     }
 
     /// Samples a second, the same until its end; 0 before the first packet.
@@ -52,6 +70,25 @@ impl Recording {
         taken
     }
 
+    /// Takes the samples up to `until` after its beginning, no more and no less: what has not come is silence. For a
+    /// recording that goes by the clock.
+    pub fn drain_until(&self, until: Duration) -> Vec<i16> {
+        let mut audio = self.audio();
+        let end = until.as_micros() * u128::from(audio.rate) / 1_000_000;
+        let due = usize::try_from(end).unwrap_or(usize::MAX).saturating_sub(audio.drained);
+        let there = due.min(audio.samples.len());
+        let later = audio.samples.split_off(there);
+        let mut taken = std::mem::replace(&mut audio.samples, later);
+        taken.resize(due, 0);
+        audio.drained += due;
+        taken
+    }
+
+    /// How long ago it began.
+    pub fn age(&self) -> Duration {
+        clock::monotonic().saturating_duration_since(self.audio().began)
+    }
+
     /// How long it is, with what has been drained. While the peer sends nothing it does not grow; the gap is silence
     /// once the peer goes on.
     pub fn length(&self) -> Duration {
@@ -67,13 +104,18 @@ impl Recording {
     }
 
     fn audio(&self) -> MutexGuard<'_, Audio> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 
-/// Fills a [`Recording`]. Only a recorded call pays for its decoding, allocation and lock.
+fn lock(audio: &Mutex<Audio>) -> MutexGuard<'_, Audio> {
+    audio.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Fills a [`Recording`] for as long as somebody holds it. Only a recorded call pays for its decoding, allocation and
+/// lock.
 pub struct Recorder {
-    recording: Recording,
+    recording: Weak<Mutex<Audio>>,
     limit: Duration,
     decoder: Option<(Codec, Decoder, Option<Doubler>)>,
     /// A timestamp of the stream and the sample that it belongs to.
@@ -82,8 +124,8 @@ pub struct Recorder {
 
 impl Recorder {
     /// Records into `recording`, at most `limit` of it; what comes later is dropped.
-    pub fn new(recording: Recording, limit: Duration) -> Recorder {
-        Recorder { recording, limit, decoder: None, anchor: None }
+    pub fn new(recording: &Recording, limit: Duration) -> Recorder {
+        Recorder { recording: Arc::downgrade(&recording.0), limit, decoder: None, anchor: None }
     }
 
     /// The peer starts a new stream: it goes on where the last one ended.
@@ -93,7 +135,8 @@ impl Recorder {
 
     /// Keeps one packet's audio; `scratch` holds the samples of the longest packet.
     pub fn packet(&mut self, codec: Codec, packet: &Packet<'_>, scratch: &mut [i16]) {
-        let mut audio = self.recording.audio();
+        let Some(audio) = self.recording.upgrade() else { return };
+        let mut audio = lock(&audio);
         if self.decoder.as_ref().is_none_or(|(now, ..)| *now != codec) {
             // The first codec's rate is the recording's: what another in mid-call brings is fitted to it.
             if audio.rate == 0 {
@@ -110,17 +153,19 @@ impl Recorder {
             decoded = doubler.double_in_place(scratch, decoded);
         }
         let samples = scratch.get(..decoded).unwrap_or_default();
+        let now = clock::monotonic();
         if samples.iter().map(|sample| u64::from(sample.unsigned_abs())).sum::<u64>() > LOUD * samples.len() as u64 {
-            audio.loud_at = clock::monotonic();
-        }
-        let end = audio.drained + audio.samples.len();
-        let (timestamp, sample) = *self.anchor.get_or_insert((packet.timestamp, end));
-        let ticks = packet.timestamp.wrapping_sub(timestamp);
-        if ticks > u32::MAX / 2 {
-            return;
+            audio.loud_at = now;
         }
         let per_tick = (audio.rate / codec.clock_rate()).max(1) as usize;
-        let from = sample.saturating_add((ticks as usize).saturating_mul(per_tick));
+        let (home, slack) = if audio.by_the_clock {
+            let rate = f64::from(audio.rate);
+            let until_now = (now.saturating_duration_since(audio.began).as_secs_f64() * rate) as usize;
+            (until_now.saturating_sub(samples.len()), Some((SLACK.as_secs_f64() * rate) as usize))
+        } else {
+            (audio.drained + audio.samples.len(), None)
+        };
+        let Some(from) = self.place(packet.timestamp, per_tick, home, slack) else { return };
         let limit = (self.limit.as_secs_f64() * f64::from(audio.rate)) as usize;
         let to = from.saturating_add(samples.len()).min(limit);
         // What has been drained is nobody's to change.
@@ -138,6 +183,23 @@ impl Recorder {
             room.copy_from_slice(&samples[late..late + to - from]);
         }
     }
+
+    /// The sample at which a packet's audio belongs. A stream begins at `home` and goes on as its timestamps say; where
+    /// those lead further than `slack` from home, it begins anew.
+    fn place(&mut self, timestamp: u32, per_tick: usize, home: usize, slack: Option<usize>) -> Option<usize> {
+        let told = self.anchor.map(|(first, sample)| {
+            let ticks = timestamp.wrapping_sub(first);
+            (ticks <= u32::MAX / 2).then(|| sample.saturating_add((ticks as usize).saturating_mul(per_tick)))
+        });
+        match (told, slack) {
+            (Some(told), None) => told,
+            (Some(Some(told)), Some(slack)) if told.abs_diff(home) <= slack => Some(told),
+            _ => {
+                self.anchor = Some((timestamp, home));
+                Some(home)
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -151,7 +213,7 @@ mod tests {
     #[test]
     fn audio_lies_where_its_timestamp_says_up_to_the_limit() {
         let recording = Recording::new();
-        let mut recorder = Recorder::new(recording.clone(), Duration::from_millis(5));
+        let mut recorder = Recorder::new(&recording, Duration::from_millis(5));
         let mut scratch = [0; 100];
         for (timestamp, byte) in [(1_000, 0x80), (1_024, 0x00), (1_008, 0x80), (990, 0x80), (1_036, 0x00), (9_999, 0)] {
             recorder.packet(Codec::Pcmu, &packet(timestamp, &[byte; 8]), &mut scratch);
@@ -170,7 +232,7 @@ mod tests {
         let mut scratch = [0; 100];
         let mut record = |every: usize| {
             let recording = Recording::new();
-            let mut recorder = Recorder::new(recording.clone(), Duration::from_millis(390));
+            let mut recorder = Recorder::new(&recording, Duration::from_millis(390));
             let mut taken = Vec::new();
             for (at, (timestamp, byte)) in packets.iter().enumerate() {
                 recorder.packet(Codec::Pcma, &packet(*timestamp, &[*byte; 16]), &mut scratch);
@@ -192,7 +254,7 @@ mod tests {
     #[test]
     fn what_comes_late_for_a_drained_piece_is_dropped() {
         let recording = Recording::new();
-        let mut recorder = Recorder::new(recording.clone(), Duration::from_secs(1));
+        let mut recorder = Recorder::new(&recording, Duration::from_secs(1));
         let mut scratch = [0; 100];
         recorder.packet(Codec::Pcmu, &packet(0, &[0x80; 8]), &mut scratch);
         recorder.packet(Codec::Pcmu, &packet(16, &[0x80; 8]), &mut scratch);
@@ -213,7 +275,7 @@ mod tests {
         let mut scratch = [0; 4_096];
         for codecs in [[Codec::Pcmu, Codec::G722, Codec::Pcma], [Codec::G722, Codec::Pcma, Codec::G722]] {
             let recording = Recording::new();
-            let mut recorder = Recorder::new(recording.clone(), Duration::from_secs(1));
+            let mut recorder = Recorder::new(&recording, Duration::from_secs(1));
             for codec in codecs {
                 for timestamp in [0, 160] {
                     recorder.packet(codec, &packet(timestamp, &[0x55; 160]), &mut scratch);
@@ -225,10 +287,47 @@ mod tests {
     }
 
     #[test]
+    fn by_the_clock_a_stream_begins_where_it_is_heard_and_no_timestamp_leads_far_away() {
+        let mut recorder = Recorder::new(&Recording::by_the_clock(8_000), Duration::from_secs(60));
+        let mut place = |timestamp, home| recorder.place(timestamp, 1, home, Some(8_000));
+        assert_eq!(place(5_000, 16_000), Some(16_000), "two seconds of silence");
+        assert_eq!(place(5_160, 19_000), Some(16_160), "late, and where it belongs");
+        assert_eq!(place(5_320, 16_300), Some(16_320), "early");
+        assert_eq!(place(5_480, 40_000), Some(40_000), "the timestamps stood still meanwhile");
+        assert_eq!(place(5_640, 40_160), Some(40_160));
+        assert_eq!(place(2_000_000_000, 40_320), Some(40_320), "out of this world");
+        assert_eq!(place(7, 40_480), Some(40_480), "back to the beginning");
+    }
+
+    #[test]
+    fn two_recordings_are_drained_in_step_whatever_came() {
+        let mut scratch = [0; 400];
+        let [spoken, silent] = [16_000, 16_000].map(Recording::by_the_clock);
+        let mut recorder = Recorder::new(&spoken, Duration::from_secs(60));
+        recorder.packet(Codec::Pcmu, &packet(0, &[0x80; 160]), &mut scratch);
+        let until = spoken.age() + Duration::from_millis(20);
+        let (left, right) = (spoken.drain_until(until), silent.drain_until(until));
+        assert_eq!(left.len(), right.len());
+        assert!(left.iter().any(|sample| *sample > 30_000), "narrow audio at the wide rate");
+        assert!(right.iter().all(|sample| *sample == 0));
+        assert!(spoken.drain_until(until).is_empty());
+        assert_eq!(spoken.drain_until(until + Duration::from_millis(10)).len(), 160);
+    }
+
+    #[test]
+    fn what_nobody_holds_is_recorded_no_further() {
+        let recording = Recording::new();
+        let mut recorder = Recorder::new(&recording, Duration::from_secs(1));
+        drop(recording);
+        recorder.packet(Codec::Pcmu, &packet(0, &[0x80; 8]), &mut [0; 100]);
+        assert!(recorder.decoder.is_none());
+    }
+
+    #[test]
     fn only_speech_breaks_the_quiet() {
         let mut scratch = [0; 200];
         let recording = Recording::new();
-        let mut recorder = Recorder::new(recording.clone(), Duration::from_secs(1));
+        let mut recorder = Recorder::new(&recording, Duration::from_secs(1));
         let began = recording.audio().loud_at;
         // The faintest steps of the law, then some hundreds.
         recorder.packet(Codec::Pcmu, &packet(0, &[0xfe; 160]), &mut scratch);

@@ -108,10 +108,20 @@ impl Session {
         self.request(Request::Carry(pressed, CARRIED, Prompt::of_digit(pressed.digit)));
     }
 
-    /// Records what the peer says from now on, at most `limit` of it. A second recording replaces the first.
+    /// Records what the peer says from now on, at most `limit` of it, until its last handle is dropped. A second recording
+    /// replaces the first.
     pub fn record(&self, limit: Duration) -> Recording {
-        let recording = Recording::new();
-        self.request(Request::Record(Box::new(Recorder::new(recording.clone(), limit))));
+        self.record_into(Recording::new(), limit)
+    }
+
+    /// As [`Session::record`], `rate` (8,000 or 16,000) samples a second, with silence where nothing comes: what is said
+    /// at a moment lies there in each of several recordings. Take it by [`Recording::drain_until`].
+    pub fn record_by_the_clock(&self, rate: u32, limit: Duration) -> Recording {
+        self.record_into(Recording::by_the_clock(rate), limit)
+    }
+
+    fn record_into(&self, recording: Recording, limit: Duration) -> Recording {
+        self.request(Request::Record(Box::new(Recorder::new(&recording, limit))));
         recording
     }
 

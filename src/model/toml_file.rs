@@ -308,7 +308,7 @@ impl<'r> Value<'r> {
 
     /// A duration such as `4s`, `10m`, `24h` in `range`.
     pub fn duration(&self, range: RangeInclusive<Duration>) -> Option<Duration> {
-        const CURE: &str = "write it as \"4s\", \"10m\", \"24h\" or \"1m30s\"";
+        const CURE: &str = "write it as \"4s\", \"10m\", \"24h\", \"30d\" or \"1m30s\"";
         let text = self.or_wrong(self.value.as_str(), "a duration such as \"4s\"")?;
         let Some(duration) = duration(text) else {
             self.error(format!("`{}`: \"{text}\" is not a duration", self.key), CURE);
@@ -386,6 +386,8 @@ fn show_duration(duration: Duration) -> String {
     let (seconds, millis) = (duration.as_secs(), duration.as_millis());
     match seconds {
         0 if millis > 0 => format!("\"{millis}ms\""),
+        // A day is written "24h", as people do; what is longer in days.
+        s if s > 86_400 && s % 86_400 == 0 => format!("\"{}d\"", s / 86_400),
         s if s > 0 && s % 3_600 == 0 => format!("\"{}h\"", s / 3_600),
         s if s > 0 && s % 60 == 0 => format!("\"{}m\"", s / 60),
         s => format!("\"{s}s\""),

@@ -9,8 +9,8 @@ use ipnet::IpNet;
 use super::phones;
 use super::secret::Places;
 use super::{
-    Clinic, Desk, Gateway, Listen, Log, LogFormat, Register, Rtp, Settings, Sip, Sms, Store, Strangers, Team,
-    Transport, Trunk, TrunkAddress, Twilio, Web,
+    Clinic, Desk, Gateway, Listen, Log, LogFormat, Register, Retention, Rtp, Settings, Sip, Sms, Store, Strangers,
+    Team, Transport, Trunk, TrunkAddress, Twilio, Web,
 };
 use crate::model::toml_file::{Reader, Table, Value};
 use crate::model::{Country, Language, PhoneNumber, Problem, Problems, SrtpPolicy};
@@ -18,9 +18,10 @@ use crate::model::{Country, Language, PhoneNumber, Problem, Problems, SrtpPolicy
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3_600);
+const DAY: Duration = Duration::from_secs(86_400);
 
 /// Tables that come with features of a later version.
-const LATER: [&str; 7] = ["retention", "user", "staff", "quiet_hours", "voicemail", "recording", "report"];
+const LATER: [&str; 6] = ["user", "staff", "quiet_hours", "voicemail", "recording", "report"];
 
 /// Gateways that come with a later version.
 const LATER_GATEWAYS: [&str; 4] = ["telnyx", "bandwidth", "kannel", "http"];
@@ -52,6 +53,7 @@ pub(super) fn parse(file: &Path, text: &str, secrets: &Places) -> Result<Setting
     let desk = optional(&root, "desk").map_or_else(Desk::default, |table| desk(&table));
     let teams = teams(&root);
     let store = optional(&root, "store").map_or_else(store_defaults, |table| store(&table, &around));
+    let retention = optional(&root, "retention").map_or_else(Retention::default, |table| retention(&table));
     let log = optional(&root, "log").map_or_else(Log::default, |table| log(&table));
     let render = optional(&root, "prompts").and_then(|table| render(&table));
     root.finish_or(|key| {
@@ -76,6 +78,7 @@ pub(super) fn parse(file: &Path, text: &str, secrets: &Places) -> Result<Setting
                 desk,
                 teams,
                 store,
+                retention,
                 log,
                 render,
             })
@@ -500,6 +503,18 @@ fn store(table: &Table<'_>, around: &Around<'_>) -> Store {
     let path = path(table, "path", around);
     table.finish();
     path.map_or_else(store_defaults, |path| Store { path })
+}
+
+fn retention(table: &Table<'_>) -> Retention {
+    let defaults = Retention::default();
+    let span = |key, default| table.get(key).and_then(|value| value.duration(DAY..=3_650 * DAY)).unwrap_or(default);
+    let retention = Retention {
+        voicemails: span("voicemails", defaults.voicemails),
+        recordings: span("recordings", defaults.recordings),
+        traces: span("traces", defaults.traces),
+    };
+    table.finish();
+    retention
 }
 
 fn log(table: &Table<'_>) -> Log {

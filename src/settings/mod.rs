@@ -43,6 +43,8 @@ pub struct Settings {
     pub teams: Vec<Team>,
     /// `[store]`
     pub store: Store,
+    /// `[retention]`
+    pub retention: Retention,
     /// `[log]`
     pub log: Log,
     /// `[prompts]`: the command that renders a prompt's words, with `{text}` and `{out}` to be filled.
@@ -319,6 +321,24 @@ pub struct Team {
 pub struct Store {
     /// The folder with `threadline.db` and what belongs to it.
     pub path: PathBuf,
+}
+
+/// How long what was recorded is kept. A recorded conversation keeps the time that was in force when it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// The audio of messages that callers left.
+    pub voicemails: Duration,
+    /// Recorded conversations.
+    pub recordings: Duration,
+    /// What went over the wire.
+    pub traces: Duration,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        let days = |days: u64| Duration::from_secs(days * 86_400);
+        Retention { voicemails: days(90), recordings: days(30), traces: days(7) }
+    }
 }
 
 /// How logs look.

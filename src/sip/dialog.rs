@@ -8,6 +8,7 @@ mod invite;
 mod leg;
 mod refer;
 
+use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 
@@ -142,8 +143,8 @@ impl Dialog {
     ///
     /// # Errors
     /// The peer does not do that (405, 603), whoever it called did not answer, or it never said.
-    pub async fn refer(&self, to: &str) -> Result<(), ReferError> {
-        self.ask_refer(to, None).await
+    pub fn refer(&self, to: &str) -> impl Future<Output = Result<(), ReferError>> + Send + use<> {
+        self.ask_refer(to, None)
     }
 
     /// As [`Dialog::refer`], where we have spoken with `to` on `other`: the peer's new call takes that one's place
@@ -157,11 +158,18 @@ impl Dialog {
         self.ask_refer(to, Some(Replaces { call_id, to_tag: from_tag, from_tag: to_tag })).await
     }
 
-    async fn ask_refer(&self, to: &str, replaces: Option<Replaces>) -> Result<(), ReferError> {
+    fn ask_refer(
+        &self,
+        to: &str,
+        replaces: Option<Replaces>,
+    ) -> impl Future<Output = Result<(), ReferError>> + Send + use<> {
         let (done, came) = oneshot::channel();
         let command = Command::Refer { to: to.to_owned(), replaces, done };
-        self.commands.send(command).await.map_err(|_| ReferError::Over)?;
-        came.await.map_err(|_| ReferError::Over)?
+        let commands = self.commands.clone();
+        async move {
+            commands.send(command).await.map_err(|_| ReferError::Over)?;
+            came.await.map_err(|_| ReferError::Over)?
+        }
     }
 
     /// Whether the peer says that it takes REFER.

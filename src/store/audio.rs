@@ -58,6 +58,10 @@ impl AudioFiles {
         AudioFiles(dir.to_owned())
     }
 
+    pub(super) fn folder(&self) -> &Path {
+        &self.0
+    }
+
     /// Begins a file; `id` names it, `at` its year.
     ///
     /// # Errors

@@ -12,6 +12,7 @@
 //! - [`search`]: threads by words, names and numbers. [`past`]: a history written at once, for the filled demo.
 //! - [`timeline`]: all that happened in a thread, newest first. [`notes`], [`drafts`], [`people`]: what staff write.
 //! - [`voicemails`], [`callbacks`], [`recordings`]: what whoever stayed on the line has left; [`audio`]: its sound.
+//!   [`old_files`]: what has no row and is kept for a while.
 //! - [`queue`]: lists of threads, as the front desk works them. [`today`]: the rows of a day, for its numbers.
 //! - [`file_versions`]: what the clinic's files said before.
 //! - [`audit`]: the append-only chain. [`export`]: rows as the command line prints them.
@@ -35,6 +36,7 @@ mod lock;
 pub mod messages;
 mod migrations;
 pub mod notes;
+pub mod old_files;
 pub mod outbox;
 pub mod passkeys;
 pub mod past;
@@ -294,6 +296,11 @@ impl Store {
     /// [`Store::read`] for threads that may block.
     pub fn read_blocking<T>(&self, f: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
         self.readers.read_blocking(f)
+    }
+
+    /// The folder with the database and what belongs to it.
+    pub fn folder(&self) -> &Path {
+        self.audio.folder()
     }
 
     /// The audio beside the database.

@@ -19,14 +19,14 @@ use super::clinic::Clinic;
 use super::gateway::FakeTwilio;
 
 /// A small disk of its own, mounted where only the processes of its mount namespace see it.
-struct Disk {
+pub struct Disk {
     namespace: Child,
-    path: PathBuf,
+    pub path: PathBuf,
 }
 
 impl Disk {
     /// None: this machine lets nobody make a namespace.
-    fn mount(at: &Path) -> Option<Disk> {
+    pub fn mount(at: &Path) -> Option<Disk> {
         std::fs::create_dir(at).unwrap();
         let mut namespace = Command::new("unshare")
             .args(["--user", "--map-root-user", "--mount", "sh", "-c"])
@@ -45,14 +45,14 @@ impl Disk {
     }
 
     /// What makes a command see the disk.
-    fn entering(&self) -> Vec<String> {
+    pub fn entering(&self) -> Vec<String> {
         let namespace = self.namespace.id();
         ["nsenter", "--user", "--mount", "--preserve-credentials", "--target", &namespace.to_string()]
             .map(str::to_owned)
             .to_vec()
     }
 
-    fn fill(&self) {
+    pub fn fill(&self) {
         let mut filler = File::create(self.path.join("filler")).unwrap();
         let full = loop {
             if let Err(error) = filler.write_all(&[0; 512]) {
@@ -62,7 +62,7 @@ impl Disk {
         assert_eq!(full.kind(), ErrorKind::StorageFull);
     }
 
-    fn clear(&self) {
+    pub fn clear(&self) {
         std::fs::remove_file(self.path.join("filler")).unwrap();
     }
 }
@@ -99,7 +99,7 @@ async fn ask_for_a_text(clinic: &Clinic, phone: &Phone, fault: &str) {
 }
 
 /// What the command line prints of a store that only the daemon's namespace sees.
-fn exported(clinic: &Clinic, what: &str) -> Vec<Value> {
+pub fn exported(clinic: &Clinic, what: &str) -> Vec<Value> {
     let printed = clinic.command(&["export", what]).output().unwrap().stdout;
     String::from_utf8(printed).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }

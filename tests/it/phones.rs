@@ -14,12 +14,12 @@ use threadline::sip::digest::Credentials;
 use threadline::sip::outbound::{Call, Outbound, Step, Target};
 use threadline::sip::sdp::{self, SessionId};
 use threadline::sip::trunk::{TrunkState, Trunks};
-use threadline::sip::{Dialog, DialogEvent, Endpoint, Incoming};
+use threadline::sip::{Dialog, DialogEvent, Endpoint, Incoming, ReferReply};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-/// A loaded machine.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+/// A loaded machine, and phones of whom nothing is heard: each ringing of one takes half a minute longer.
+pub const PATIENCE: Duration = Duration::from_secs(120);
 const KEY: SrtpKey = SrtpKey([7; 30]);
 
 /// A telephone.
@@ -29,6 +29,8 @@ pub struct Telephone {
     incoming: mpsc::Receiver<Incoming>,
     trunks: Option<Trunks>,
     codecs: Vec<Codec>,
+    /// Whether its audio is encrypted.
+    pub srtp: SrtpPolicy,
 }
 
 /// A telephone in a conversation.
@@ -76,7 +78,18 @@ impl Telephone {
         let clock = Clock::system();
         let (endpoint, incoming) = Endpoint::bind(&settings, clock.clone()).await.unwrap();
         let trunks = (!account.is_empty()).then(|| Trunks::start(&endpoint, &settings, clock));
-        Telephone { endpoint, media, incoming, trunks, codecs: codecs.to_vec() }
+        Telephone { endpoint, media, incoming, trunks, codecs: codecs.to_vec(), srtp: SrtpPolicy::Off }
+    }
+
+    /// Unregisters, as a phone does that is switched off.
+    pub async fn leave(&self) {
+        self.trunks.as_ref().expect("an extension").stop().await;
+    }
+
+    /// Falls silent: nothing that is sent to it is answered any more, and it says no goodbye.
+    pub async fn vanish(&self) {
+        self.endpoint.close().await;
+        self.media.stop();
     }
 
     /// Waits until it rings.
@@ -140,7 +153,7 @@ impl Telephone {
     fn audio(&self) -> (Session, LocalMedia) {
         let address = IpAddr::from(Ipv4Addr::LOCALHOST);
         let session = self.media.open(address).unwrap();
-        let local = LocalMedia { address, port: session.port(), codecs: self.codecs.clone(), srtp: SrtpPolicy::Off };
+        let local = LocalMedia { address, port: session.port(), codecs: self.codecs.clone(), srtp: self.srtp };
         (session, local)
     }
 }
@@ -197,6 +210,18 @@ impl Talking {
             }
         };
         timeout(PATIENCE, ended).await.expect("the other side hangs up")
+    }
+
+    /// Waits until the other side asks to be connected with somebody else; with whom.
+    pub async fn referred(&mut self) -> (String, ReferReply) {
+        let referred = async {
+            loop {
+                if let DialogEvent::Refer { to, reply, .. } = self.dialog.next().await {
+                    return (to, reply);
+                }
+            }
+        };
+        timeout(PATIENCE, referred).await.expect("a transfer")
     }
 
     /// Waits until the other side presses a key.

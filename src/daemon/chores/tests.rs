@@ -1,12 +1,18 @@
 use jiff::SignedDuration;
 
 use super::*;
-use crate::model::{Language, MessageId, OpenedBy, PhoneNumber, StaffName, ThreadId, ThreadState};
+use crate::events::Events;
+use crate::model::{
+    CallId, Language, MessageId, OpenedBy, PhoneNumber, RecordingId, StaffName, ThreadId, ThreadState, VoicemailId,
+};
+use crate::store::audio::Audio;
 use crate::store::messages::{MessageKind, NewMessage};
+use crate::store::recordings::Recording;
 use crate::store::staff::{self, Staff};
 use crate::store::tests::{in_memory, tx};
 use crate::store::threads::{NewThread, Thread, find};
-use crate::store::{Connection, audit, inbound, outbox};
+use crate::store::voicemails::Voicemail;
+use crate::store::{Connection, Store, audit, inbound, outbox};
 
 const RULES: Rules = Rules { close_silent_after: Duration::from_secs(72 * 3600) };
 
@@ -175,4 +181,75 @@ fn who_is_away_gives_back_what_waits_and_nothing_else() {
     assert_eq!((desk.turn(3), desk.thread().owner), (1, None));
     threads::assign(&tx(&desk.conn), desk.thread, Some(&ana), "bo", at(4)).unwrap();
     assert_eq!((desk.turn(101), desk.thread().owner), (0, Some(ana)), "she is back");
+}
+
+#[test]
+fn what_was_kept_for_long_enough_is_deleted_a_few_at_a_time_and_on_record() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path(), Events::default()).unwrap();
+    let (files, conn, day) = (store.audio(), in_memory(), 24);
+    let retention = Retention::default();
+    let mut kept = Vec::new();
+    // Messages, one a day; and as many conversations, each with its own time.
+    for days in 0..100 {
+        let (now, id) = (at(days * day), VoicemailId::new(at(days * day)));
+        let stored = files.write(Audio::Voicemail, &id.to_string(), now, b"RIFF").unwrap();
+        kept.push(stored.file.clone());
+        let voicemail = Voicemail {
+            id,
+            call: CallId::new(now),
+            node: "voicemail:desk".into(),
+            thread: None,
+            recorded_at: now,
+            length: Duration::from_secs(9),
+            language: Language::default(),
+            team: None,
+            reason: None,
+            file: stored.file,
+            sha256: stored.sha256,
+            heard: None,
+            deleted_at: None,
+        };
+        voicemails::add(&tx(&conn), &voicemail).unwrap();
+        let id = RecordingId::new(now);
+        let stored = files.write(Audio::Recording, &id.to_string(), now, b"RIFF").unwrap();
+        kept.push(stored.file.clone());
+        let recording = Recording {
+            id,
+            call: CallId::new(now),
+            node: "queue:desk".into(),
+            started_at: now,
+            length: Duration::from_secs(9),
+            file: stored.file,
+            sha256: stored.sha256,
+            delete_after: now + SignedDuration::from_hours(30 * day),
+        };
+        recordings::add(&tx(&conn), &recording, now).unwrap();
+    }
+    let left = || kept.iter().filter(|file| files.path(file).unwrap().exists()).count();
+    let round = |hour| delete_audio(&tx(&conn), files, at(hour), retention).unwrap();
+    assert_eq!((round(30 * day - 1), left()), (0, 200), "an hour before the first");
+    assert_eq!((round(30 * day), left()), (1, 199), "the first conversation");
+    // The 100th day: all conversations but thirty, and the messages of the first eleven days.
+    assert_eq!((round(100 * day), left()), (MOST_FILES + 11, 168), "no more of a kind at once");
+    while round(100 * day) > 0 {}
+    assert_eq!(left(), 200 - 71 - 11);
+    let of = |action: &str| -> u32 {
+        let sql = "SELECT count(*) FROM audit WHERE action = ? AND actor = 'system'";
+        conn.query_row(sql, [action], |row| row.get(0)).unwrap()
+    };
+    assert_eq!((of("recording.deleted"), of("voicemail.deleted")), (71, 11));
+}
+
+#[test]
+fn traces_are_deleted_after_their_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join(old_files::TRACES);
+    std::fs::create_dir(&folder).unwrap();
+    for (name, days) in [("old.pcap", 8), ("new.pcap", 6)] {
+        let written = at(0) - SignedDuration::from_hours(24 * days);
+        std::fs::File::create(folder.join(name)).unwrap().set_modified(written.into()).unwrap();
+    }
+    assert_eq!(delete_traces(&folder, at(0), Retention::default()), Ok(1));
+    assert!(folder.join("new.pcap").exists());
 }

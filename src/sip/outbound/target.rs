@@ -102,6 +102,11 @@ impl Target {
         }
     }
 
+    /// Its SIP URI.
+    pub fn uri(&self) -> &Private<String> {
+        &self.uri
+    }
+
     /// Where it is, as far as can be told before it is called.
     pub(in crate::sip) async fn peer(&self, endpoint: &Endpoint) -> Option<SocketAddr> {
         match &self.way {

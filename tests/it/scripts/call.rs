@@ -90,6 +90,8 @@ impl Call {
         match input {
             Input::Connected if self.holds && !over => (self.holds, self.talks) = (false, true),
             Input::Unanswered(_) if self.holds && !over => self.holds = false,
+            // Handed on in vain, by somebody who is gone.
+            Input::Unanswered(_) if self.talks => self.talks = false,
             // Of a transfer alone: the tests say it of nothing else.
             Input::Transferred if self.holds && self.is_transfer() => self.holds = false,
             Input::ConversationOver | Input::HungUp => self.talks = false,

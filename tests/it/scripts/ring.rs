@@ -45,6 +45,17 @@ fn a_person_answers_and_hangs_up_first() {
 }
 
 #[test]
+fn whoever_is_handed_on_in_vain_goes_where_the_node_leads_those_whom_nobody_answers() {
+    let mut call = rung();
+    call.input(Input::Connected);
+    call.expect(&["stop"]);
+    call.wait(60.0);
+    call.input(Input::Unanswered(Unanswered::NoAnswer));
+    call.expect(&["play voicemail"]);
+    assert_eq!(call.engine.outcome(), Outcome::Served, "somebody has spoken with them");
+}
+
+#[test]
 fn nobody_answers_or_everybody_is_busy() {
     for (why, next) in [
         (Unanswered::NoAnswer, &["play voicemail"][..]),
@@ -114,8 +125,9 @@ fn a_transfer_that_fails_brings_the_caller_back() {
         call.expect(&["play voicemail"]);
         assert_eq!(call.engine.outcome(), Outcome::Missed);
     }
+    // The trunk is asked, and then the phone rung, for 30 s each.
     let mut call = transferred();
-    call.wait(35.1);
+    call.wait(65.1);
     call.expect(&["leave", "play voicemail"]);
     let mut call = transferred();
     call.input(Input::HungUp);

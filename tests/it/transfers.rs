@@ -1,0 +1,173 @@
+//! Callers who are handed on: by the trunk itself, by the box, in vain; and encrypted audio on one leg alone.
+
+use threadline::model::{Codec, SrtpPolicy};
+use threadline::settings::Listen;
+
+use super::phones::{Talking, Telephone};
+use super::staff::{House, both_hear, press};
+
+const TREE: &str = r#"start = "menu:which"
+[menu.which]
+say = "digit_1"
+keys = { 1 = "transfer:outside", 2 = "transfer:lab", 3 = "queue:desk" }
+stay = "queue:desk"
+wait = "10s"
+[transfer.outside]
+to = "+16462530142"
+ring_for = "RING_FOR"
+refer = true
+when_failed = "voicemail:box"
+[transfer.lab]
+to = "extension:203"
+ring_for = "60s"
+when_failed = "voicemail:box"
+[queue.desk]
+ring = ["extension:201"]
+music = "hold"
+give_up_after = "5m"
+when_unanswered = "voicemail:box"
+[voicemail.box]
+say = "digit_2"
+longest = "60s"
+silence = "30s"
+shortest = "500ms"
+reason = "voicemail"
+then = "hangup"
+"#;
+
+async fn open(ring_for: &str) -> House {
+    let mut house = House::closed(&TREE.replace("RING_FOR", ring_for)).await;
+    house.clinic.start().await;
+    house
+}
+
+/// A clinic whose trunk is a telephone: what is dialled out rings there.
+async fn with_trunk(ring_for: &str) -> (House, Telephone) {
+    let mut house = House::closed(&TREE.replace("RING_FOR", ring_for)).await;
+    let outside = Telephone::of_patient(house.clinic.sip, &[Codec::Pcmu]).await;
+    let Listen { address, .. } = outside.endpoint.local_addresses()[0];
+    house.clinic.rewrite(&[("address = \"127.0.0.1:5060\"", &format!("address = \"{address}\""))]);
+    house.clinic.start().await;
+    (house, outside)
+}
+
+/// A message is left, and the caller hangs up.
+async fn leaves_a_message(house: &House, mut patient: Talking) {
+    let recording = async || house.clinic.log().contains("message is recorded");
+    house.clinic.until("the recording begins", recording).await;
+    patient.dialog.bye("").await;
+    patient.ended().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_trunk_connects_the_caller_where_it_can() {
+    let house = open("60s").await;
+    let (_phone, mut patient) = house.patient(&[Codec::Pcmu]).await;
+    press(&patient, '1');
+    let (to, mut reply) = patient.referred().await;
+    assert_eq!(to, "sip:+16462530142@127.0.0.1");
+    reply.accept().await;
+    reply.finish(200).await;
+    patient.ended().await;
+    let call = house.record().await;
+    let ended = (&call["outcome"], &call["ended_by"], &call["cause"]);
+    assert_eq!(ended, (&"transferred".into(), &"system".into(), &"transferred".into()), "{call}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_trunk_refuses_is_rung_and_bridged_from_here() {
+    let (house, mut outside) = with_trunk("60s").await;
+    let (_phone, mut patient) = house.patient(&[Codec::Pcmu]).await;
+    press(&patient, '1');
+    let (_, reply) = patient.referred().await;
+    reply.refuse(603).await;
+    let far = outside.answers().await;
+    both_hear(&patient, &far).await;
+    patient.dialog.bye("").await;
+    patient.ended().await;
+    assert_eq!(house.record().await["outcome"], "transferred");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trunk_that_never_says_what_came_of_it_is_waited_for_no_longer_than_a_phone_rings() {
+    let (house, mut outside) = with_trunk("5s").await;
+    let (_phone, mut patient) = house.patient(&[Codec::Pcmu]).await;
+    press(&patient, '1');
+    let (_, mut reply) = patient.referred().await;
+    reply.accept().await;
+    let far = outside.answers().await;
+    both_hear(&patient, &far).await;
+    far.dialog.bye("").await;
+    patient.ended().await;
+    assert_eq!(house.record().await["outcome"], "transferred");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_hangs_up_while_the_trunk_is_asked_is_gone_at_once() {
+    let house = open("60s").await;
+    let (_phone, mut patient) = house.patient(&[Codec::Pcmu]).await;
+    press(&patient, '1');
+    let (_, mut reply) = patient.referred().await;
+    reply.accept().await;
+    patient.dialog.bye("").await;
+    patient.ended().await;
+    let call = house.record().await;
+    assert_eq!((&call["outcome"], &call["ended_by"]), (&"abandoned".into(), &"caller".into()), "{call}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transfer_that_nobody_answers_leads_to_when_failed() {
+    let house = open("60s").await;
+    let mut lab = house.extension("203", &[Codec::Pcmu]).await;
+    let (_phone, patient) = house.patient(&[Codec::Pcmu]).await;
+    press(&patient, '2');
+    lab.rings().await.reject(486, "").await;
+    leaves_a_message(&house, patient).await;
+    let call = house.record().await;
+    assert_eq!(call["path"], serde_json::json!(["menu:which", "transfer:lab", "voicemail:box"]), "{call}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_whom_a_phone_has_sent_on_in_vain_is_not_lost() {
+    let house = open("60s").await;
+    let mut desk = house.extension("201", &[Codec::Pcmu]).await;
+    let mut lab = house.extension("203", &[Codec::Pcmu]).await;
+    let (_phone, patient) = house.patient(&[Codec::Pcmu]).await;
+    press(&patient, '3');
+    let mut staff = desk.answers().await;
+    both_hear(&patient, &staff).await;
+    let referring = tokio::spawn(staff.dialog.refer(&house.uri("203")));
+    let rings = lab.rings().await;
+    // The phone does not wait for what comes of it.
+    staff.dialog.bye("").await;
+    staff.ended().await;
+    assert!(referring.await.unwrap().is_err());
+    house.clinic.until("the person is gone", async || house.clinic.log().contains("the person is gone")).await;
+    rings.reject(486, "").await;
+    leaves_a_message(&house, patient).await;
+    let call = house.record().await;
+    assert_eq!(call["path"], serde_json::json!(["menu:which", "queue:desk", "voicemail:box"]), "{call}");
+    assert_eq!(call["outcome"], "served", "somebody has spoken with them: {call}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn encrypted_with_the_trunk_and_plain_with_the_phone() {
+    let mut house = House::closed(&TREE.replace("RING_FOR", "60s")).await;
+    house.clinic.rewrite(&[("address = \"127.0.0.1:5060\"", "address = \"127.0.0.1:5060\"\nsrtp = \"required\"")]);
+    house.clinic.start().await;
+    for codec in [Codec::Pcmu, Codec::G722] {
+        let mut desk = house.extension("201", &[codec]).await;
+        let mut phone = Telephone::of_patient(house.clinic.sip, &[Codec::Pcmu]).await;
+        assert_eq!(phone.dial(&house.uri("+12125550100"), super::clinic::PATIENT).await.err(), Some(488), "in plain");
+        phone.srtp = SrtpPolicy::Required;
+        let mut patient = phone.dial(&house.uri("+12125550100"), super::clinic::PATIENT).await.unwrap();
+        press(&patient, '3');
+        let mut staff = desk.answers().await;
+        both_hear(&patient, &staff).await;
+        press(&patient, '7');
+        assert_eq!(staff.key().await, '7');
+        patient.dialog.bye("").await;
+        staff.ended().await;
+        patient.ended().await;
+    }
+}
