@@ -17,7 +17,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
-use crate::call::{Book, Line, actor, callback, desk, record};
+use crate::call::front_desk::Desk;
+use crate::call::{Book, Line, actor, callback, desk, record, trace};
 use crate::clock::Clock;
 use crate::events::Events;
 use crate::media::{Media, MediaConfig};
@@ -105,6 +106,7 @@ impl Daemon {
             system: Arc::new(system),
             probe: Arc::new(observe::probe(trunks.clone(), line.clock.clone())),
             registry: line.registry.clone(),
+            desk: Arc::new(Desk(line.clone())),
             presences: Default::default(),
             streams: Default::default(),
             gateway: gateway.clone(),
@@ -119,6 +121,7 @@ impl Daemon {
         tasks.spawn(outbox::run(worker, stop.clone()));
         tasks.spawn(chores::run(line.clone(), stop.clone()));
         tasks.spawn(callback::run(line.clone(), stop.clone()));
+        tasks.spawn(trace::run(line.clone(), stop.clone()));
         tasks.spawn(control::serve(control, line.clone(), stop.clone()));
         tasks.spawn({
             let stop = stop.clone();

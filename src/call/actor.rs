@@ -10,10 +10,12 @@ use crate::model::{
     CallEnd, CallId, CallStart, Direction, EndedBy, Language, MediaQuality, Outcome, ThreadId, Unserved,
 };
 use crate::sip::Incoming;
+use crate::sip::outbound::CallIds;
 
 use super::conversation::Conversation;
 use super::leg::{self, Leg, NoLeg};
 use super::registry::InProgress;
+use super::trace::{self, Legs};
 use super::{Book, Line, record};
 
 /// Takes a call and sees it to its record, whatever happens on the way: a bug in one call ends that call alone.
@@ -38,9 +40,13 @@ pub async fn take(line: Arc<Line>, incoming: Incoming) {
         since: at,
         node: None,
         node_since: at,
+        path: vec![],
         with: None,
         place: None,
     });
+    let legs = Legs::default();
+    legs.add(trace::CALLER, CallIds::one(&start.sip_call_id));
+    let _traced = line.traces.begin(start.id, legs);
     record::started(&line.store, &start);
 
     let life = tokio::spawn(live(line.clone(), book.clone(), start.clone(), incoming).instrument(span.clone()));

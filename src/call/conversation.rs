@@ -8,6 +8,7 @@ use tracing::info;
 
 use crate::ivr::{CallerFacts, Engine, HangupCause, Input};
 use crate::model::{CallStart, EndedBy, Outcome, Phone, Unanswered};
+use crate::sip::outbound::CallIds;
 use crate::sip::{Ended, ReferReply, Replaces};
 
 use super::actor::Ending;
@@ -133,9 +134,7 @@ impl<'a> Conversation<'a> {
     async fn tell(&mut self, input: Input) -> Option<End> {
         let now = self.line.clock.now();
         let actions = self.engine.handle(now, input);
-        if let Some(node) = self.engine.path().last() {
-            self.line.registry.moved(self.start.id, node, now.wall);
-        }
+        self.line.registry.moved(self.start.id, self.engine.path(), now.wall);
         let cause = self.performer.perform(&self.caller, actions).map(HangupCause::as_str);
         // A leg that died ends the call, unless the tree knows where else to go.
         let lost = self.lost.take();
@@ -230,7 +229,11 @@ impl<'a> Conversation<'a> {
     /// What the switchboard says.
     fn told(&mut self, told: Told) -> Option<Input> {
         match told {
-            Told::Place(place) => Some(Input::Place(place)),
+            Told::Place(place) => {
+                self.line.registry.waits(self.start.id, Some(place));
+                Some(Input::Place(place))
+            }
+            Told::OfferText => Some(Input::OfferText),
             Told::Unanswered(why) => {
                 if self.between.take().is_some() {
                     self.caller.session.stop_playing();
@@ -259,6 +262,8 @@ impl<'a> Conversation<'a> {
         }
         self.line.registry.with(self.start.id, Some(connected.phone.clone()));
         info!("a person speaks with the caller");
+        let call_ids = CallIds::one(connected.leg.dialog.call_id());
+        self.line.traces.of(self.start.id).add(&connected.phone.to_string(), call_ids);
         record::answered_by(&self.line.store, self.start.id, &connected.phone);
         let talk = Talk::join(&self.caller.session, connected);
         self.recorded_for = self.performer.connected();

@@ -13,6 +13,7 @@ use super::leg::{self, News};
 use super::pair::Pair;
 use super::registry::InProgress;
 use super::switchboard::Connected;
+use super::trace::Legs;
 use super::waiting::Failure;
 use super::{Line, record, ringback};
 use crate::model::{
@@ -20,6 +21,7 @@ use crate::model::{
     ThreadId,
 };
 use crate::sip::Incoming;
+use crate::sip::outbound::CallIds;
 
 /// How long a phone out in the world may ring, and one of the clinic.
 const RING_OUTSIDE: Duration = Duration::from_secs(60);
@@ -95,6 +97,10 @@ async fn off_hook(line: &Arc<Line>, incoming: Incoming, phone: Phone) -> Option<
 /// Rings `to` for a phone of the clinic, and lets the two speak.
 async fn place(line: &Arc<Line>, mut incoming: Incoming, by: Phone, to: Phone, shown: Shown, outward: Option<Outward>) {
     let _on_call = line.switchboard.on_call(by.clone());
+    let legs = legs_of(&by, &incoming.call_id);
+    let id = outward.as_ref().map_or_else(|| CallId::new(line.clock.now().wall), |outward| outward.start.id);
+    let _traced = line.traces.begin(id, legs.clone());
+    let shown = Shown { legs: legs.clone(), ..shown };
     let _theirs = matches!(to, Phone::Extension(_)).then(|| line.switchboard.on_call(to.clone()));
     let ring_for = if matches!(to, Phone::Number(_) | Phone::Emergency(_)) { RING_OUTSIDE } else { RING_INSIDE };
     let (stop, rings) = (Stop::default(), CancellationToken::new());
@@ -142,11 +148,18 @@ async fn place(line: &Arc<Line>, mut incoming: Incoming, by: Phone, to: Phone, s
     };
     let outward = outward.map(|outward| outward.answered(line));
     let (entry, requests) = line.handovers.offer(near.dialog.call_id());
-    let over = Pair::new(line, [near, far], [by, to], requests).speak().await;
+    let over = Pair::new(line, [near, far], [by, to], requests, legs).speak().await;
     drop(entry);
     if let Some(outward) = outward {
         outward.end(line, over.by, &over.cause, over.quality);
     }
+}
+
+/// The legs of a call that a phone has begun.
+fn legs_of(phone: &Phone, call_id: &str) -> Legs {
+    let legs = Legs::default();
+    legs.add(&phone.to_string(), CallIds::one(call_id));
+    legs
 }
 
 /// Why nobody picked up, for the record.
@@ -185,28 +198,30 @@ pub fn call_out(line: &Arc<Line>, wanted: CallOut) {
             };
             let on_call = line.switchboard.on_call(wanted.phone.clone());
             let near = Connected { leg: near, phone: wanted.phone, on_call };
-            connect_patient(&line, near, &wanted.to, Some(wanted.staff), wanted.thread, |_, _| {}).await;
+            connect_patient(&line, near, &wanted.to, Some(wanted.staff), wanted.thread, shown.legs, |_, _| {}).await;
         }
         .instrument(span),
     );
 }
 
-/// Rings a patient for somebody who is on the phone already, and lets them speak. Whether the patient picked up; `begun`
-/// hears of the call's record.
+/// Rings a patient for somebody who is on the phone already, and lets them speak. Whether the patient picked up; `legs`
+/// are the phones that have rung so far, and `begun` hears of the call's record.
 pub(super) async fn connect_patient(
     line: &Arc<Line>,
     near: Connected,
     to: &PhoneNumber,
     staff: Option<StaffName>,
     thread: Option<ThreadId>,
+    legs: Legs,
     begun: impl FnOnce(&Line, CallId),
 ) -> bool {
     let Connected { leg: mut near, phone: by, on_call: _on_call } = near;
     let outward = Outward::begin(line, to, staff, &by, thread, near.dialog.call_id().to_owned());
     begun(line, outward.start.id);
+    let _traced = line.traces.begin(outward.start.id, legs.clone());
     near.session.play_looped(vec![ringback()]);
     let phone = Phone::Number(to.clone());
-    let shown = Shown { codec: near.codec(), ..Shown::of(&by, &line.book().settings) };
+    let shown = Shown { codec: near.codec(), legs: legs.clone(), ..Shown::of(&by, &line.book().settings) };
     let (stop, rings) = (Stop::default(), CancellationToken::new());
     let rung = {
         let mut ringing = std::pin::pin!(dial::ring(line, &phone, &shown, RING_OUTSIDE, &stop, &rings));
@@ -233,7 +248,7 @@ pub(super) async fn connect_patient(
     };
     let outward = outward.answered(line);
     let (entry, requests) = line.handovers.offer(near.dialog.call_id());
-    let over = Pair::new(line, [near, far], [by, phone], requests).speak().await;
+    let over = Pair::new(line, [near, far], [by, phone], requests, legs).speak().await;
     drop(entry);
     outward.end(line, over.by, &over.cause, over.quality);
     true
@@ -280,6 +295,7 @@ impl Outward {
             since: at,
             node: None,
             node_since: at,
+            path: vec![],
             with: Some(phone.clone()),
             place: None,
         });

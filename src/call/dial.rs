@@ -10,13 +10,14 @@ use tracing::{info, warn};
 
 use super::Line;
 use super::leg::{self, Leg};
+use super::trace::Legs;
 use super::waiting::Failure;
 use crate::model::{Caller, Codec, Phone, PhoneNumber, SrtpPolicy};
 use crate::settings::{Settings, Trunk};
 use crate::sip::outbound::{Call, Outbound, Step, Target};
 
-/// What a phone shows of who calls.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What a phone rings for: what it shows of who calls, and the call that its leg will belong to.
+#[derive(Clone, Debug)]
 pub(super) struct Shown {
     /// Who is calling.
     pub who: Who,
@@ -24,6 +25,8 @@ pub(super) struct Shown {
     pub reason: Option<String>,
     /// What their leg speaks: what passes untouched is offered first.
     pub codec: Option<Codec>,
+    /// Where the leg is noted, for the trace of the call.
+    pub legs: Legs,
 }
 
 /// Who calls a phone of the clinic. Out in the world it is always the clinic.
@@ -38,16 +41,20 @@ pub(super) enum Who {
 }
 
 impl Shown {
+    fn new(who: Who) -> Shown {
+        Shown { who, reason: None, codec: None, legs: Legs::default() }
+    }
+
     /// A patient who called, or is to be called.
     pub fn patient(from: Caller) -> Shown {
-        Shown { who: Who::Caller(from), reason: None, codec: None }
+        Shown::new(Who::Caller(from))
     }
 
     /// An extension.
     pub fn colleague(name: &str, settings: &Settings) -> Shown {
         let known = settings.extensions.iter().find(|extension| extension.name == name);
         let shown_as = known.map_or(name, |extension| &extension.shown_as);
-        Shown { who: Who::Colleague(name.to_owned(), shown_as.to_owned()), reason: None, codec: None }
+        Shown::new(Who::Colleague(name.to_owned(), shown_as.to_owned()))
     }
 
     /// Whoever is at `phone`.
@@ -55,7 +62,7 @@ impl Shown {
         match phone {
             Phone::Extension(name) => Shown::colleague(name, settings),
             Phone::Number(number) => Shown::patient(Caller::Number(number.clone())),
-            Phone::Uri(_) | Phone::Emergency(_) => Shown { who: Who::Clinic, reason: None, codec: None },
+            Phone::Uri(_) | Phone::Emergency(_) => Shown::new(Who::Clinic),
         }
     }
 
@@ -111,7 +118,8 @@ pub(super) async fn ring(
     for way in ways {
         let (line, shown, stop, others, rings) =
             (line.clone(), shown.clone(), stop.clone(), others.clone(), rings.clone());
-        devices.spawn(async move { one(&line, way, &shown, ring_for, &stop, &others, &rings).await });
+        let name = phone.to_string();
+        devices.spawn(async move { one(&line, (&name, way), &shown, ring_for, &stop, &others, &rings).await });
     }
     let mut failure = Failure::Unreachable;
     while let Some(rung) = devices.join_next().await {
@@ -192,7 +200,7 @@ fn strictness(policy: SrtpPolicy) -> u8 {
 
 async fn one(
     line: &Arc<Line>,
-    way: Way,
+    (name, way): (&str, Way),
     shown: &Shown,
     ring_for: Duration,
     stop: &Stop,
@@ -217,6 +225,7 @@ async fn one(
     };
     let call = Call { targets: way.targets, from, display, offer: negotiation.sent().to_owned(), ring_for };
     let mut placing = Outbound::dial(&line.endpoint, call);
+    shown.legs.add(name, placing.call_ids());
     let mut given_up = false;
     loop {
         let step = tokio::select! {

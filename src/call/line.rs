@@ -20,6 +20,7 @@ use super::dial_plan::{DialPlan, Dialled, Dialler};
 use super::handover::Handovers;
 use super::parking::Parking;
 use super::switchboard::{self, Switchboard};
+use super::trace::Traces;
 
 /// The clinic's files, checked together. A call takes one at its INVITE and keeps it: a reload changes the next call.
 #[derive(Debug)]
@@ -76,6 +77,8 @@ pub struct Line {
     pub(super) handovers: Handovers,
     /// Signalling, for the calls that we place.
     pub(super) endpoint: Endpoint,
+    /// Which legs belong to which call.
+    pub(super) traces: Traces,
     /// The clinic's own phones.
     pub phones: Phones,
     /// Cancelled when the daemon can wait no longer: every call is told goodbye.
@@ -105,6 +108,7 @@ impl Line {
             handovers: Handovers::default(),
             phones: endpoint.phones().clone(),
             endpoint,
+            traces: Traces::default(),
             goodbye: CancellationToken::new(),
             book: ArcSwap::from_pointee(book),
         });

@@ -7,8 +7,9 @@
 //!
 //! People: [`waiting`] decides who waits for whom and which phones ring, without any I/O; [`switchboard`] does it; `dial`
 //! rings one phone; `talk` is whoever speaks with a caller, `features` the keys they may press, `transfer`, `handover` and
-//! [`parking`] how a caller gets from one to the next, `hand_off` how they are left to the trunk. [`desk`] are the calls that begin at the clinic's own phones
-//! ([`dial_plan`]: whom those may call), `pair` two of which speak with each other.
+//! [`parking`] how a caller gets from one to the next, `hand_off` how they are left to the trunk. [`desk`] are the calls
+//! that begin at the clinic's own phones ([`dial_plan`]: whom those may call), `pair` two of which speak with each other.
+//! [`trace`] keeps what the legs of a call have said, [`front_desk`] is what pages see and ask for.
 //!
 //! What the tree says next is decided in [`crate::ivr`]; nothing here knows a web page.
 
@@ -19,6 +20,7 @@ pub mod desk;
 mod dial;
 pub mod dial_plan;
 mod features;
+pub mod front_desk;
 mod hand_off;
 mod handover;
 mod leg;
@@ -32,6 +34,7 @@ mod recording;
 pub mod registry;
 pub mod switchboard;
 mod talk;
+pub mod trace;
 mod transfer;
 mod voicemail;
 pub mod waiting;

@@ -11,8 +11,10 @@ use super::dial::{self, Shown};
 use super::handover::Request;
 use super::leg::{Happened, Leg, News};
 use super::switchboard::Connected;
+use super::trace::Legs;
 use super::transfer::{self, Transfer};
 use crate::model::{EndedBy, MediaQuality, Phone};
+use crate::sip::outbound::CallIds;
 use crate::sip::{Ended, ReferReply, Replaces};
 
 /// How long a phone rings that somebody is transferred to.
@@ -28,6 +30,8 @@ pub(super) struct Pair<'a> {
     requests: mpsc::Receiver<Request>,
     /// Who has asked for another to be connected in their place, and how far that is.
     transfer: Option<(usize, Transfer)>,
+    /// For the trace of the call.
+    known: Legs,
 }
 
 /// How it ended.
@@ -39,9 +43,15 @@ pub(super) struct PairOver {
 }
 
 impl<'a> Pair<'a> {
-    /// Who called, and whom; `requests` ask for the far side.
-    pub fn new(line: &'a Arc<Line>, legs: [Leg; 2], phones: [Phone; 2], requests: mpsc::Receiver<Request>) -> Self {
-        Pair { line, legs: legs.map(Some), phones, requests, transfer: None }
+    /// Who called, and whom; `requests` ask for the far side, and `known` are the legs for the trace.
+    pub fn new(
+        line: &'a Arc<Line>,
+        legs: [Leg; 2],
+        phones: [Phone; 2],
+        requests: mpsc::Receiver<Request>,
+        known: Legs,
+    ) -> Self {
+        Pair { line, legs: legs.map(Some), phones, requests, transfer: None, known }
     }
 
     /// Lets them speak until one hangs up.
@@ -133,7 +143,8 @@ impl<'a> Pair<'a> {
         }
         self.hold(1 - side, true);
         let codec = self.legs[1 - side].as_ref().and_then(Leg::codec);
-        let shown = Shown { codec, ..Shown::of(&self.phones[1 - side], &self.line.book().settings) };
+        let shown =
+            Shown { codec, legs: self.known.clone(), ..Shown::of(&self.phones[1 - side], &self.line.book().settings) };
         self.transfer = Some((side, Transfer::begin(self.line, phone, shown, TRANSFER_RINGS, Some(reply))));
     }
 
@@ -154,6 +165,7 @@ impl<'a> Pair<'a> {
 
     /// Puts a leg in the place of another, which is hung up.
     fn put(&mut self, side: usize, leg: Leg, phone: Phone) {
+        self.known.add(&phone.to_string(), CallIds::one(leg.dialog.call_id()));
         if let Some(before) = self.legs[side].replace(leg) {
             tokio::spawn(before.dismiss());
         }

@@ -228,7 +228,12 @@ impl<'a> Performer<'a> {
     /// What phones show of the caller.
     pub fn shown(&self, caller: &Leg) -> Shown {
         let reason = self.reason.clone();
-        Shown { reason, codec: caller.codec(), ..Shown::patient(self.start.from.clone()) }
+        Shown {
+            reason,
+            codec: caller.codec(),
+            legs: self.line.traces.of(self.start.id),
+            ..Shown::patient(self.start.from.clone())
+        }
     }
 
     /// Where the switchboard answers this call.

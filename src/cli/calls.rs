@@ -120,14 +120,14 @@ mod tests {
             with: None,
         };
         let phone = PhoneNow { phone: "extension:201".into(), doing: "on_call".into() };
-        let text = table(&Calls { at, calls: vec![call], phones: vec![phone] }, "US".parse().unwrap());
+        let text = table(&Calls { at, calls: vec![call], waiting: 0, phones: vec![phone] }, "US".parse().unwrap());
         assert_eq!(
             text,
             "CALL  NUMBER          FOR   AT                SINCE  PLACE  WITH\n\
              c1    (212) 555-0142  4:05  queue:front_desk  1:00   2      -\n\
              \nPhones: extension:201 on call\n"
         );
-        let nobody = Calls { at, calls: vec![], phones: vec![] };
+        let nobody = Calls { at, calls: vec![], waiting: 0, phones: vec![] };
         assert_eq!(table(&nobody, "US".parse().unwrap()), "Nobody is on the phone.\n");
     }
 }

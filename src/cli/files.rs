@@ -21,6 +21,7 @@ use super::check::{self, CheckArgs, Checked};
 use super::export::{self, ExportArgs};
 use super::prompts::{self, PromptsArgs, Shelf};
 use super::simulate::{self, SimulateArgs, World};
+use super::trace::{self, TraceArgs};
 use super::user::{self, UserArgs};
 
 /// `threadline check`
@@ -63,6 +64,12 @@ pub fn export(args: &ExportArgs) -> Result<ExitCode> {
 pub fn calls(args: &CallsArgs) -> Result<ExitCode> {
     let settings = settings(&args.config)?;
     calls::run(args, &settings.store.path, settings.clinic.country)
+}
+
+/// `threadline trace`
+pub fn trace(args: &TraceArgs) -> Result<ExitCode> {
+    let settings = settings(&args.config)?;
+    trace::run(args, &settings.store.path, &settings.clinic.timezone, &mut io::stdout().lock())
 }
 
 /// `threadline user`

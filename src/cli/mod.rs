@@ -13,6 +13,7 @@ pub mod prompts;
 pub mod serve;
 pub mod simulate;
 mod story;
+pub mod trace;
 pub mod user;
 
 use std::process::ExitCode;
@@ -42,6 +43,7 @@ enum Command {
     Simulate(simulate::SimulateArgs),
     Call(call::CallArgs),
     Calls(calls::CallsArgs),
+    Trace(trace::TraceArgs),
     Export(export::ExportArgs),
     Prompts(prompts::PromptsArgs),
     User(user::UserArgs),
@@ -56,6 +58,7 @@ pub fn run() -> ExitCode {
         Command::Simulate(args) => files::simulate(&args),
         Command::Call(args) => call::run(&args),
         Command::Calls(args) => files::calls(&args),
+        Command::Trace(args) => files::trace(&args),
         Command::Export(args) => files::export(&args),
         Command::Prompts(args) => files::prompts(&args),
         Command::User(args) => files::user(&args),

@@ -6,10 +6,10 @@ use std::collections::BTreeSet;
 use super::templates::{Templates, Values, Variable};
 use crate::tree::Tree;
 
-/// What the house sends by itself, in answer to keywords.
-const AUTOMATIC: [&str; 3] = ["help", "stop_confirmation", "start_confirmation"];
+/// What the house sends by itself: in answer to keywords, and to `*1` at a phone of the clinic.
+const AUTOMATIC: [&str; 4] = ["help", "stop_confirmation", "start_confirmation", "desk_text"];
 
-/// The messages for people: all but those that the phone tree or a keyword sends. What greets a caller would be out of
+/// The messages for people: all but those that the phone tree, a keyword or a key of the desk sends. What greets a caller would be out of
 /// place in the middle of a conversation.
 pub fn for_people(templates: &Templates, tree: &Tree) -> Vec<String> {
     let used: BTreeSet<&str> = tree.messages_used();

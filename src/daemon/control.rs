@@ -1,7 +1,7 @@
-//! `control.sock` in the store's folder: what `threadline calls` asks the running daemon. Whoever may open it may read
+//! `control.sock` in the store's folder: what `threadline calls` and `trace` ask the running daemon. Whoever may open it may read
 //! the store itself, so it asks for nothing more; nobody else can.
 //!
-//! One question a connection: a line with its name, answered by one JSON document.
+//! One question a connection: a line with its name (and, of `trace`, the call), answered by one JSON document.
 
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -17,12 +17,13 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::call::Line;
+use crate::call::trace::{self, TraceLine};
 use crate::call::waiting::PhoneDoing;
 
 /// How long a question may take to be asked.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The longest question, in bytes.
-const LONGEST: u64 = 200;
+const LONGEST: u64 = 500;
 
 /// Everybody who is on the phone, as `threadline calls --json` prints it.
 #[derive(Debug, Serialize, Deserialize)]
@@ -31,6 +32,9 @@ pub struct Calls {
     pub at: Timestamp,
     /// The calls in progress, oldest first.
     pub calls: Vec<CallNow>,
+    /// How many callers wait for a person: in a line, or while phones ring for them alone.
+    #[serde(default)]
+    pub waiting: usize,
     /// The clinic's phones that are registered, ring or are on a call.
     pub phones: Vec<PhoneNow>,
 }
@@ -63,6 +67,23 @@ pub struct PhoneNow {
     pub phone: String,
     /// `free`, `ringing`, `on_call` or `resting` (it was not picked up just now).
     pub doing: String,
+}
+
+/// The signalling of a call in progress.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Trace {
+    /// No call in progress is meant.
+    None,
+    /// So far.
+    One {
+        /// The call's id.
+        call: String,
+        /// In order.
+        lines: Vec<TraceLine>,
+    },
+    /// It means so many calls.
+    Several(usize),
 }
 
 /// Where the socket is.
@@ -111,6 +132,7 @@ async fn answer(stream: UnixStream, line: &Line) -> io::Result<()> {
     BufReader::new(read.take(LONGEST)).read_line(&mut question).await?;
     let answer = match question.trim() {
         "calls" => serde_json::to_string(&calls(line).await),
+        asked if asked.starts_with("trace ") => serde_json::to_string(&traced(line, asked["trace ".len()..].trim())),
         other => serde_json::to_string(&serde_json::json!({ "error": format!("\"{other}\" is no question") })),
     };
     write.write_all(answer.unwrap_or_default().as_bytes()).await?;
@@ -126,6 +148,14 @@ pub async fn ask(store: &Path, question: &str) -> io::Result<String> {
     Ok(answer)
 }
 
+fn traced(line: &Line, wanted: &str) -> Trace {
+    match trace::in_progress(line, wanted) {
+        Ok(None) => Trace::None,
+        Ok(Some((call, lines))) => Trace::One { call: call.to_string(), lines },
+        Err(several) => Trace::Several(several),
+    }
+}
+
 fn doing(doing: PhoneDoing) -> &'static str {
     match doing {
         PhoneDoing::Free => "free",
@@ -138,7 +168,8 @@ fn doing(doing: PhoneDoing) -> &'static str {
 
 /// Who is on the phone now.
 pub async fn calls(line: &Line) -> Calls {
-    let phones = line.switchboard.snapshot().await.phones;
+    let now = line.switchboard.snapshot().await;
+    let waiting = now.lines.iter().map(|line| line.waiting.len()).sum::<usize>() + now.alone.len();
     let calls = line.registry.list().into_iter().map(|call| CallNow {
         id: call.id.to_string(),
         number: call.from.as_str().to_owned(),
@@ -152,7 +183,9 @@ pub async fn calls(line: &Line) -> Calls {
     Calls {
         at: line.clock.now().wall,
         calls: calls.collect(),
-        phones: phones
+        waiting,
+        phones: now
+            .phones
             .into_iter()
             .map(|phone| PhoneNow { phone: phone.phone.to_string(), doing: doing(phone.doing).to_owned() })
             .collect(),

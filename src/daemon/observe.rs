@@ -82,16 +82,28 @@ fn heard(heard: trunk::Heard) -> Heard {
     Heard { status: heard.status, at: heard.at, took: heard.took }
 }
 
-/// What `/metrics` says of calls and texts; the web side adds what it and the store count.
+/// What `/metrics` says of calls and texts; the web side adds what it and the store count. Must be called within a tokio
+/// runtime: it counts its tasks.
 pub fn metrics(
     line: Arc<Line>,
     endpoint: Endpoint,
     outbox: Arc<outbox::Counters>,
 ) -> impl Fn() -> Vec<Family> + Send + Sync + 'static {
+    let runtime = tokio::runtime::Handle::current();
     move || {
         let (sip, media) = (endpoint.counters(), line.media.counters());
         vec![
             Family::gauge("threadline_calls_in_progress", "Calls in progress", line.registry.count() as f64),
+            Family::gauge(
+                "threadline_media_sessions",
+                "Sessions of audio that are open, each with a pair of ports: one a leg",
+                line.media.sessions() as f64,
+            ),
+            Family::gauge(
+                "threadline_tasks",
+                "Tasks that are alive: some for the house, some for each call",
+                runtime.metrics().num_alive_tasks() as f64,
+            ),
             Family::counter("threadline_sip_calls", "Calls that came in", sip.calls),
             Family::counters(
                 "threadline_sip_requests",

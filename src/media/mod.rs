@@ -190,6 +190,11 @@ impl Media {
         })
     }
 
+    /// How many sessions are open: each holds a pair of ports.
+    pub fn sessions(&self) -> usize {
+        self.0.ports.taken()
+    }
+
     /// What has been counted since the start.
     pub fn counters(&self) -> MediaCounters {
         self.0.counters.read()

@@ -31,6 +31,11 @@ impl Ports {
         usize::from(self.pairs)
     }
 
+    /// How many are taken.
+    pub fn taken(&self) -> usize {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     /// Takes a pair: the first from `start` on (wrapping round) that is not taken and that `bind` can have.
     ///
     /// `start` should be random, so that a stranger cannot guess the ports of the next call. `bind` says `Ok(None)`

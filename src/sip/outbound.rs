@@ -9,8 +9,8 @@ mod take_back;
 mod target;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rsipstack::sip::{Header, Method, Request, Response};
@@ -91,7 +91,28 @@ pub struct Outbound {
     steps: mpsc::Receiver<Step>,
     cancel: CancellationToken,
     elsewhere: Arc<AtomicBool>,
+    call_ids: CallIds,
     _alive: DropGuard,
+}
+
+/// The Call-IDs of a call's attempts, one for each address that was tried; more may come while it rings.
+#[derive(Clone, Debug, Default)]
+pub struct CallIds(Arc<Mutex<Vec<String>>>);
+
+impl CallIds {
+    /// Of a call that has but one.
+    pub fn one(call_id: &str) -> CallIds {
+        CallIds(Arc::new(Mutex::new(vec![call_id.to_owned()])))
+    }
+
+    /// Those so far, in order.
+    pub fn list(&self) -> Vec<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn add(&self, call_id: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(call_id.to_owned());
+    }
 }
 
 impl Outbound {
@@ -100,6 +121,7 @@ impl Outbound {
         let (steps, received) = mpsc::channel(STEPS);
         let cancel = CancellationToken::new();
         let elsewhere = Arc::new(AtomicBool::new(false));
+        let call_ids = CallIds::default();
         let dialling = Dialling {
             endpoint: endpoint.clone(),
             ring_until: Instant::from_std(monotonic()) + call.ring_for,
@@ -107,13 +129,19 @@ impl Outbound {
             steps: steps.clone(),
             cancel: cancel.clone(),
             elsewhere: elsewhere.clone(),
+            call_ids: call_ids.clone(),
         };
         tokio::spawn(async move {
             let last = dialling.run().await;
             // Nobody listens any more: a leg that was answered ends with its handle.
             let _ = steps.send(last).await;
         });
-        Outbound { steps: received, _alive: cancel.clone().drop_guard(), cancel, elsewhere }
+        Outbound { steps: received, _alive: cancel.clone().drop_guard(), cancel, elsewhere, call_ids }
+    }
+
+    /// By what [`Endpoint::trace`] knows it.
+    pub fn call_ids(&self) -> CallIds {
+        self.call_ids.clone()
     }
 
     /// What happens next; `None` after the last step. Cancel-safe.
@@ -141,6 +169,7 @@ struct Dialling {
     steps: mpsc::Sender<Step>,
     cancel: CancellationToken,
     elsewhere: Arc<AtomicBool>,
+    call_ids: CallIds,
 }
 
 /// What one address came to.
@@ -220,6 +249,7 @@ impl Dialling {
     async fn invite_until_answered(&self, target: &Target, flow: &Flow, tag: &str) -> Tried {
         let call_id = message::random();
         let _traced = self.endpoint.0.tap.hold(&call_id);
+        self.call_ids.add(&call_id);
         let mut authenticator = target.credentials.clone().map(Authenticator::new);
         let mut session_expires = self.endpoint.settings().sip.session_expires.as_secs().max(MIN_SE);
         for cseq in 1_u32.. {

@@ -103,8 +103,8 @@ fn every_message_is_one_plain_sms_that_names_the_clinic_and_what_comes_unasked_t
             assert!(text.contains(way) || for_people.contains(&name), "{name}: {text}");
         }
     }
-    for name in ["help", "stop_confirmation", "start_confirmation"] {
-        assert!(templates.names().contains_key(name), "{name} answers a keyword");
+    for name in ["help", "stop_confirmation", "start_confirmation", "desk_text"] {
+        assert!(templates.names().contains_key(name), "{name} answers a keyword, or a key of the desk");
     }
 }
 

@@ -18,8 +18,8 @@ use threadline::sip::{Dialog, DialogEvent, Endpoint, Incoming, ReferReply};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-/// A loaded machine.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+/// A loaded machine, and phones of whom nothing is heard: each ringing of one takes half a minute longer.
+pub const PATIENCE: Duration = Duration::from_secs(120);
 const KEY: SrtpKey = SrtpKey([7; 30]);
 
 /// A telephone.
@@ -79,6 +79,17 @@ impl Telephone {
         let (endpoint, incoming) = Endpoint::bind(&settings, clock.clone()).await.unwrap();
         let trunks = (!account.is_empty()).then(|| Trunks::start(&endpoint, &settings, clock));
         Telephone { endpoint, media, incoming, trunks, codecs: codecs.to_vec(), srtp: SrtpPolicy::Off }
+    }
+
+    /// Unregisters, as a phone does that is switched off.
+    pub async fn leave(&self) {
+        self.trunks.as_ref().expect("an extension").stop().await;
+    }
+
+    /// Falls silent: nothing that is sent to it is answered any more, and it says no goodbye.
+    pub async fn vanish(&self) {
+        self.endpoint.close().await;
+        self.media.stop();
     }
 
     /// Waits until it rings.

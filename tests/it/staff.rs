@@ -1,6 +1,5 @@
 //! Staff on the line: callers, the clinic's phones and the real daemon between them, with real signalling and audio.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -56,13 +55,13 @@ message = "missed_call"
 at_most_every = "24h"
 "#;
 
-/// A clinic with three extensions; the password of each is its name and eight letters.
+/// A clinic with extensions; the password of each is its name and eight letters.
 pub struct House {
     pub clinic: Clinic,
-    _gateway: FakeTwilio,
+    pub gateway: FakeTwilio,
 }
 
-fn password(extension: &str) -> String {
+pub fn password(extension: &str) -> String {
     format!("swordfish-{}", extension.replace('0', "-"))
 }
 
@@ -73,25 +72,30 @@ impl House {
         house
     }
 
-    /// With this tree, before it opens.
+    /// One whose daemon is still to be started.
     pub async fn closed(tree: &str) -> House {
+        House::closed_with(tree, &["201", "202", "203"]).await
+    }
+
+    /// One with these extensions, of which 201 may call out.
+    pub async fn closed_with(tree: &str, extensions: &[&str]) -> House {
         threadline::sms::twilio::install_tls_provider();
         let gateway = FakeTwilio::start().await;
         let clinic = Clinic::new(gateway.address);
-        let mut extensions = String::new();
-        for name in ["201", "202", "203"] {
+        let mut tables = String::new();
+        for name in extensions {
             std::fs::write(clinic.folder.path().join(format!("{name}.password")), password(name)).unwrap();
-            let may = if name == "201" { "may_call = [\"+1\"]\n" } else { "" };
-            extensions += &format!(
+            let may = if *name == "201" { "may_call = [\"+1\"]\n" } else { "" };
+            tables += &format!(
                 "[[extension]]\nname = \"{name}\"\nshown_as = \"Phone {name}\"\npassword = {{ file = \"{name}.password\" }}\n{may}"
             );
         }
-        clinic.rewrite(&[("[rtp]\n", &format!("{extensions}[rtp]\n"))]);
+        clinic.rewrite(&[("[rtp]\n", &format!("{tables}[rtp]\n"))]);
         clinic.write_tree(tree);
         let messages = clinic.folder.path().join("messages.toml");
         let text = std::fs::read_to_string(&messages).unwrap() + "[desk_text]\nen = \"{clinic}: as promised.\"\n";
         std::fs::write(messages, text).unwrap();
-        House { clinic, _gateway: gateway }
+        House { clinic, gateway }
     }
 
     /// The phone of an extension, registered.
@@ -101,8 +105,13 @@ impl House {
 
     /// A patient who has dialled and is being spoken to.
     pub async fn patient(&self, codecs: &[Codec]) -> (Telephone, Talking) {
+        self.caller(PATIENT, codecs).await
+    }
+
+    /// A patient of this number.
+    pub async fn caller(&self, number: &str, codecs: &[Codec]) -> (Telephone, Talking) {
         let phone = Telephone::of_patient(self.clinic.sip, codecs).await;
-        let call = phone.dial(&self.uri("+12125550100"), PATIENT).await.unwrap();
+        let call = phone.dial(&self.uri("+12125550100"), number).await.unwrap();
         (phone, call)
     }
 
@@ -339,18 +348,4 @@ async fn a_caller_is_transferred_with_and_without_a_word_before() {
     patient.ended().await;
     let outcome = async || house.clinic.rows(What::Calls).iter().any(|call| call["outcome"] == "served");
     house.clinic.until("the call is over", outcome).await;
-}
-
-/// A wall of silence: whoever was there no longer answers anything.
-#[expect(dead_code)]
-async fn vanish(phone: Telephone) {
-    phone.endpoint.close().await;
-    phone.media.stop();
-}
-
-#[expect(dead_code)]
-async fn gauge(web: SocketAddr, name: &str) -> u64 {
-    let text = reqwest::get(format!("http://{web}/metrics")).await.unwrap().text().await.unwrap();
-    let line = text.lines().find(|line| line.starts_with(&format!("{name} ")));
-    line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or_else(|| panic!("no {name} in {text}"))
 }

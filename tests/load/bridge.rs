@@ -27,20 +27,21 @@ const MARK: [u8; 4] = *b"load";
 const WARM_UP: Duration = Duration::from_secs(1);
 
 /// What one way of joining the phones gave.
-struct Run {
+pub(super) struct Run {
     sent: u64,
     heard: u64,
     delays_ns: Vec<u64>,
-    cpu: Duration,
+    pub cpu: Duration,
 }
 
 impl Run {
-    fn at(&self, share: f64) -> f64 {
+    /// Microseconds that so great a share of the packets took at most.
+    pub fn at(&self, share: f64) -> f64 {
         let index = (self.delays_ns.len() as f64 * share) as usize;
         self.delays_ns.get(index.min(self.delays_ns.len().saturating_sub(1))).copied().unwrap_or(0) as f64 / 1e3
     }
 
-    fn shown(&self, pairs: usize, seconds: u32) -> String {
+    pub fn shown(&self, pairs: usize, seconds: u32) -> String {
         format!(
             r#"{{"sent": {}, "heard": {}, "p50_us": {:.0}, "p99_us": {:.0}, "p999_us": {:.0}, "cpu_ms_per_bridged_second": {:.4}}}"#,
             self.sent,
@@ -59,13 +60,8 @@ pub fn run(pairs: &str, seconds: &str, convert: bool) -> Result<String> {
     let (pairs, seconds): (usize, u32) = (pairs.parse()?, seconds.parse()?);
     let phones = Phones::new(2 * pairs)?;
 
-    let direct = phones.talk(&phones.crossed(), seconds, None)?;
-    let bare = {
-        let forwarder = Forwarder::start(&phones.addresses)?;
-        let run = phones.talk(&forwarder.addresses, seconds, Some("bare"))?;
-        forwarder.stop();
-        run
-    };
+    let direct = phones.talk(&phones.crossed(), seconds, nobody)?;
+    let bare = forwarded(&phones, seconds)?;
     let (bridge, counters) = bridged(&phones, pairs, seconds, convert)?;
     let added = |share| match bridge.delays_ns.is_empty() {
         true => "null".to_owned(),
@@ -81,6 +77,19 @@ pub fn run(pairs: &str, seconds: &str, convert: bool) -> Result<String> {
         added(0.99),
         bridge.cpu.as_secs_f64() / bare.cpu.as_secs_f64(),
     ))
+}
+
+/// Nobody is in between.
+pub(super) fn nobody() -> Result<Duration> {
+    Ok(Duration::ZERO)
+}
+
+/// The bare forwarder in between.
+pub(super) fn forwarded(phones: &Phones, seconds: u32) -> Result<Run> {
+    let forwarder = Forwarder::start(&phones.addresses)?;
+    let run = phones.talk(&forwarder.addresses, seconds, || cpu_of("bare"))?;
+    forwarder.stop();
+    Ok(run)
 }
 
 fn bridged(phones: &Phones, pairs: usize, seconds: u32, convert: bool) -> Result<(Run, String)> {
@@ -110,7 +119,7 @@ fn bridged(phones: &Phones, pairs: usize, seconds: u32, convert: bool) -> Result
         sessions[2 * pair].bridge(&sessions[2 * pair + 1]);
     }
     let addresses: Vec<SocketAddr> = sessions.iter().map(|session| SocketAddr::new(LOCAL, session.port())).collect();
-    let run = phones.talk(&addresses, seconds, Some("pacer"))?;
+    let run = phones.talk(&addresses, seconds, || cpu_of("pacer"))?;
     let counters = media.counters();
     drop(sessions);
     media.stop();
@@ -118,13 +127,13 @@ fn bridged(phones: &Phones, pairs: usize, seconds: u32, convert: bool) -> Result
 }
 
 /// Sockets that send 50 packets a second each, evenly spread over time as phones are, and take what comes.
-struct Phones {
+pub(super) struct Phones {
     sockets: Arc<Vec<UdpSocket>>,
-    addresses: Vec<SocketAddr>,
+    pub addresses: Vec<SocketAddr>,
 }
 
 impl Phones {
-    fn new(count: usize) -> Result<Phones> {
+    pub fn new(count: usize) -> Result<Phones> {
         let sockets = (0..count)
             .map(|_| {
                 let socket = UdpSocket::bind((LOCAL, 0))?;
@@ -138,12 +147,12 @@ impl Phones {
     }
 
     /// Each phone's partner.
-    fn crossed(&self) -> Vec<SocketAddr> {
+    pub fn crossed(&self) -> Vec<SocketAddr> {
         (0..self.addresses.len()).map(|at| self.addresses[at ^ 1]).collect()
     }
 
-    /// Every phone sends to its address of `to`; what comes back, and the CPU time of the thread in between.
-    fn talk(&self, to: &[SocketAddr], seconds: u32, between: Option<&str>) -> Result<Run> {
+    /// Every phone sends to its address of `to`; what comes back, and the CPU time of what is in between.
+    pub fn talk(&self, to: &[SocketAddr], seconds: u32, cpu: impl Fn() -> Result<Duration>) -> Result<Run> {
         let over = Arc::new(AtomicBool::new(false));
         let measuring = Arc::new(AtomicBool::new(false));
         let sent = Arc::new(AtomicU64::new(0));
@@ -157,11 +166,11 @@ impl Phones {
             move || speak(&sockets, &to, &over, &measuring, &sent)
         });
         std::thread::sleep(WARM_UP);
-        let before = between.map(cpu_of).transpose()?.unwrap_or_default();
+        let before = cpu()?;
         measuring.store(true, Ordering::Relaxed);
         std::thread::sleep(Duration::from_secs(seconds.into()));
         measuring.store(false, Ordering::Relaxed);
-        let cpu = between.map(cpu_of).transpose()?.unwrap_or_default() - before;
+        let cpu = cpu()? - before;
         over.store(true, Ordering::Relaxed);
         speaker.join().map_err(|_| "the speaker panicked")?;
         let (heard, mut delays_ns) = listener.join().map_err(|_| "the listener panicked")??;

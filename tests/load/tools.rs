@@ -9,8 +9,12 @@
 //!   in between, then through a bare UDP forwarder, then through bridged sessions; prints for each how long packets took
 //!   and the CPU time for each second of each pair, and what the bridge added to both. With `convert` every second phone
 //!   speaks another codec.
+//! - `load_tools calls PAIRS SECONDS OURS HOUSE PID`: the same with a running daemon in between (its SIP address, its
+//!   process), which rings `sip:desk-0@OURS` and so on for the patients; meanwhile five more a second join its line and
+//!   leave it.
 
 mod bridge;
+mod calls;
 
 use std::collections::HashMap;
 use std::io::{IoSliceMut, Read};
@@ -41,8 +45,10 @@ fn main() -> ExitCode {
         ["bare", calls, seconds, address, "hear"] => bare(calls, seconds, address, true),
         ["bridge", pairs, seconds] => bridge::run(pairs, seconds, false),
         ["bridge", pairs, seconds, "convert"] => bridge::run(pairs, seconds, true),
+        ["calls", pairs, seconds, ours, house, pid] => calls::run(pairs, seconds, ours, house, pid),
         _ => Err("usage: load_tools sink ADDRESS [echo] | load_tools bare CALLS SECONDS ADDRESS [hear] | \
-                  load_tools bridge PAIRS SECONDS [convert]"
+                  load_tools bridge PAIRS SECONDS [convert] | \
+                  load_tools calls PAIRS SECONDS OURS HOUSE PID"
             .into()),
     };
     match result {

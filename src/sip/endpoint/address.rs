@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::{Endpoint, lock};
-use crate::settings::TrunkAddress;
+use crate::settings::{Transport, TrunkAddress};
 use crate::sip::outbound::Target;
 use crate::sip::{header, resolve, stream};
 
@@ -41,6 +41,25 @@ impl Endpoint {
             }
         }
         None
+    }
+
+    /// Our own end of what is said to `peer`, as far as it is known now: that of a connection which is open, else where
+    /// we listen.
+    pub fn local_towards(&self, transport: Transport, peer: SocketAddr) -> SocketAddr {
+        if transport != Transport::Udp
+            && let Some(stream) = lock(&self.0.streams).get(&peer)
+        {
+            return stream.local;
+        }
+        let ours = self.0.listening.iter().filter(|listen| listen.address.is_ipv4() == peer.is_ipv4());
+        let of_kind = ours.clone().find(|listen| listen.transport == transport);
+        let any: IpAddr = if peer.is_ipv4() { [0, 0, 0, 0].into() } else { [0_u16; 8].into() };
+        let bound = of_kind.or(ours.clone().next()).map_or(SocketAddr::new(any, 5060), |listen| listen.address);
+        if bound.ip().is_unspecified() {
+            SocketAddr::new(source_address(peer.ip()).unwrap_or(bound.ip()), bound.port())
+        } else {
+            bound
+        }
     }
 
     /// A trunk's addresses, in the order in which they are to be tried.

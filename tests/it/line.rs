@@ -1,0 +1,284 @@
+//! The line of the real daemon: who is next, who is told what, and what becomes of whoever leaves or wants a call back.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use threadline::daemon::control;
+use threadline::model::Codec;
+use threadline::store::export::What;
+use threadline::store::{self, Connection};
+
+use super::phones::{Talking, Telephone};
+use super::staff::{House, both_hear, press};
+
+const FIRST: &str = "+12125550142";
+const SECOND: &str = "+12125550143";
+const THIRD: &str = "+12125550144";
+const FOURTH: &str = "+12125550145";
+
+/// 1 is a line of its own for whoever may go first, 2 a line with one place; who says nothing waits in the usual one.
+const TREE: &str = r#"start = "menu:welcome"
+[menu.welcome]
+say = "connecting_you"
+keys = { 1 = "queue:urgent", 2 = "queue:short" }
+stay = "queue:front_desk"
+wait = "500ms"
+repeat = 0
+[queue.front_desk]
+ring = ["extension:201"]
+music = "hold"
+keys = { 3 = "callback:desk", 4 = "voicemail:front_desk" }
+give_up_after = "15m"
+when_unanswered = "voicemail:front_desk"
+[queue.urgent]
+line = "front_desk"
+priority = 5
+ring = ["extension:201"]
+music = "hold"
+give_up_after = "15m"
+when_unanswered = "hangup"
+[queue.short]
+ring = ["extension:201"]
+most_waiting = 1
+music = "hold"
+give_up_after = "15m"
+when_unanswered = "hangup"
+when_full = "voicemail:full"
+[callback.desk]
+queue = "queue:front_desk"
+booked = "callback_booked"
+then = "hangup"
+[voicemail.front_desk]
+say = "connecting_you"
+then = "hangup"
+[voicemail.full]
+say = "connecting_you"
+shortest = "30s"
+silence = "60s"
+longest = "60s"
+then = "hangup"
+[missed_call]
+message = "missed_call"
+in_line = "left_the_line"
+voicemail_too_short = "too_short"
+callback_failed = "not_reached"
+at_most_every = "24h"
+"#;
+
+const MESSAGES: &str = "[left_the_line]\nen = \"{clinic}: You were {position} in line.\"\n\
+                        [too_short]\nen = \"{clinic}: we could not hear you.\"\n\
+                        [not_reached]\nen = \"{clinic}: we tried to call you back.\"\n";
+
+/// The clinic, the only phone of its front desk, and what the trunk leads to: the patients' own phones.
+struct Desk {
+    house: House,
+    phone: Telephone,
+    outside: Telephone,
+}
+
+impl Desk {
+    async fn open() -> Desk {
+        let mut house = House::closed(TREE).await;
+        let outside = Telephone::of_patient(house.clinic.sip, &[Codec::Pcmu]).await;
+        let address = outside.endpoint.local_addresses()[0].address;
+        house.clinic.rewrite(&[("address = \"127.0.0.1:5060\"", &format!("address = \"{address}\""))]);
+        let messages = house.clinic.folder.path().join("messages.toml");
+        std::fs::write(&messages, std::fs::read_to_string(&messages).unwrap() + MESSAGES).unwrap();
+        house.clinic.start().await;
+        let phone = house.extension("201", &[Codec::Pcmu]).await;
+        Desk { house, phone, outside }
+    }
+
+    /// A call that the front desk is on while others wait.
+    async fn busy(&mut self) -> (Telephone, Talking, Talking) {
+        let (telephone, patient) = self.house.caller("+12125550199", &[Codec::Pcmu]).await;
+        let staff = self.phone.answers().await;
+        both_hear(&patient, &staff).await;
+        (telephone, patient, staff)
+    }
+
+    /// A caller who waits; returns when they have this place.
+    async fn waits(&self, number: &str, place: u64) -> (Telephone, Talking) {
+        let caller = self.house.caller(number, &[Codec::Pcmu]).await;
+        self.has_place(number, place).await;
+        caller
+    }
+
+    async fn has_place(&self, number: &str, place: u64) {
+        let waits = async || self.on_the_phone(number).await["position"] == place;
+        self.house.clinic.until(&format!("{number} is number {place}"), waits).await;
+    }
+
+    /// A call in progress, as `threadline calls` shows it.
+    async fn on_the_phone(&self, number: &str) -> Value {
+        let answer = control::ask(&self.house.clinic.store, "calls").await.unwrap();
+        let all: Value = serde_json::from_str(&answer).unwrap();
+        let call = all["calls"].as_array().unwrap().iter().find(|call| call["number"] == number);
+        call.cloned().unwrap_or_default()
+    }
+
+    /// The front desk picks up; who it is.
+    async fn next(&mut self) -> (String, Talking) {
+        let rings = self.phone.rings().await;
+        let number = rings.from.number().unwrap().as_str().to_owned();
+        (number, self.phone.pick_up(rings).await)
+    }
+
+    /// The record of this caller's call, once it is over.
+    async fn record(&self, number: &str) -> Value {
+        let find = || {
+            let all = self.house.clinic.rows(What::Calls);
+            all.into_iter().find(|call| call["from"] == number && !call["ended_at"].is_null())
+        };
+        self.house.clinic.until("the call is over", async || find().is_some()).await;
+        find().unwrap()
+    }
+
+    /// The text that has reached the gateway for this number.
+    async fn text_to(&self, number: &str) -> String {
+        let find = || self.house.gateway.taken().into_iter().find(|text| text.fields["To"] == number);
+        self.house.clinic.until("the text is sent", async || find().is_some()).await;
+        find().unwrap().fields["Body"].clone()
+    }
+
+    fn callback(&self) -> (String, i64) {
+        let conn = store::open_read_only(&self.house.clinic.store).unwrap();
+        conn.query_row("SELECT state, attempts FROM callbacks", [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap()
+    }
+
+    async fn callback_is(&self, state: &str, attempts: i64) {
+        let is = async || self.callback() == (state.to_owned(), attempts);
+        self.house.clinic.until(&format!("the call back is {state}"), is).await;
+    }
+
+    /// A caller books a call back from the line, and hangs up.
+    async fn book(&self, number: &str, place: u64) {
+        let (_telephone, mut caller) = self.waits(number, place).await;
+        press(&caller, '3');
+        caller.ended().await;
+        assert_eq!(self.record(number).await["outcome"], "callback");
+    }
+}
+
+async fn hang_up(patient: &mut Talking, staff: &mut Talking) {
+    patient.dialog.bye("").await;
+    staff.ended().await;
+    patient.ended().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_came_first_is_served_first_and_who_may_go_before_is_before() {
+    let mut desk = Desk::open().await;
+    let (_busy, mut patient, mut staff) = desk.busy().await;
+    let (_a, mut first) = desk.waits(FIRST, 1).await;
+    let (_b, mut second) = desk.waits(SECOND, 2).await;
+    let (_c, mut urgent) = desk.house.caller(THIRD, &[Codec::Pcmu]).await;
+    press(&urgent, '1');
+    desk.has_place(THIRD, 1).await;
+    desk.has_place(FIRST, 2).await;
+    desk.has_place(SECOND, 3).await;
+    hang_up(&mut patient, &mut staff).await;
+    for (number, caller) in [(THIRD, &mut urgent), (FIRST, &mut first), (SECOND, &mut second)] {
+        let (who, mut staff) = desk.next().await;
+        assert_eq!(who, number);
+        both_hear(caller, &staff).await;
+        hang_up(caller, &mut staff).await;
+        assert_eq!(desk.record(number).await["outcome"], "served");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_leaves_gives_way_and_is_texted_what_place_they_had() {
+    let mut desk = Desk::open().await;
+    let (_busy, _patient, _staff) = desk.busy().await;
+    let (_a, mut first) = desk.waits(FIRST, 1).await;
+    let (_b, _second) = desk.waits(SECOND, 2).await;
+    let (_c, mut third) = desk.waits(THIRD, 3).await;
+    third.dialog.bye("").await;
+    third.ended().await;
+    let call = desk.record(THIRD).await;
+    assert_eq!((&call["outcome"], &call["place"]), (&"abandoned".into(), &3.into()), "{call}");
+    assert_eq!(desk.text_to(THIRD).await, "Riverside Therapy: You were third in line.");
+    first.dialog.bye("").await;
+    first.ended().await;
+    desk.has_place(SECOND, 1).await;
+    assert_eq!(desk.text_to(FIRST).await, "Riverside Therapy: You were first in line.");
+
+    // Said nothing after the tone.
+    let (_d, mut silent) = desk.waits(FOURTH, 2).await;
+    press(&silent, '4');
+    let recording = async || desk.house.clinic.log().contains("message is recorded");
+    desk.house.clinic.until("the recording begins", recording).await;
+    silent.dialog.bye("").await;
+    silent.ended().await;
+    assert_eq!(desk.record(FOURTH).await["outcome"], "abandoned");
+    assert_eq!(desk.text_to(FOURTH).await, "Riverside Therapy: we could not hear you.");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_line_sends_on_and_one_that_nobody_serves_lets_go() {
+    let mut desk = Desk::open().await;
+    let (_busy, mut patient, mut staff) = desk.busy().await;
+    let (_a, first) = desk.house.caller(FIRST, &[Codec::Pcmu]).await;
+    press(&first, '2');
+    desk.has_place(FIRST, 1).await;
+    let (_b, second) = desk.house.caller(SECOND, &[Codec::Pcmu]).await;
+    press(&second, '2');
+    let left = async || desk.on_the_phone(SECOND).await["node"] == "voicemail:full";
+    desk.house.clinic.until("the second hears the voicemail", left).await;
+    assert_eq!(desk.on_the_phone(FIRST).await["position"], 1);
+    drop((first, second));
+
+    // The last phone goes: whoever waits, and whoever comes, does not wait for it.
+    let (_c, third) = desk.waits(THIRD, 1).await;
+    hang_up(&mut patient, &mut staff).await;
+    desk.phone.leave().await;
+    let sent_on = async |number| desk.on_the_phone(number).await["node"] == "voicemail:front_desk";
+    desk.house.clinic.until("the third hears the voicemail", async || sent_on(THIRD).await).await;
+    let (_d, fourth) = desk.house.caller(FOURTH, &[Codec::Pcmu]).await;
+    desk.house.clinic.until("so does the fourth", async || sent_on(FOURTH).await).await;
+    drop((third, fourth));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_back_comes_at_its_turn_the_desk_first() {
+    let mut desk = Desk::open().await;
+    let (_busy, mut patient, mut staff) = desk.busy().await;
+    desk.book(FIRST, 1).await;
+    // Their place is kept: who comes later is behind it.
+    let (_b, mut second) = desk.waits(SECOND, 2).await;
+    hang_up(&mut patient, &mut staff).await;
+    let (who, mut staff) = desk.next().await;
+    assert_eq!(who, FIRST);
+    let rings = desk.outside.rings().await;
+    assert_eq!(rings.dialled, FIRST);
+    let mut called = desk.outside.pick_up(rings).await;
+    both_hear(&called, &staff).await;
+    hang_up(&mut called, &mut staff).await;
+    desk.callback_is("done", 1).await;
+    let thread = desk.house.clinic.rows(What::Threads).into_iter().find(|thread| thread["number"] == FIRST).unwrap();
+    assert!(!thread["moved_to_voice"].is_null(), "{thread}");
+    let (who, mut staff) = desk.next().await;
+    assert_eq!(who, SECOND);
+    hang_up(&mut second, &mut staff).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_cannot_be_reached_twice_is_texted() {
+    let mut desk = Desk::open().await;
+    let (_busy, mut patient, mut staff) = desk.busy().await;
+    desk.book(FIRST, 1).await;
+    hang_up(&mut patient, &mut staff).await;
+    for (state, attempts) in [("waiting", 1), ("failed", 2)] {
+        let (who, mut staff) = desk.next().await;
+        assert_eq!(who, FIRST);
+        desk.outside.rings().await.reject(486, "").await;
+        staff.ended().await;
+        desk.callback_is(state, attempts).await;
+        // The ten minutes are over.
+        let conn = Connection::open(desk.house.clinic.store.join(store::FILE)).unwrap();
+        conn.busy_timeout(Duration::from_secs(30)).unwrap();
+        conn.execute("UPDATE callbacks SET due_at = 0 WHERE state = 'waiting'", []).unwrap();
+    }
+    assert_eq!(desk.text_to(FIRST).await, "Riverside Therapy: we tried to call you back.");
+}
