@@ -1,7 +1,7 @@
 //! Who waits and which phones ring: one task that does what [`Waiting`](super::waiting) decides, for all calls.
 //!
-//! A call asks by [`Switchboard`] and hears of what became of it by [`Told`]. A leg that was picked up is handed over
-//! whole; its phone counts as on a call for as long as its [`OnCall`] lives.
+//! A call asks by [`Switchboard`] and hears of what became of it by `Told`. A leg that was picked up is handed over
+//! whole; its phone counts as on a call for as long as its `OnCall` lives.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
