@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
+use crate::call::front_desk::Desk;
 use crate::call::{Book, Line, actor, callback, desk, record, trace};
 use crate::clock::Clock;
 use crate::events::Events;
@@ -105,6 +106,7 @@ impl Daemon {
             system: Arc::new(system),
             probe: Arc::new(observe::probe(trunks.clone(), line.clock.clone())),
             registry: line.registry.clone(),
+            desk: Arc::new(Desk(line.clone())),
             presences: Default::default(),
             streams: Default::default(),
             gateway: gateway.clone(),

@@ -18,6 +18,8 @@ pub enum Event {
     Message(MessageId),
     /// A message waits in the outbox.
     Outbox,
+    /// An emergency number was called from a phone of the clinic, or somebody has seen the notice of it.
+    Emergency,
     /// A session was ended, or what its person may do has changed: whoever serves one looks at it again.
     Sessions,
 }

@@ -40,6 +40,7 @@ pub async fn take(line: Arc<Line>, incoming: Incoming) {
         since: at,
         node: None,
         node_since: at,
+        path: vec![],
         with: None,
         place: None,
     });

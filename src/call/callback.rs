@@ -3,7 +3,8 @@
 //! One task looks for those that are due and starts one task each. A call back that keeps a place in a line holds it in
 //! the [`switchboard`](super::switchboard) as a caller would.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -40,12 +41,14 @@ pub struct Callbacks(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    under_way: Mutex<HashSet<CallbackId>>,
+    /// Each with what ends it.
+    under_way: Mutex<HashMap<CallbackId, CancellationToken>>,
+    /// One was booked, or is due sooner.
     booked: Notify,
 }
 
 /// One is under way for as long as this lives.
-struct UnderWay(Callbacks, CallbackId);
+struct UnderWay(Callbacks, CallbackId, CancellationToken);
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
@@ -55,8 +58,25 @@ impl Drop for UnderWay {
 
 impl Callbacks {
     fn begin(&self, id: CallbackId) -> Option<UnderWay> {
-        let new = self.0.under_way.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
-        new.then(|| UnderWay(self.clone(), id))
+        match self.0.under_way.lock().unwrap_or_else(PoisonError::into_inner).entry(id) {
+            Entry::Occupied(_) => None,
+            Entry::Vacant(place) => {
+                let off = place.insert(CancellationToken::new()).clone();
+                Some(UnderWay(self.clone(), id, off))
+            }
+        }
+    }
+
+    /// Looks at once for those that are due.
+    pub(super) fn look(&self) {
+        self.0.booked.notify_one();
+    }
+
+    /// Ends what is under way for one that was called off.
+    pub(super) fn let_go(&self, id: CallbackId) {
+        if let Some(off) = self.0.under_way.lock().unwrap_or_else(PoisonError::into_inner).get(&id) {
+            off.cancel();
+        }
     }
 }
 
@@ -94,7 +114,7 @@ pub(super) fn book(
     async move {
         match store.write(move |tx| spoken::book_callback(tx, &asked)).await {
             Ok(Ok(thread)) => {
-                callbacks.0.booked.notify_one();
+                callbacks.look();
                 Ok(thread)
             }
             Ok(Err(NotBooked::Already)) => Err(NoCallback::Already),
@@ -127,6 +147,7 @@ pub async fn run(line: Arc<Line>, stop: CancellationToken) {
                         async move {
                             tokio::select! {
                                 () = take(&line, callback) => {}
+                                () = under_way.2.cancelled() => info!("a call back was called off"),
                                 // The next start takes it up.
                                 () = stop.cancelled() => {}
                             }
@@ -173,8 +194,8 @@ async fn take(line: &Arc<Line>, callback: Callback) {
         let now = line.clock.now().wall;
         return written(line.store.write(move |tx| callbacks::fail(tx, callback.id, "no_node", now).map(drop)).await);
     };
-    // It waits under an id of its own, as the call that the patient will be called by does not exist yet.
-    let id = CallId::new(line.clock.now().wall);
+    // It waits under its own id, as the call that the patient will be called by does not exist yet.
+    let id = CallId::from(callback.id);
     let shown = Shown { reason: callback.reason.clone(), ..Shown::patient(Caller::Number(callback.number.clone())) };
     let legs = shown.legs.clone();
     let (tell, mut told) = mpsc::unbounded_channel();
@@ -216,7 +237,7 @@ async fn take(line: &Arc<Line>, callback: Callback) {
                 info!(?why, "nobody of the clinic took a call back; it is tried again");
                 return postpone(line, callback.id).await;
             }
-            Some(Told::Place(_)) => {}
+            Some(Told::Place(_) | Told::OfferText) => {}
             None => return,
         }
     }

@@ -134,9 +134,7 @@ impl<'a> Conversation<'a> {
     async fn tell(&mut self, input: Input) -> Option<End> {
         let now = self.line.clock.now();
         let actions = self.engine.handle(now, input);
-        if let Some(node) = self.engine.path().last() {
-            self.line.registry.moved(self.start.id, node, now.wall);
-        }
+        self.line.registry.moved(self.start.id, self.engine.path(), now.wall);
         let cause = self.performer.perform(&self.caller, actions).map(HangupCause::as_str);
         // A leg that died ends the call, unless the tree knows where else to go.
         let lost = self.lost.take();
@@ -235,6 +233,7 @@ impl<'a> Conversation<'a> {
                 self.line.registry.waits(self.start.id, Some(place));
                 Some(Input::Place(place))
             }
+            Told::OfferText => Some(Input::OfferText),
             Told::Unanswered(why) => {
                 if self.between.take().is_some() {
                     self.caller.session.stop_playing();

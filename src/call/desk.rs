@@ -295,6 +295,7 @@ impl Outward {
             since: at,
             node: None,
             node_since: at,
+            path: vec![],
             with: Some(phone.clone()),
             place: None,
         });

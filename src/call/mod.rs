@@ -9,7 +9,7 @@
 //! rings one phone; `talk` is whoever speaks with a caller, `features` the keys they may press, `transfer`, `handover` and
 //! [`parking`] how a caller gets from one to the next, `hand_off` how they are left to the trunk. [`desk`] are the calls
 //! that begin at the clinic's own phones ([`dial_plan`]: whom those may call), `pair` two of which speak with each other.
-//! [`trace`] keeps what the legs of a call have said.
+//! [`trace`] keeps what the legs of a call have said, [`front_desk`] is what pages see and ask for.
 //!
 //! What the tree says next is decided in [`crate::ivr`]; nothing here knows a web page.
 
@@ -20,6 +20,7 @@ pub mod desk;
 mod dial;
 pub mod dial_plan;
 mod features;
+pub mod front_desk;
 mod hand_off;
 mod handover;
 mod leg;

@@ -18,7 +18,8 @@ use crate::model::{
 use crate::sms::compose::{self, DeskText, MissedCallText, OfferText};
 use crate::store::audit::{self, Entry};
 use crate::store::callbacks::Callback;
-use crate::store::{Store, calls, threads};
+use crate::store::emergencies;
+use crate::store::{Store, calls, staff, threads};
 
 use super::{Book, Line};
 
@@ -51,10 +52,16 @@ pub fn ended(store: &Store, book: &Book, start: &CallStart, end: CallEnd, unserv
     });
 }
 
-/// Notes the phone of the clinic that has picked up.
+/// Notes the phone of the clinic that has picked up, and whose it is.
 pub fn answered_by(store: &Store, call: CallId, phone: &Phone) {
-    let by = calls::Served { staff: None, extension: None, answered_by: Some(phone.clone()) };
-    store.try_write_detached("who answered", move |tx| calls::served(tx, call, &by));
+    let phone = phone.clone();
+    store.try_write_detached("who answered", move |tx| {
+        let staff = match &phone {
+            Phone::Extension(name) => staff::of_extension(tx, name)?,
+            _ => None,
+        };
+        calls::served(tx, call, &calls::Served { staff, extension: None, answered_by: Some(phone.clone()) })
+    });
 }
 
 /// Tells a patient that they were called back in vain, if they are owed a text: under the call in which they asked.
@@ -191,7 +198,8 @@ pub fn emergency_called(line: &Line, extension: &str, digits: &str) {
     let (at, actor, digits) = (line.clock.now().wall, format!("extension:{extension}"), digits.to_owned());
     line.store.try_write_detached("emergency call", move |tx| {
         let detail = json!({ "dialled": digits });
-        audit::append(tx, Entry { at, actor: &actor, action: "emergency.called", subject: &actor, detail })?;
+        audit::append(tx, Entry { at, actor: &actor, action: emergencies::CALLED, subject: &actor, detail })?;
+        tx.announce(Event::Emergency);
         Ok(())
     });
 }

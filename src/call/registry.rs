@@ -24,6 +24,8 @@ pub struct InProgress {
     pub node: Option<String>,
     /// Since when it is there.
     pub node_since: Timestamp,
+    /// The nodes that it went through, that one last.
+    pub path: Vec<String>,
     /// Who of the clinic speaks with them.
     pub with: Option<Phone>,
     /// Their place in the line that they wait in.
@@ -52,13 +54,20 @@ impl Registry {
         Presence { registry: self.clone(), id }
     }
 
-    /// Notes the node that a call has come to. One that is not on the list stays off it.
-    pub fn moved(&self, id: CallId, node: &str, at: Timestamp) {
+    /// Notes the nodes that a call has come through, the last of which it is at. One that is not on the list stays off
+    /// it.
+    pub fn moved(&self, id: CallId, path: &[String], at: Timestamp) {
         self.change(id, |call| {
-            if call.node.as_deref() != Some(node) {
-                (call.node, call.node_since, call.place) = (Some(node.to_owned()), at, None);
+            if call.path != path {
+                (call.node, call.node_since, call.place) = (path.last().cloned(), at, None);
+                call.path = path.to_vec();
             }
         });
+    }
+
+    /// Says that something has changed that the list itself does not hold: which phones ring.
+    pub fn touch(&self) {
+        self.0.changed.send_replace(());
     }
 
     /// Notes who speaks with the caller; whoever does waits no longer.
@@ -148,15 +157,16 @@ mod tests {
             since: at,
             node: None,
             node_since: at,
+            path: vec![],
             with: None,
             place: None,
         };
         let place = registry.enter(call);
         let mut watch = registry.watch();
-        registry.moved(id, "menu:welcome", at);
+        registry.moved(id, &["menu:welcome".to_owned()], at);
         assert!(watch.has_changed().unwrap());
         watch.mark_unchanged();
-        registry.moved(id, "menu:welcome", at);
+        registry.moved(id, &["menu:welcome".to_owned()], at);
         assert!(!watch.has_changed().unwrap(), "it is there already");
         assert_eq!(registry.list()[0].node.as_deref(), Some("menu:welcome"));
         let (waiting, ()) = tokio::join!(

@@ -28,6 +28,8 @@ pub(super) enum Told {
     Connected(Box<Connected>),
     /// Nobody will.
     Unanswered(Unanswered),
+    /// Somebody of the clinic wants them to hear the offer of a text.
+    OfferText,
 }
 
 /// A person who has picked up.
@@ -56,6 +58,7 @@ enum Ask {
     Join { call: CallId, request: JoinRequest, who: Who, shown: Shown, told: mpsc::UnboundedSender<Told> },
     Leave(CallId),
     Answer { call: CallId, phone: Phone, done: oneshot::Sender<Result<(), NoAnswering>> },
+    OfferText { call: CallId, done: oneshot::Sender<bool> },
     PickUp(Box<Connected>),
     Take(Phone),
     Free(Phone),
@@ -113,6 +116,13 @@ impl Switchboard {
         let (done, answered) = oneshot::channel();
         self.ask(Ask::Answer { call, phone, done });
         answered.await.unwrap_or(Err(NoAnswering::Gone))
+    }
+
+    /// Has a caller who waits hear the offer of a text. False: they wait no longer.
+    pub async fn offer_text(&self, call: CallId) -> bool {
+        let (done, told) = oneshot::channel();
+        self.ask(Ask::OfferText { call, done });
+        told.await.unwrap_or(false)
     }
 
     /// Connects whoever asks to the caller for whom the phones of their group ring. Where none does, they are hung up on.
@@ -225,6 +235,10 @@ impl Desk {
                 let _ = done.send(refused.map_or(Ok(()), Err));
                 self.act_all(acts);
             }
+            Ask::OfferText { call, done } => {
+                let told = self.waiters.get(&call).is_some_and(|waiter| waiter.told.send(Told::OfferText).is_ok());
+                let _ = done.send(told);
+            }
             Ask::PickUp(by) => {
                 let phone = by.phone.clone();
                 self.picking_up = Some(by);
@@ -271,8 +285,12 @@ impl Desk {
     }
 
     fn act_all(&mut self, acts: Vec<Do>) {
+        let changed = !acts.is_empty();
         for act in acts {
             self.act(act);
+        }
+        if changed {
+            self.line.registry.touch();
         }
     }
 

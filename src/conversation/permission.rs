@@ -13,6 +13,15 @@ pub enum Act {
     ChangeConsent,
     /// See presence, what waits, the calls in progress and today's numbers.
     SeeDay,
+    /// Answer callers who wait out of their turn, offer them a text, call patients from their threads, call off and hurry
+    /// call backs.
+    HandleCalls,
+    /// Hear voice messages, and say whose they are.
+    HearMessages,
+    /// Delete voice messages.
+    DeleteMessages,
+    /// Hear recorded calls.
+    HearRecordings,
     /// Send somebody else's threads back to the queue, set others away.
     ManageDesk,
     /// See the phone tree as a picture, hear its prompts, and read why a call went where it went.
@@ -29,11 +38,15 @@ pub enum Act {
 
 impl Act {
     /// All of them.
-    pub const ALL: [Act; 10] = [
+    pub const ALL: [Act; 14] = [
         Act::ReadThreads,
         Act::WorkThreads,
         Act::ChangeConsent,
         Act::SeeDay,
+        Act::HandleCalls,
+        Act::HearMessages,
+        Act::DeleteMessages,
+        Act::HearRecordings,
         Act::ManageDesk,
         Act::SeeTree,
         Act::EditFiles,
@@ -51,6 +64,10 @@ impl Act {
 /// | work threads | yes | yes | yes | | |
 /// | change consent | yes | yes | yes | | |
 /// | see the day | yes | yes | yes | yes | |
+/// | handle calls | yes | yes | yes | | |
+/// | hear messages | yes | yes | yes | | |
+/// | delete messages | | | yes | | |
+/// | hear recordings | | yes | yes | | |
 /// | manage the desk | | | yes | | |
 /// | see the tree | yes | yes | yes | yes | yes |
 /// | edit files | | | | yes | |
@@ -65,9 +82,10 @@ pub fn role_may(role: Role, act: Act) -> bool {
     use Role::*;
     match act {
         ReadThreads => matches!(role, FrontDesk | Clinical | Manager | Auditor),
-        WorkThreads | ChangeConsent => matches!(role, FrontDesk | Clinical | Manager),
+        WorkThreads | ChangeConsent | HandleCalls | HearMessages => matches!(role, FrontDesk | Clinical | Manager),
         SeeDay => matches!(role, FrontDesk | Clinical | Manager | Admin),
-        ManageDesk => matches!(role, Manager),
+        HearRecordings => matches!(role, Clinical | Manager),
+        ManageDesk | DeleteMessages => matches!(role, Manager),
         SeeTree => true,
         EditFiles | ManagePeople => matches!(role, Admin),
         SeeSystem => matches!(role, Manager | Admin),

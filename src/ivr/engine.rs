@@ -185,6 +185,7 @@ impl Engine {
             }
             Input::TextResult(result) => self.text_result(&result, now, &mut out),
             Input::Place(place) => self.placed(place),
+            Input::OfferText => self.offer_now(now, &mut out),
             Input::Connected => self.connected(now),
             Input::Unanswered(why) => self.unanswered(why, now, &mut out),
             Input::ConversationOver => self.conversation_over(now, &mut out),

@@ -59,6 +59,9 @@ pub enum Input {
     TextResult(TextResult),
     /// The caller's place in the line of an [`Action::Join`], told at its beginning and when it changes.
     Place(Place),
+    /// Somebody of the clinic wants the caller to be offered a text now: the offer of the queue in which they wait, if it
+    /// has one. While it is being said, or the caller waits in no queue, nothing happens.
+    OfferText,
     /// A person has picked up after an [`Action::Ring`], [`Action::Join`] or [`Action::Transfer`] and speaks with the
     /// caller: nothing is played from now on, and keys are theirs.
     Connected,

@@ -4,13 +4,14 @@
 //! A text needs a clear disclosure before its key (47 CFR 64.1200(f)(9)): a key that was pressed before any word of the
 //! offer was said makes the offer, and is asked for again.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::engine::{Engine, Event, Step};
+use super::engine::{Engine, Event, State, Step};
 use super::{Action, Evidence, JoinRequest, Place};
 use crate::clock::Now;
 use crate::model::{Digit, PromptKey, Unserved};
-use crate::tree::{Announced, NodeId, OfferText, Queue, position_prompt, wait_prompt};
+use crate::tree::{Announced, Kind, NodeId, OfferText, Queue, position_prompt, wait_prompt};
 
 /// How far the waiting has come.
 #[derive(Clone, Debug, Default)]
@@ -23,6 +24,8 @@ pub(super) struct Waiting {
     pub(super) place: Option<Place>,
     next_offer: Option<Duration>,
     next_announcement: Option<Duration>,
+    /// What is being said, if anything is, is the offer.
+    offering: bool,
     /// From when on somebody who presses the text's key has heard some of its offer.
     offered_from: Option<Duration>,
 }
@@ -109,11 +112,13 @@ impl Engine {
             let prompt = waiting.place.map(|place| self.announcement(announce.what, place));
             waiting.next_announcement = Some(self.after_saying(prompt.as_slice(), announce.every, now));
             if let Some(prompt) = prompt {
+                waiting.offering = false;
                 self.at(id, Step::Queue(waiting));
                 self.say(&[prompt], now, out);
                 return;
             }
         }
+        waiting.offering = false;
         let next = [waiting.next_offer, waiting.next_announcement].into_iter().flatten().min();
         self.at(id, Step::Queue(waiting));
         self.music(&queue.music, next.map_or(end, |next| next.min(end)).saturating_sub(now.mono), now, out);
@@ -124,8 +129,21 @@ impl Engine {
         waiting.next_offer = Some(self.after_saying(&prompts, offer.every, now));
         waiting.offered_from.get_or_insert(self.heard_from(Duration::ZERO, now));
         waiting.tells_of_recording = false;
+        waiting.offering = true;
         self.at(id, Step::Queue(waiting));
         self.say(&prompts, now, out);
+    }
+
+    /// Makes the offer out of its turn, unless it is being made, or something is being said that must be heard first.
+    pub(super) fn offer_now(&mut self, now: Now, out: &mut Vec<Action>) {
+        let State::At(id, Step::Queue(waiting)) = &self.state else { return };
+        let (id, waiting) = (*id, waiting.clone());
+        let tree = Arc::clone(&self.tree);
+        let Kind::Queue(queue) = &tree.node(id).kind else { return };
+        let is_being_made = self.is_saying() && waiting.offering;
+        if let Some(offer) = queue.offer_text.as_ref().filter(|_| waiting.joined.is_some() && !is_being_made) {
+            self.offer_text(id, offer, waiting, now, out);
+        }
     }
 
     fn press_in_line(

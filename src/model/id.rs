@@ -78,6 +78,19 @@ id!(
     RecordingId
 );
 
+/// While it waits to be made, a call back stands in its line as a call of the same id.
+impl From<CallbackId> for CallId {
+    fn from(id: CallbackId) -> CallId {
+        CallId(id.0)
+    }
+}
+
+impl From<CallId> for CallbackId {
+    fn from(id: CallId) -> CallbackId {
+        CallbackId(id.0)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -214,6 +214,12 @@ pub fn postpone(tx: &Tx<'_>, id: CallbackId, again: Timestamp) -> Result<bool, S
     Ok(tx.prepare_cached(sql)?.execute(params![id, At(again)])? > 0)
 }
 
+/// Somebody wants it to take place now. False: it is due already, under way or over.
+pub fn hurry(tx: &Tx<'_>, id: CallbackId, actor: &str, at: Timestamp) -> Result<bool, StoreError> {
+    let sql = "UPDATE callbacks SET due_at = ?2 WHERE id = ?1 AND state = 'waiting' AND due_at > ?2";
+    Ok(change(tx, id, sql, params![id, At(at)], "callback.hurried", actor, at)?.is_some())
+}
+
 /// It can never take place: its node is gone from the tree, say. The thread goes on waiting for a person.
 pub fn fail(tx: &Tx<'_>, id: CallbackId, cause: &str, at: Timestamp) -> Result<bool, StoreError> {
     let sql = "UPDATE callbacks SET state = 'failed', ended_at = ?2, cause = ?3

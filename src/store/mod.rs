@@ -28,6 +28,7 @@ mod column;
 pub mod consents;
 pub mod credentials;
 pub mod drafts;
+pub mod emergencies;
 pub mod export;
 pub mod file_versions;
 pub mod inbound;

@@ -75,6 +75,13 @@ pub fn heard(tx: &Tx<'_>, id: RecordingId, staff: &StaffName, at: Timestamp) -> 
     Ok(true)
 }
 
+/// Whether it is on record that somebody has listened.
+pub fn was_heard_by(conn: &Connection, id: RecordingId, staff: &StaffName) -> Result<bool, StoreError> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM audit INDEXED BY audit_subject
+         WHERE subject = ?1 AND action = 'recording.heard' AND actor = ?2)";
+    Ok(conn.prepare_cached(sql)?.query_row(params![format!("recording:{id}"), staff], |row| row.get(0))?)
+}
+
 /// The recordings whose time is over, `most` of them.
 pub fn due_for_deletion(conn: &Connection, now: Timestamp, most: usize) -> Result<Vec<RecordingId>, StoreError> {
     let most = i64::try_from(most).unwrap_or(i64::MAX);

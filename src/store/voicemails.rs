@@ -142,6 +142,19 @@ pub fn heard(tx: &Tx<'_>, id: VoicemailId, staff: &StaffName, at: Timestamp) -> 
     Ok(true)
 }
 
+/// Whether it is on record that somebody has listened.
+pub fn was_heard_by(conn: &Connection, id: VoicemailId, staff: &StaffName) -> Result<bool, StoreError> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM audit INDEXED BY audit_subject
+         WHERE subject = ?1 AND action = 'voicemail.heard' AND actor = ?2)";
+    Ok(conn.prepare_cached(sql)?.query_row(params![format!("voicemail:{id}"), staff], |row| row.get(0))?)
+}
+
+/// How many messages stand in no thread, at most `most`.
+pub fn count_loose(conn: &Connection, most: usize) -> Result<u32, StoreError> {
+    let sql = format!("SELECT count(*) FROM (SELECT 1 FROM voicemails {LOOSE})");
+    Ok(conn.prepare_cached(&sql)?.query_row(params![At(Timestamp::MAX), limit(most)], |row| row.get(0))?)
+}
+
 /// Puts a message that stands in no thread into one: somebody knows whose it is. False: it stands in one already.
 pub fn file_under(
     tx: &Tx<'_>,

@@ -1,9 +1,15 @@
 //! Recordings, whole or by range (RFC 9110 section 14): a browser asks for parts in order to seek.
 
-use axum::body::Bytes;
-use axum::http::{HeaderMap, StatusCode, header};
+use std::io::{self, SeekFrom};
+use std::path::Path;
+
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use ring::digest;
+use tokio::fs::File;
+use tokio::io::{AsyncReadExt, AsyncSeekExt};
+use tokio_util::io::ReaderStream;
 
 /// What a `Range` asks of a recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,10 +27,8 @@ enum Part {
 pub fn wav(asked: &HeaderMap, bytes: Vec<u8>) -> Response {
     let tag = tag(&bytes);
     let bytes = Bytes::from(bytes);
-    let text = |name| asked.get(name).and_then(|value| value.to_str().ok());
-    let is_same = text(header::IF_RANGE).is_none_or(|named| named == tag);
-    let part = text(header::RANGE).filter(|_| is_same).map_or(Part::Whole, |range| part(range, bytes.len()));
     let whole = bytes.len();
+    let part = which(asked, &tag, whole);
     let headers = [(header::ACCEPT_RANGES, "bytes"), (header::CONTENT_TYPE, "audio/wav"), (header::ETAG, tag.as_str())];
     match part {
         Part::Whole => (headers, bytes).into_response(),
@@ -32,11 +36,55 @@ pub fn wav(asked: &HeaderMap, bytes: Vec<u8>) -> Response {
             let range = [(header::CONTENT_RANGE, format!("bytes {from}-{to}/{whole}"))];
             (StatusCode::PARTIAL_CONTENT, headers, range, bytes.slice(from..=to)).into_response()
         }
-        Part::Beyond => {
-            let range = [(header::CONTENT_RANGE, format!("bytes */{whole}"))];
-            (StatusCode::RANGE_NOT_SATISFIABLE, range).into_response()
-        }
+        Part::Beyond => beyond(whole),
     }
+}
+
+/// Answers with the WAV file at `path`, or the part of it that `asked` names, as [`wav`] does. It is read as it is sent:
+/// a recorded call may be long. `sha256` is that of its bytes, which never change.
+///
+/// # Errors
+/// The file cannot be read.
+pub async fn file(asked: &HeaderMap, path: &Path, sha256: &str) -> io::Result<Response> {
+    let mut file = File::open(path).await?;
+    let length = usize::try_from(file.metadata().await?.len()).map_err(io::Error::other)?;
+    let tag = format!("\"{sha256}\"");
+    let (status, from, to) = match which(asked, &tag, length) {
+        Part::Whole => (StatusCode::OK, 0, length),
+        Part::Bytes(from, to) => (StatusCode::PARTIAL_CONTENT, from, to + 1),
+        Part::Beyond => return Ok(beyond(length)),
+    };
+    file.seek(SeekFrom::Start(from as u64)).await?;
+    let body = Body::from_stream(ReaderStream::new(file.take((to - from) as u64)));
+    let headers = [
+        (header::ACCEPT_RANGES, "bytes".to_owned()),
+        (header::CONTENT_TYPE, "audio/wav".to_owned()),
+        (header::CONTENT_LENGTH, (to - from).to_string()),
+        (header::ETAG, tag),
+    ];
+    let mut response = (status, headers, body).into_response();
+    if status == StatusCode::PARTIAL_CONTENT {
+        let range = format!("bytes {from}-{}/{length}", to - 1);
+        response.headers_mut().insert(header::CONTENT_RANGE, HeaderValue::try_from(range).map_err(io::Error::other)?);
+    }
+    Ok(response)
+}
+
+/// Whether the first byte is asked for: somebody begins to listen.
+pub fn begins(asked: &HeaderMap) -> bool {
+    let range = asked.get(header::RANGE).and_then(|value| value.to_str().ok());
+    range.is_none_or(|range| matches!(part(range, usize::MAX), Part::Whole | Part::Bytes(0, _)))
+}
+
+/// The part of a recording named `tag` that is asked for.
+fn which(asked: &HeaderMap, tag: &str, length: usize) -> Part {
+    let text = |name| asked.get(name).and_then(|value| value.to_str().ok());
+    let is_same = text(header::IF_RANGE).is_none_or(|named| named == tag);
+    text(header::RANGE).filter(|_| is_same).map_or(Part::Whole, |range| part(range, length))
+}
+
+fn beyond(length: usize) -> Response {
+    (StatusCode::RANGE_NOT_SATISFIABLE, [(header::CONTENT_RANGE, format!("bytes */{length}"))]).into_response()
 }
 
 /// What names these bytes and no others, as an entity tag.

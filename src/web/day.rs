@@ -211,7 +211,7 @@ fn answers(words: &Words, files: &Files, hours: &[HourOfWaits]) -> Markup {
 fn on_the_phone(person: &Person, words: &Words, files: &Files, calls: &[InProgress], now: Timestamp) -> Markup {
     html! {
         section.card {
-            h2 { (words.calls) " " span.count { (calls.len()) } }
+            h2 { a href="/calls" { (words.calls) } " " span.count { (calls.len()) } }
             @if calls.is_empty() { p.faint { (words.no_calls) } } @else {
                 ul.calls role="list" { @for call in calls.iter().take(MOST_CALLS) {
                     li {
@@ -230,7 +230,7 @@ fn on_the_phone(person: &Person, words: &Words, files: &Files, calls: &[InProgre
 }
 
 /// Who is calling; whoever may not read threads sees the last two digits.
-fn caller(person: &Person, words: &Words, files: &Files, caller: &Caller) -> String {
+pub(super) fn caller(person: &Person, words: &Words, files: &Files, caller: &Caller) -> String {
     let full = person.may(Act::ReadThreads);
     match caller {
         Caller::Number(number) if full => number.shown_in(files.settings.clinic.country),

@@ -20,6 +20,7 @@ async fn help(person: Person) -> Markup {
         ("queue", words.queue, points(words.queue_says)),
         ("states", words.states, facts(words.states_are)),
         ("keys-help", words.keys, keys(words)),
+        ("calls-help", words.calls, points(words.calls_say)),
         ("search-help", words.search, points(words.search_says)),
         ("roles", words.roles, roles(&person, words)),
         ("numbers", words.numbers, facts(words.numbers_are)),

@@ -166,13 +166,14 @@ struct Stream {
 struct Told {
     again: bool,
     calls: bool,
+    notices: bool,
     threads: BTreeSet<ThreadId>,
     presence: BTreeSet<ThreadId>,
 }
 
 impl Told {
     fn is_empty(&self) -> bool {
-        !self.again && !self.calls && self.threads.is_empty() && self.presence.is_empty()
+        !self.again && !self.calls && !self.notices && self.threads.is_empty() && self.presence.is_empty()
     }
 
     /// As events. A list that is too long is "everything".
@@ -191,6 +192,9 @@ impl Told {
         }
         if told.calls {
             text += "event: call\ndata: {}\n\n";
+        }
+        if told.notices {
+            text += "event: notice\ndata: {}\n\n";
         }
         text
     }
@@ -217,6 +221,7 @@ impl Stream {
                 event = events.recv() => match event {
                     Ok(Event::Thread(id)) if reads => drop(self.told.threads.insert(id)),
                     Ok(Event::Call(_)) => self.told.calls = true,
+                    Ok(Event::Emergency) => self.told.notices = true,
                     // A message's thread is announced beside it.
                     Ok(Event::Thread(_) | Event::Message(_) | Event::Outbox) => {}
                     Ok(Event::Sessions) => if self.has_ended().await { return },

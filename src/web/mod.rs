@@ -19,6 +19,8 @@
 //! - [`thread`]: a thread's page and what is done on it.
 //! - [`queue`]: the inbox's list. [`day`]: presence, what waits, calls and today's numbers. [`live`]: what changes, told
 //!   to browsers. [`presence`]: who looks at what.
+//! - [`calls`]: who is on the phone; to answer, to call. [`voicemails`]: voice messages and recorded calls. [`notices`]: what
+//!   stands at the top of every page.
 //! - [`hooks`]: what gateways report. [`health`]: `/healthz`. [`metrics`]: `/metrics`.
 //!
 //! The rules of a thread are in [`crate::conversation`], not here. What pages show of calls is handed in as plain
@@ -29,6 +31,7 @@ pub mod admin;
 pub mod assets;
 pub mod audio;
 pub mod audit;
+pub mod calls;
 pub mod client;
 pub mod compose;
 pub mod day;
@@ -39,6 +42,7 @@ pub mod help;
 pub mod hooks;
 pub mod live;
 pub mod metrics;
+pub mod notices;
 pub mod page;
 pub mod palette;
 pub mod password;
@@ -57,6 +61,7 @@ pub mod sign_in;
 pub mod thread;
 pub mod timing;
 mod tls;
+pub mod voicemails;
 pub mod words;
 
 use std::fmt;
@@ -65,6 +70,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 
+use crate::call::front_desk::FrontDesk;
 use crate::call::registry::Registry;
 use crate::clock::Clock;
 use crate::conversation::templates::{Templates, Values};
@@ -132,6 +138,8 @@ pub struct Web {
     pub workshop: Arc<dyn Workshop>,
     /// The calls in progress.
     pub registry: Registry,
+    /// Who waits, which phones ring, and to ask for more.
+    pub desk: Arc<dyn FrontDesk>,
     /// Who looks at which thread.
     pub presences: Presences,
     /// The live streams that are open.
@@ -169,6 +177,9 @@ pub fn routes() -> Vec<Route> {
         live::routes,
         presence::routes,
         day::routes,
+        calls::routes,
+        voicemails::routes,
+        notices::routes,
         thread::routes,
         search::routes,
         compose::routes,

@@ -4,6 +4,7 @@ use axum::http::HeaderMap;
 use maud::{DOCTYPE, Markup, html};
 
 use super::FRAGMENT;
+use super::notices;
 use super::palette;
 use super::person::Person;
 use super::words::{Ui, shell};
@@ -18,6 +19,10 @@ pub enum Section {
     Search,
     /// Presence, numbers, calls.
     Day,
+    /// Who is on the phone.
+    Calls,
+    /// Voice messages without a thread.
+    Voicemails,
     /// Files, people, gateways, audit.
     Admin,
     /// How things work.
@@ -47,7 +52,16 @@ pub fn page(person: &Person, section: Section, title: &str, body: Markup) -> Mar
                 @if person.may(Act::WorkThreads) {
                     a href="/new" data-key="g n" data-does=(words.new_text) { (words.new_text) }
                 }
-                @if person.may(Act::SeeDay) { (link(Section::Day, "/day", words.day, Some("g d"))) }
+                @if person.may(Act::SeeDay) {
+                    (link(Section::Calls, "/calls", words.calls, Some("g c")))
+                    (link(Section::Day, "/day", words.day, Some("g d")))
+                }
+                @if person.notices.loose > 0 {
+                    a href="/voicemails" data-key="g v" data-does=(words.voicemails)
+                        aria-current=[(section == Section::Voicemails).then_some("page")] {
+                        (words.voicemails) " " span.badge { (person.notices.loose) }
+                    }
+                }
                 @if person.may(Act::SeeTree) || person.may(Act::ReadAudit) { (link(Section::Admin, "/admin", words.admin, Some("g a"))) }
                 (link(Section::Help, "/help", words.help, Some("g h")))
             }
@@ -57,6 +71,7 @@ pub fn page(person: &Person, section: Section, title: &str, body: Markup) -> Mar
                 form method="post" action="/sign-out" { button.quiet type="submit" { (words.sign_out) } }
             }
         }
+        @if person.may(Act::SeeDay) { div #notices { (notices::notices(person)) } }
         p #offline .notice.warn hidden { (words.offline) }
         main #content tabindex="-1" { (body) }
         div #announce .hidden role="status" aria-live="polite" {}

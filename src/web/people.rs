@@ -9,6 +9,7 @@ use maud::{Markup, html};
 use serde::Deserialize;
 
 use super::account::Away;
+use super::calls::{self, Chosen, phone_choice};
 use super::client::{Client, Wire};
 use super::page::{self, Section};
 use super::person::Person;
@@ -31,6 +32,7 @@ pub fn routes() -> Vec<Route> {
         Route::post("/admin/people", admins, add),
         Route::get("/admin/people/{name}", admins, show),
         Route::post("/admin/people/{name}", admins, change),
+        Route::post("/admin/people/{name}/phone", admins, set_phone),
         Route::post("/admin/people/{name}/link", admins, make_link),
         Route::post("/admin/people/{name}/disable", admins, disable),
         Route::post("/admin/people/{name}/enable", admins, enable),
@@ -253,7 +255,10 @@ async fn show(
 ) -> Result<Markup, Problem> {
     let words = people::words(person.ui);
     let staff = find(&web, &name).await?;
-    let settings = (web.files)().settings;
+    let (files, calls) = ((web.files)(), super::words::calls::words(person.ui));
+    let settings = &files.settings;
+    let asked = files.clone();
+    let owners = web.store.read(move |conn| calls::owners(conn, &asked)).await?;
     let action = |what: &str, text: &str, hint: &str, class: &str| {
         html! {
             form.bar method="post" action={ "/admin/people/" (staff.name) "/" (what) } {
@@ -283,6 +288,16 @@ async fn show(
                     (action("end-sessions", words.end_sessions, words.end_sessions_hint, "second"))
                     (action("reset-factor", words.reset_factor, words.reset_factor_hint, "danger"))
                     (action("disable", words.disable, words.disable_hint, "danger"))
+                }
+                @if !settings.extensions.is_empty() {
+                    h2 { (calls.their_phone) }
+                    form.inline method="post" action={ "/admin/people/" (staff.name) "/phone" } {
+                        div {
+                            label for="phone" { (calls.their_phone) }
+                            (phone_choice(person.ui, &files, &owners, &staff.name))
+                        }
+                        button.second type="submit" { (words.save) }
+                    }
                 }
                 @if person.may(Act::ManageDesk) {
                     h2 { (words.leave) }
@@ -343,6 +358,18 @@ async fn change(
     let (actor, now) = (person.name.clone(), web.clock.now().wall);
     let change = web.store.write(move |tx| staff::change(tx, &staff, actor.as_str(), now)).await?;
     outcome(person.ui, &name, change)
+}
+
+/// `POST /admin/people/{name}/phone`
+async fn set_phone(
+    State(web): State<Web>,
+    person: Person,
+    Path(name): Path<String>,
+    Form(chosen): Form<Chosen>,
+) -> Result<Response, Problem> {
+    let name = find(&web, &name).await?.name;
+    chosen.keep(&web, &person, name.clone()).await?;
+    Ok(back(&name))
 }
 
 /// `POST /admin/people/{name}/link`

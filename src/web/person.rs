@@ -5,6 +5,7 @@ use std::convert::Infallible;
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum::http::request::Parts;
 
+use super::notices::Notices;
 use super::problem::Problem;
 use super::words::Ui;
 use crate::conversation::permission::{Act, may};
@@ -25,6 +26,8 @@ pub struct Person {
     pub ui: Ui,
     /// Their session, as the store knows it.
     pub session: String,
+    /// What stands at the top of their pages.
+    pub notices: Notices,
 }
 
 impl Person {

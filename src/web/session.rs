@@ -6,9 +6,9 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use ring::digest;
 use ring::rand::{SecureRandom, SystemRandom};
 
-use super::Web;
 use super::person::Person;
 use super::words::Ui;
+use super::{Web, notices};
 use crate::store::{StoreError, sessions};
 
 /// The cookie's name. The prefix binds it to this host, to `Secure` and to the whole site (RFC 6265bis section 4.1.3).
@@ -20,17 +20,22 @@ const DEVICE: &str = "__Host-device";
 /// Who the cookie belongs to, if it belongs to somebody and the session has not ended.
 pub async fn person(web: &Web, headers: &HeaderMap) -> Result<Option<Person>, StoreError> {
     let Some(secret) = secret(headers) else { return Ok(None) };
-    let (id, now) = (id_of(secret), web.clock.now().wall);
-    let idle = (web.files)().settings.desk.sign_out_after;
+    let (id, files, now) = (id_of(secret), (web.files)(), web.clock.now().wall);
+    let idle = files.settings.desk.sign_out_after;
     let found = web
         .store
         .read({
-            let id = id.clone();
-            move |conn| sessions::find(conn, &id, idle, now)
+            let (id, files) = (id.clone(), files.clone());
+            move |conn| {
+                let Some(staff) = sessions::find(conn, &id, idle, now)? else { return Ok(None) };
+                let notices = notices::read(conn, &files, &staff.roles, &id, now)?;
+                Ok(Some((staff, notices)))
+            }
         })
         .await?;
-    Ok(found.map(|staff| Person {
+    Ok(found.map(|(staff, notices)| Person {
         ui: Ui::of(&staff.language),
+        notices: notices.told(Ui::of(&staff.language), &files, now),
         name: staff.name,
         shown_as: staff.shown_as,
         roles: staff.roles,

@@ -3,10 +3,11 @@
 //! - [`webdriver`]: the little of the WebDriver protocol that is needed. [`chromium`]: the browser, from its start to its
 //!   end. [`house`]: a clinic with people who sign in by their links, a patient's phone, a site full of threads.
 //! - [`morning`]: what a front desk does from the first call to the empty queue, by mouse. [`keyboard`]: the same by keys.
-//! - [`race`]: two answer at once. [`hostile`]: what is typed and sent to do harm. [`passkeys`]: the second factor.
+//! - [`calls`]: callers answered, messages heard. [`race`]: two answer at once. [`hostile`]: what is typed and sent to do harm. [`passkeys`]: the second factor.
 //! - [`accessible`]: axe-core on every page. [`looks`]: no page is wider than its screen, at any width.
 
 mod accessible;
+mod calls;
 mod chromium;
 mod hostile;
 mod house;

@@ -14,7 +14,7 @@ use jiff::tz::TimeZone;
 use threadline::cli::check;
 use threadline::conversation::templates::Templates;
 use threadline::model::{Language, Problem, Problems, PromptCatalog, PromptInfo, PromptKey, Severity};
-use threadline::settings::{Gateway, SecretPlaces, Settings, Transport};
+use threadline::settings::{Gateway, Retention, SecretPlaces, Settings, Transport};
 use threadline::tree::{Announced, Context, Tree};
 
 pub fn root() -> PathBuf {
@@ -183,6 +183,16 @@ fn what_is_left_out_has_a_default() {
     assert_eq!(settings.rtp.silence_timeout, Duration::from_secs(60));
     assert_eq!(settings.sms.expire_after, Duration::from_secs(4 * 3_600));
     assert_eq!(settings.store.path, Path::new("/var/lib/threadline"));
+    let days = |days: u64| Duration::from_secs(days * 86_400);
+    let Retention { voicemails, recordings, traces } = settings.retention;
+    assert_eq!((voicemails, recordings, traces), (days(90), days(30), days(7)));
+
+    let own =
+        Settings::parse(Path::new("t.toml"), &format!("{text}[retention]\nrecordings = \"2d\"\n"), &secrets).unwrap();
+    assert_eq!(own.retention, Retention { recordings: days(2), ..Retention::default() });
+    let short = format!("{text}[retention]\nvoicemails = \"1h\"\n");
+    let problem = Settings::parse(Path::new("t.toml"), &short, &secrets).unwrap_err().to_string();
+    assert!(problem.contains("write \"24h\" to \"3650d\""), "{problem}");
 }
 
 #[test]

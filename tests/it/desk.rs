@@ -11,13 +11,14 @@ use jiff::Timestamp;
 use reqwest::{Client, StatusCode, header, redirect};
 use tempfile::TempDir;
 use threadline::call::Book;
+use threadline::call::front_desk::{CallOut, FrontDesk, NoAnswering, PhoneDoing, Soon, Waiting};
 use threadline::call::registry::Registry;
 use threadline::cli::check;
 use threadline::clock::Clock;
 use threadline::daemon::workshop::Bench;
 use threadline::events::Events;
 use threadline::media::PromptLibrary;
-use threadline::model::{Language, Roles, StaffName};
+use threadline::model::{CallId, CallbackId, Language, Phone, Roles, StaffName};
 use threadline::settings::Settings;
 use threadline::sms::Gateway;
 use threadline::sms::inbound::Inbound;
@@ -40,6 +41,8 @@ pub struct Desk {
     pub web: Web,
     pub clock: Clock,
     pub address: SocketAddr,
+    /// Who waits for a person, and what was asked for them.
+    pub switchboard: Arc<Switchboard>,
     in_force: Arc<Mutex<Files>>,
     shutdown: CancellationToken,
     _folder: TempDir,
@@ -75,12 +78,19 @@ impl Desk {
             *published.lock().unwrap() = Files { settings, tree, templates, catalog };
         });
         let inbound = Inbound::new(store.clone(), replies);
-        let web = Web { events, files, workshop: Arc::new(bench), ..site(&store, &clock, gateway, inbound) };
+        let switchboard = Arc::new(Switchboard::default());
+        let web = Web {
+            events,
+            files,
+            workshop: Arc::new(bench),
+            desk: switchboard.clone(),
+            ..site(&store, &clock, gateway, inbound)
+        };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
         tokio::spawn(web::serve(listener, web.clone(), shutdown.clone()));
-        Desk { web, clock, address, in_force, shutdown, _folder: folder }
+        Desk { web, clock, address, switchboard, in_force, shutdown, _folder: folder }
     }
 
     pub fn now(&self) -> Timestamp {
@@ -185,6 +195,7 @@ pub fn site(store: &Store, clock: &Clock, gateway: Gateway, inbound: Inbound) ->
         }),
         workshop: Arc::new(Bench::new(clock.clone(), Arc::new(files), |_| ())),
         registry: Registry::default(),
+        desk: Arc::new(Switchboard::default()),
         presences: Default::default(),
         streams: Default::default(),
         gateway: Arc::new(gateway),
@@ -194,6 +205,61 @@ pub fn site(store: &Store, clock: &Clock, gateway: Gateway, inbound: Inbound) ->
         metrics: Arc::new(Vec::new),
         hooks: Arc::default(),
         door: Arc::default(),
+    }
+}
+
+/// A switchboard that rings nothing: it says who waits, as a test has set it, and keeps what it was asked for.
+#[derive(Default)]
+pub struct Switchboard {
+    pub waits: Mutex<Waiting>,
+    pub asked: Mutex<Vec<String>>,
+}
+
+impl Switchboard {
+    /// Registered is what it says so of.
+    fn ring(&self, phone: &Phone, what: String) -> Result<(), NoAnswering> {
+        match self.waits.lock().unwrap().doing(phone) {
+            PhoneDoing::Unreachable => Err(NoAnswering::Unreachable),
+            PhoneDoing::OnCall => Err(NoAnswering::OnACall),
+            _ => {
+                self.asked.lock().unwrap().push(what);
+                Ok(())
+            }
+        }
+    }
+}
+
+impl FrontDesk for Switchboard {
+    fn waiting(&self) -> Soon<'_, Waiting> {
+        Box::pin(async { self.waits.lock().unwrap().clone() })
+    }
+
+    fn answer(&self, call: CallId, phone: Phone) -> Soon<'_, Result<(), NoAnswering>> {
+        Box::pin(async move {
+            if !self.waits.lock().unwrap().waiters.iter().any(|waiter| waiter.call == call) {
+                return Err(NoAnswering::Gone);
+            }
+            self.ring(&phone, format!("answer {call} at {phone}"))
+        })
+    }
+
+    fn offer_text(&self, call: CallId) -> Soon<'_, bool> {
+        Box::pin(async move {
+            self.asked.lock().unwrap().push(format!("offer a text to {call}"));
+            true
+        })
+    }
+
+    fn call_out(&self, wanted: CallOut) -> Soon<'_, Result<(), NoAnswering>> {
+        Box::pin(async move { self.ring(&wanted.phone, format!("call {} from {}", wanted.to.as_str(), wanted.phone)) })
+    }
+
+    fn callback_due(&self) {
+        self.asked.lock().unwrap().push("a call back is due".to_owned());
+    }
+
+    fn callback_cancelled(&self, id: CallbackId) {
+        self.asked.lock().unwrap().push(format!("let go of {id}"));
     }
 }
 

@@ -457,11 +457,12 @@ async fn the_day_shows_what_waits_who_calls_and_what_today_came_to() {
         since: now,
         node: None,
         node_since: now,
+        path: vec![],
         with: None,
         place: None,
     });
     let mut live = Live::open(&ana).await;
-    desk.web.registry.moved(id, "menu:welcome", now);
+    desk.web.registry.moved(id, &["menu:welcome".to_owned()], now);
     live.until("call").await;
     let day = ana.fragment("/day").await.body;
     assert!(day.contains("(212) 555-0177") && day.contains("menu:welcome") && day.contains("1 late"), "{day}");

@@ -44,6 +44,7 @@ const MAY_IMPORT: &[(&str, Option<&[&str]>)] = &[
         "web",
         Some(&[
             "call::registry",
+            "call::front_desk",
             "sms",
             "report",
             "store",

@@ -14,6 +14,7 @@ mod extensions;
 mod gateway;
 mod hang_up;
 mod inbox_admin;
+mod inbox_calls;
 mod inbox_door;
 mod inbox_people;
 mod inbox_queue;

@@ -1,6 +1,7 @@
 //! The files of the traces: `traces/YYYY-MM-DD/CALL.jsonl` in the store's folder, one message a line, by the day (UTC)
 //! that the call ended. Kept for a month. These functions block.
 
+use std::cmp::Reverse;
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -73,7 +74,7 @@ fn days(store: &Path) -> io::Result<Vec<(Date, PathBuf)>> {
             days.push((day, path));
         }
     }
-    days.sort_by(|a, b| b.0.cmp(&a.0));
+    days.sort_by_key(|(day, _)| Reverse(*day));
     Ok(days)
 }
 
@@ -98,7 +99,7 @@ pub fn find(store: &Path, wanted: &str) -> io::Result<Found> {
             files.extend(name.map(|call| (call, path)));
         }
     }
-    files.sort_by(|a, b| b.0.cmp(&a.0));
+    files.sort_by_key(|(call, _)| Reverse(*call));
     let by_id: Vec<_> = files.iter().filter(|(call, _)| call.to_string().starts_with(wanted)).collect();
     match by_id[..] {
         [(call, path)] => return Ok(Found::One(*call, read(path)?)),

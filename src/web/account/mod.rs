@@ -5,6 +5,8 @@
 mod factor;
 mod idle;
 
+use std::collections::BTreeMap;
+
 use axum::Form;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
@@ -15,6 +17,7 @@ use jiff::tz::TimeZone;
 use maud::{Markup, html};
 use serde::Deserialize;
 
+use super::calls::{self, Chosen};
 use super::page::{self, Section};
 use super::person::Person;
 use super::problem::Problem;
@@ -22,10 +25,11 @@ use super::route::{Access, Route};
 use super::sign_in::welcome;
 use super::sign_in::welcome::{languages, new_password, refuse};
 use super::words::{account, people};
-use super::{Web, password};
+use super::{Files, Web, password};
 use crate::conversation::attendance;
+use crate::conversation::permission::Act;
 use crate::conversation::sign_in::{LONGEST, Leave, Whose};
-use crate::model::{Attendance, Private};
+use crate::model::{Attendance, Private, StaffName};
 use crate::store::credentials::{self, Credentials};
 use crate::store::passkeys::{self, Passkey};
 use crate::store::sessions::{self, Session};
@@ -39,6 +43,7 @@ pub fn routes() -> Vec<Route> {
     vec![
         Route::get("/account", mine, show),
         Route::post("/account/profile", mine, set_profile),
+        Route::post("/account/phone", Access::May(Act::HandleCalls), set_phone),
         Route::post("/account/away", mine, set_away),
         Route::post("/account/hours", mine, set_hours),
         Route::post("/account/password", mine, change_password),
@@ -60,6 +65,7 @@ pub fn routes() -> Vec<Route> {
 struct Account {
     attendance: Attendance,
     wishes: Wishes,
+    phones: BTreeMap<String, (StaffName, String)>,
     credentials: Credentials,
     passkeys: Vec<Passkey>,
     sessions: Vec<Session>,
@@ -67,7 +73,8 @@ struct Account {
 
 async fn load(web: &Web, person: &Person) -> Result<Account, Problem> {
     let (name, now) = (person.name.clone(), web.clock.now().wall);
-    let idle = (web.files)().settings.desk.sign_out_after;
+    let files = (web.files)();
+    let idle = files.settings.desk.sign_out_after;
     let oldest = now.checked_sub(idle).unwrap_or(Timestamp::MIN);
     let found = web
         .store
@@ -76,6 +83,7 @@ async fn load(web: &Web, person: &Person) -> Result<Account, Problem> {
             Ok(Some(Account {
                 attendance: staff::attendance(conn)?.remove(&name).unwrap_or_default(),
                 wishes: staff::wishes(conn, &name)?,
+                phones: calls::owners(conn, &files)?,
                 credentials,
                 passkeys: passkeys::of(conn, &name)?,
                 sessions: sessions::of(conn, &name, oldest)?,
@@ -99,7 +107,8 @@ async fn show(State(web): State<Web>, person: Person, Query(Done { done }): Quer
         None => None,
     };
     let account = load(&web, &person).await?;
-    let settings = (web.files)().settings;
+    let files = (web.files)();
+    let settings = &files.settings;
     let (zone, now) = (&settings.clinic.timezone, web.clock.now().wall);
     let teams = &settings.teams;
     let team = person.team.as_ref().map(|team| {
@@ -128,6 +137,7 @@ async fn show(State(web): State<Web>, person: Person, Query(Done { done }): Quer
                         button type="submit" { (words.save) }
                     }
                 }
+                @if person.may(Act::HandleCalls) && !settings.extensions.is_empty() { (my_phone(&person, &files, &account)) }
                 (at_work(&person, &account.attendance, zone, now))
             }
             div {
@@ -137,6 +147,28 @@ async fn show(State(web): State<Web>, person: Person, Query(Done { done }): Quer
         }
     };
     Ok(page::page(&person, Section::Account, words.title, body))
+}
+
+fn my_phone(person: &Person, files: &Files, account: &Account) -> Markup {
+    let words = super::words::calls::words(person.ui);
+    html! {
+        section.card {
+            h2 { (words.my_phone) }
+            form.inline method="post" action="/account/phone" {
+                div {
+                    label for="phone" { (words.my_phone) " " span.hint { (words.my_phone_hint) } }
+                    (calls::phone_choice(person.ui, files, &account.phones, &person.name))
+                }
+                button.second type="submit" { (words.choose_phone) }
+            }
+        }
+    }
+}
+
+/// `POST /account/phone`
+async fn set_phone(State(web): State<Web>, person: Person, Form(chosen): Form<Chosen>) -> Result<Response, Problem> {
+    chosen.keep(&web, &person, person.name.clone()).await?;
+    Ok(done("phone"))
 }
 
 /// A time on the clinic's wall.

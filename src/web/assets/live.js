@@ -1,5 +1,5 @@
 // Live updates. One tab of a browser holds the stream and tells the others; each tells its page by events on `document`:
-// live:queue, live:call, live:thread and live:presence (detail.id), and live:again: fetch anew whatever you show.
+// live:queue, live:call, live:notice, live:thread and live:presence (detail.id), and live:again: fetch anew whatever you show.
 
 const RETRY = 3000;      // after a stream that ended
 const REFUSED = 30000;   // after one that was refused: too many, or signed out
@@ -55,7 +55,7 @@ function open() {
     tellAll("online");
     tellAll("again");     // what happened before this stream began
   });
-  for (const name of ["queue", "call", "again"]) source.addEventListener(name, () => { heard = Date.now(); tellAll(name); });
+  for (const name of ["queue", "call", "notice", "again"]) source.addEventListener(name, () => { heard = Date.now(); tellAll(name); });
   for (const name of ["thread", "presence"]) {
     source.addEventListener(name, (event) => { heard = Date.now(); tellAll(name, JSON.parse(event.data).ids); });
   }

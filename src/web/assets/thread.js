@@ -36,7 +36,9 @@ function start(id) {
     let before = null;
     for (const row of [...fresh.children]) {
       const known = part("timeline").querySelector(`#${CSS.escape(row.id)}`);
-      if (known?.outerHTML === row.outerHTML) { before = known; continue; }
+      // What somebody listens to goes on.
+      const heard = [...(known?.querySelectorAll("audio") ?? [])].some((audio) => !audio.paused);
+      if (heard || known?.outerHTML === row.outerHTML) { before = known; continue; }
       if (known) known.replaceWith(row);
       else if (before) before.after(row);
       else list.append(row);
@@ -88,6 +90,7 @@ function start(id) {
     if (!response || response.status === 401) return;
     if (answer) return answered(response, submitter);
     if (!response.ok) return said(response);
+    if (form.dataset.said) toast(form.dataset.said);
     const undone = form.action.endsWith("/undo");
     if (document.activeElement?.closest("#side")) document.activeElement.blur();
     if (undone) await compose();

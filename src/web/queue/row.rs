@@ -9,11 +9,12 @@ use maud::{Markup, html};
 use crate::conversation::promise::{Promise, Wait};
 use crate::model::{OpenedBy, ThreadState};
 use crate::store::queue::Queued;
+use crate::store::threads::Spoken;
 use crate::web::person::Person;
 use crate::web::presence::Present;
-use crate::web::words::Ui;
 use crate::web::words::queue::{self as words, Words};
 use crate::web::words::refusal::reason;
+use crate::web::words::{Ui, calls};
 use crate::web::{Files, Web};
 
 /// What all rows of a page have in common.
@@ -126,6 +127,13 @@ impl Look<'_> {
     }
 
     fn last_words(&self, row: &Queued) -> Markup {
+        if let Some(spoken) = row.last_spoken {
+            let words = calls::words(self.ui);
+            return match spoken {
+                Spoken::Voicemail => html! { em { (words.left_message) } },
+                Spoken::Callback => html! { em { (words.asked_callback) } },
+            };
+        }
         let Some(last) = &row.last_words else { return html! { span.faint { (self.words.no_words) } } };
         let author = match row.last_author.as_deref() {
             Some("patient") | None => None,

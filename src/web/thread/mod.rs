@@ -13,6 +13,8 @@ mod side;
 mod text;
 mod timeline;
 
+pub use timeline::way;
+
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 

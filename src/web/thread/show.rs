@@ -19,6 +19,7 @@ use crate::conversation::permission::{Act, may};
 use crate::conversation::snippets;
 use crate::model::{Consent, NoteId, PhoneNumber, StaffName, ThreadId, ThreadState};
 use crate::sms::reply::NotSent;
+use crate::store::callbacks::{self, Callback};
 use crate::store::people::Contact;
 use crate::store::staff::{self, Staff};
 use crate::store::threads::{self, Thread};
@@ -45,6 +46,7 @@ pub struct Opened {
     pub merged: Vec<Thread>,
     pub suggestions: Vec<String>,
     pub can_offer: bool,
+    pub callback: Option<Callback>,
     now: Timestamp,
 }
 
@@ -59,6 +61,7 @@ impl Opened {
             staff: staff::list(conn)?,
             merged: threads::merged_into(conn, id)?,
             suggestions: threads::tags_in_use(conn)?,
+            callback: callbacks::of_thread(conn, id)?,
             thread,
             earlier,
             can_offer,
@@ -369,6 +372,10 @@ fn drawn(opened: &Opened, person: &Person, files: &Files, times: &Times, timelin
             files.settings.clinic.country,
         ),
         works: person.may(Act::WorkThreads),
+        hears: person.may(Act::HearMessages),
+        deletes: person.may(Act::DeleteMessages),
+        listens: person.may(Act::HearRecordings),
+        files,
     };
     draw(&around, timeline, path)
 }

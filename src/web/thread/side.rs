@@ -9,10 +9,11 @@ use crate::conversation::closing::Resolution;
 use crate::conversation::permission::Act;
 use crate::model::{Consent, ConsentMethod, ConsentState, Country, ThreadState};
 use crate::settings::Settings;
+use crate::store::callbacks::{Callback, CallbackState};
 use crate::store::people::Contact;
 use crate::web::person::Person;
 use crate::web::words::thread_work::{self, Words};
-use crate::web::words::{Ui, thread};
+use crate::web::words::{Ui, calls, thread};
 
 /// The whole column.
 pub fn side(opened: &Opened, person: &Person, settings: &Settings, times: &Times) -> Markup {
@@ -21,10 +22,61 @@ pub fn side(opened: &Opened, person: &Person, settings: &Settings, times: &Times
     html! {
         div #presence data-thread=(opened.thread.id) {}
         (work(opened, person, settings, words, works))
+        @if works && person.may(Act::HandleCalls) { (calling(opened, person, times)) }
         @if works { (finish(opened, person.ui, words)) (later(opened, words, times)) (clinical(opened, words)) }
         (people(opened, words, works))
         (consent(opened, person, words, times))
         @if works && person.may(Act::ChangeConsent) { (merge(opened, person.ui, words, settings.clinic.country, times)) }
+    }
+}
+
+/// To call the patient, and what became of the call back that they asked for.
+fn calling(opened: &Opened, person: &Person, times: &Times) -> Markup {
+    let words = calls::words(person.ui);
+    let waiting = opened.callback.as_ref().filter(|callback| callback.state == CallbackState::Waiting);
+    html! {
+        section.card aria-labelledby="calling" {
+            h2 #calling { (words.call_them) }
+            @if let Some(callback) = &opened.callback { p { (callback_state(callback, times)) } }
+            div.bar {
+                form.now method="post" action={ "/threads/" (opened.thread.id) "/call" } data-quiet data-said=(words.my_phone_rings) {
+                    button.second type="submit" data-key="v" data-does=(words.call_them) { (words.call) }
+                }
+                @if let Some(callback) = waiting {
+                    @if callback.due_at > times.now {
+                        form.now method="post" action={ "/callbacks/" (callback.id) "/now" } data-quiet {
+                            button.second type="submit" { (words.call_now) }
+                        }
+                    }
+                    form.now method="post" action={ "/callbacks/" (callback.id) "/cancel" } data-quiet {
+                        button.quiet type="submit" { (words.cancel) }
+                    }
+                }
+            }
+            @if waiting.is_some_and(|callback| callback.due_at <= times.now) {
+                p.hint { a href="/calls" { (words.title) } ": " (words.already_due) }
+            }
+        }
+    }
+}
+
+/// Where a call back stands, in a sentence or two.
+pub fn callback_state(callback: &Callback, times: &Times) -> String {
+    let words = calls::words(times.ui);
+    let ended = || callback.ended_at.map(|at| times.short(at)).unwrap_or_default();
+    let state = match callback.state {
+        CallbackState::Waiting if callback.line.is_some() && callback.due_at <= times.now => {
+            words.callback_in_line.to_owned()
+        }
+        CallbackState::Waiting => (words.callback_waits)(&times.short(callback.due_at)),
+        CallbackState::Ringing => words.callback_rings.to_owned(),
+        CallbackState::Done => (words.callback_done)(&ended()),
+        CallbackState::Failed => (words.callback_failed)(&ended()),
+        CallbackState::Cancelled => (words.callback_cancelled)(&ended()),
+    };
+    match callback.last_attempt_at.filter(|_| callback.attempts > 0 && callback.state != CallbackState::Done) {
+        Some(last) => format!("{state} {}", (words.attempts)(callback.attempts, &times.short(last))),
+        None => state,
     }
 }
 

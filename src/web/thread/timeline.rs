@@ -5,9 +5,15 @@ use std::collections::BTreeMap;
 use maud::{Markup, html};
 
 use super::text::{GAP, Times, length, safe};
-use crate::model::{Country, EndedBy, MessageDirection, MessageStatus, Outcome, StaffName, ThreadId};
+use crate::model::{Country, Direction, EndedBy, MessageDirection, MessageStatus, Outcome, StaffName, ThreadId};
 use crate::store::messages::MessageKind;
+use crate::store::recordings::Recording;
 use crate::store::timeline::{Call, Deed, Entry, Note, Text, Timeline, What};
+use crate::store::voicemails::Voicemail;
+use crate::web::Files;
+use crate::web::calls::phone_name;
+use crate::web::voicemails::clock;
+use crate::web::words::calls;
 use crate::web::words::refusal::reason;
 use crate::web::words::thread::Words;
 use crate::web::words::thread_work;
@@ -26,6 +32,12 @@ pub struct Around<'a> {
     pub others: &'a BTreeMap<ThreadId, String>,
     /// Whether the reader may take texts back and resend them.
     pub works: bool,
+    /// Whether they may hear voice messages, delete them, and hear recorded calls.
+    pub hears: bool,
+    pub deletes: bool,
+    pub listens: bool,
+    /// The clinic's files.
+    pub files: &'a Files,
 }
 
 impl Around<'_> {
@@ -96,7 +108,8 @@ fn call(around: &Around<'_>, call: &Call, time: &Markup) -> Markup {
     };
     html! {
             p {
-                (time) " " strong { (words.call) } ": " (outcome)
+                (time) " " strong { (if call.direction == Direction::Outbound { words.call_out } else { words.call }) } ": " (outcome)
+                @if let Some(who) = answerer(around, call) { (GAP) (who) }
                 @if let Some(lasted) = lasted { (GAP) ((words.call_length)(&length(lasted))) }
                 @if let Some(waited) = call.waited_ms.filter(|waited| *waited >= 1000) {
                     (GAP) ((words.call_waited)(&length(waited)))
@@ -110,13 +123,72 @@ fn call(around: &Around<'_>, call: &Call, time: &Markup) -> Markup {
                     @if let Some(language) = &call.language { (GAP) ((words.call_language)(language.as_str())) }
                 }
             }
+            @for voicemail in &call.voicemails { (spoken(around, voicemail)) }
+            @for recording in &call.recordings { (recorded(around, recording)) }
+            @if let Some(callback) = &call.callback { p.small { (super::side::callback_state(callback, around.times)) } }
     }
 }
 
-/// `opening hours “clinic” → menu “welcome” → text “general”`
-fn way(path: &[String], words: &Words) -> String {
-    const KINDS: [&str; 10] =
-        ["menu", "play", "hours", "text", "queue", "ring", "voicemail", "number", "transfer", "hangup"];
+/// Who of the clinic spoke on a call: the person, or else the phone.
+fn answerer(around: &Around<'_>, call: &Call) -> Option<String> {
+    let words = calls::words(around.times.ui);
+    let phone = call.answered_by.as_ref().map(|phone| phone_name(around.files, phone));
+    let who = match (&call.staff, phone) {
+        (Some(staff), Some(phone)) => format!("{} ({phone})", around.name(staff.as_str())),
+        (Some(staff), None) => around.name(staff.as_str()),
+        (None, Some(phone)) => phone,
+        (None, None) => return None,
+    };
+    let say = if call.direction == Direction::Outbound { words.placed_by } else { words.answered_by };
+    Some(say(&who))
+}
+
+/// A voice message.
+fn spoken(around: &Around<'_>, voicemail: &Voicemail) -> Markup {
+    let (words, times) = (calls::words(around.times.ui), around.times);
+    let at = times.short(voicemail.recorded_at);
+    html! {
+        div.spoken {
+            p.small {
+                strong { (words.voicemail) } " " (clock(voicemail.length)) (GAP)
+                @match &voicemail.heard {
+                    Some((name, when)) => span.faint { ((words.heard_by)(&around.name(name.as_str()), &times.short(*when))) },
+                    None => span.badge.new { (words.unheard) },
+                }
+                @if voicemail.deleted_at.is_some() { (GAP) span.faint { (words.deleted) } }
+            }
+            @if around.hears && voicemail.deleted_at.is_none() {
+                audio controls preload="none" src={ "/voicemails/" (voicemail.id) } aria-label=((words.play)(&at)) {}
+                @if around.deletes {
+                    form.now method="post" action={ "/voicemails/" (voicemail.id) "/delete" } data-quiet {
+                        button.quiet type="submit" aria-label={ (words.delete) ": " ((words.play)(&at)) } { (words.delete) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A recorded conversation.
+fn recorded(around: &Around<'_>, recording: &Recording) -> Markup {
+    let (words, times) = (calls::words(around.times.ui), around.times);
+    html! {
+        div.spoken {
+            p.small {
+                strong { (words.recording) } " " (clock(recording.length)) (GAP)
+                span.faint { ((words.recording_until)(&times.date(recording.delete_after))) }
+            }
+            @if around.listens {
+                audio controls preload="none" src={ "/recordings/" (recording.id) } aria-label={ (words.recording) " " (times.short(recording.started_at)) } {}
+            }
+        }
+    }
+}
+
+/// The way of a call through the tree: `opening hours “clinic” → menu “welcome” → text “general”`
+pub fn way(path: &[String], words: &Words) -> String {
+    const KINDS: [&str; 11] =
+        ["menu", "play", "hours", "text", "queue", "ring", "voicemail", "number", "transfer", "hangup", "callback"];
     let step = |node: &String| {
         let (kind, name) = node.split_once(':').unwrap_or((node, ""));
         let kind = KINDS.iter().position(|known| *known == kind).map_or(kind, |at| words.nodes[at]);

@@ -11,6 +11,7 @@ pub mod admin_prompts;
 pub mod admin_system;
 pub mod admin_why;
 pub mod audit;
+pub mod calls;
 pub mod compose;
 pub mod day;
 pub mod help;

@@ -169,6 +169,15 @@ pub fn act(ui: Ui, act: Act) -> &'static str {
             "See who is here, what waits, calls in progress and today's numbers",
             "Ver quién está, qué espera, las llamadas en curso y las cifras del día",
         ),
+        Act::HandleCalls => ui.pick(
+            "Answer waiting callers out of turn, offer them a text, call patients from their threads, change call backs",
+            "Contestar fuera de turno a quien espera, ofrecerle un mensaje, llamar a pacientes desde su hilo, cambiar las llamadas pendientes",
+        ),
+        Act::HearMessages => {
+            ui.pick("Hear voice messages, and say whose they are", "Oír mensajes de voz, y decir de quién son")
+        }
+        Act::DeleteMessages => ui.pick("Delete voice messages", "Borrar mensajes de voz"),
+        Act::HearRecordings => ui.pick("Hear recorded calls", "Oír llamadas grabadas"),
         Act::ManageDesk => ui.pick(
             "Send somebody's threads back to the queue, set others away",
             "Devolver a la cola los hilos de alguien, marcar a otros como ausentes",

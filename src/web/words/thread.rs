@@ -41,7 +41,7 @@ pub struct Words {
     pub call_language: fn(&str) -> String,
     pub ended_by: [&'static str; 4],
     pub outcomes: [&'static str; 11],
-    pub nodes: [&'static str; 10],
+    pub nodes: [&'static str; 11],
 
     pub kinds: [&'static str; 5],
     pub note: &'static str,
@@ -179,6 +179,7 @@ const EN: Words = Words {
         "asked for a mobile number",
         "transfer",
         "goodbye",
+        "call back",
     ],
 
     kinds: [
@@ -330,6 +331,7 @@ const ES: Words = Words {
         "se pidió un móvil",
         "transferencia",
         "despedida",
+        "devolver la llamada",
     ],
 
     kinds: [

@@ -74,6 +74,8 @@ fn places(thread: &str) -> Vec<Place> {
         ("search", "/search".to_owned(), ""),
         ("search with hits", "/search".to_owned(), search),
         ("day", "/day".to_owned(), unfold),
+        ("calls", "/calls".to_owned(), ""),
+        ("voice messages", "/voicemails".to_owned(), ""),
         ("help", "/help".to_owned(), ""),
         ("account", "/account".to_owned(), unfold),
         (

@@ -5,11 +5,11 @@ use std::path::Path;
 
 use serde_json::json;
 use threadline::cli::fill;
-use threadline::model::PhoneNumber;
+use threadline::model::{Caller, PhoneNumber};
 
 use super::chromium::{Browser, turn};
 use super::house::enter;
-use crate::desk::Desk;
+use crate::inbox_calls;
 
 /// Widths and heights of a phone, a tablet, a desk.
 const SCREENS: [(u32, u32); 3] = [(320, 640), (768, 1024), (1440, 900)];
@@ -17,7 +17,7 @@ const SCREENS: [(u32, u32); 3] = [(320, 640), (768, 1024), (1440, 900)];
 #[tokio::test(flavor = "multi_thread")]
 async fn every_page_fits_every_screen() {
     let Some(turn) = turn().await else { return };
-    let desk = Desk::open().await;
+    let desk = inbox_calls::desk().await;
     let (store, now) = (desk.web.store.clone(), desk.now());
     let clinic = PhoneNumber::e164("+12125550100").unwrap();
     tokio::task::spawn_blocking(move || fill::fill(&store, 1_500, &clinic, now).unwrap()).await.unwrap();
@@ -26,6 +26,11 @@ async fn every_page_fits_every_screen() {
     let threads: Vec<&str> = list.match_indices("id=\"t-").map(|(at, _)| &list[at + 6..at + 42]).collect();
     let thread = threads[1];
     ana.post(&format!("/threads/{thread}/tag"), &[("tag", "insurance")]).await;
+
+    let _waits = inbox_calls::maria_waits(&desk);
+    inbox_calls::leaves_a_message(&desk, Caller::Anonymous).await;
+    let (_, _, spoken) =
+        inbox_calls::leaves_a_message(&desk, Caller::Number(PhoneNumber::e164("+16462530142").unwrap())).await;
 
     let browser = Browser::open(&turn).await;
     let search = "q.value = 'refill'; document.getElementById('search').requestSubmit()";
@@ -39,8 +44,11 @@ async fn every_page_fits_every_screen() {
         ("inbox", "/?view=all".to_owned(), ""),
         ("mine", "/?view=mine".to_owned(), ""),
         ("thread", format!("/threads/{thread}"), ""),
+        ("spoken", format!("/threads/{}", spoken.unwrap()), ""),
         ("search", "/search".to_owned(), search),
         ("day", "/day".to_owned(), ""),
+        ("calls", "/calls".to_owned(), ""),
+        ("voicemails", "/voicemails".to_owned(), ""),
         ("new", "/new".to_owned(), ""),
         ("account", "/account".to_owned(), ""),
         ("people", "/admin/people".to_owned(), ""),

@@ -309,3 +309,44 @@ fn an_anonymous_caller_in_line_may_type_a_number_and_comes_back_without_one() {
     }
     assert_eq!(call.joins[0].since, call.joins[1].since);
 }
+
+#[test]
+fn somebody_of_the_clinic_has_the_offer_made_out_of_its_turn() {
+    let mut call = in_music();
+    call.input(Input::OfferText);
+    call.expect(&["play still_holding"]);
+    // Nobody hears its beginning twice.
+    call.wait(1.0);
+    call.input(Input::OfferText);
+    call.expect(&[]);
+    call.press("1");
+    call.expect(&["leave", "text:in_line to +12125550142: en greeting by 1", "play texting_you_now"]);
+    assert_eq!(disclosed(&call), DISCLOSED);
+}
+
+#[test]
+fn an_offer_out_of_turn_puts_the_next_one_off() {
+    let mut call = in_music();
+    call.input(Input::OfferText);
+    call.expect(&["play still_holding"]);
+    // The first would have come at 30 s; a minute after this one's end is later than where they stand at 90 s.
+    call.wait(5.0);
+    call.expect(&["music hold"]);
+    call.wait(59.9);
+    call.expect(&[]);
+    call.wait(0.2);
+    call.expect(&["play still_holding"]);
+}
+
+#[test]
+fn nothing_is_offered_to_who_does_not_wait() {
+    let mut call = Call::answered(number(MOBILE), super::call::OPEN);
+    call.log.clear();
+    call.input(Input::OfferText);
+    call.expect(&[]);
+    let mut call = in_music();
+    call.input(Input::Connected);
+    call.log.clear();
+    call.input(Input::OfferText);
+    call.expect(&[]);
+}

@@ -1,0 +1,525 @@
+//! Who is on the phone: who waits for a person and what rings for them, who speaks with whom. A caller who waits can be
+//! answered out of turn, or offered a text; a patient can be called from their thread.
+//!
+//! Nothing here knows signalling or audio: all of it is asked of [`FrontDesk`](crate::call::front_desk::FrontDesk).
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Redirect, Response};
+use jiff::Timestamp;
+use maud::{Markup, html};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::page::{self, Section, is_fragment};
+use super::person::Person;
+use super::problem::Problem;
+use super::route::{Access, Route};
+use super::words::calls::{self as words, Words};
+use super::words::queue::length;
+use super::words::{Ui, day, thread};
+use super::{Files, Web};
+use crate::call::front_desk::{CallOut, NoAnswering, PhoneDoing, Waiter, Waiting, Who};
+use crate::call::registry::InProgress;
+use crate::conversation::permission::Act;
+use crate::model::{CallId, CallbackId, Caller, Phone, PhoneNumber, StaffName, ThreadId};
+use crate::store::audit::{self, Entry};
+use crate::store::{Connection, StoreError, callbacks, people, staff, threads};
+use crate::tree::Kind;
+
+/// Calls shown at once.
+const MOST: usize = 60;
+
+/// Its routes.
+pub fn routes() -> Vec<Route> {
+    let handle = Access::May(Act::HandleCalls);
+    vec![
+        Route::get("/calls", Access::May(Act::SeeDay), show),
+        Route::post("/calls/{id}/answer", handle, answer),
+        Route::post("/calls/{id}/offer-text", handle, offer_text),
+        Route::post("/threads/{id}/call", handle, call_out),
+        Route::post("/callbacks/{id}/now", handle, call_back_now),
+        Route::post("/callbacks/{id}/cancel", handle, cancel_callback),
+    ]
+}
+
+/// The phones of the clinic to choose one's own from: each with who has it now, unless that is `whose`.
+pub fn phone_choice(
+    ui: Ui,
+    files: &Files,
+    owners: &BTreeMap<String, (StaffName, String)>,
+    whose: &StaffName,
+) -> Markup {
+    let words = words::words(ui);
+    html! {
+        select #phone name="phone" {
+            option value="" { (words.no_phone_chosen) }
+            @for extension in &files.settings.extensions {
+                @let owner = owners.get(&extension.name);
+                option value=(extension.name) selected[owner.is_some_and(|(name, _)| name == whose)] {
+                    (extension.shown_as) " · " (extension.name)
+                    @if let Some((_, shown)) = owner.filter(|(name, _)| name != whose) { " (" ((words.now_with)(shown)) ")" }
+                }
+            }
+        }
+    }
+}
+
+/// Whose phones the clinic's extensions are: the sign-in name, and how they are shown.
+pub fn owners(conn: &Connection, files: &Files) -> Result<BTreeMap<String, (StaffName, String)>, StoreError> {
+    let mut owners = BTreeMap::new();
+    for extension in &files.settings.extensions {
+        if let Some(owner) = staff::of_extension(conn, &extension.name)? {
+            let shown = staff::find(conn, &owner)?.map_or(owner.to_string(), |staff| staff.shown_as);
+            owners.insert(extension.name.clone(), (owner, shown));
+        }
+    }
+    Ok(owners)
+}
+
+/// A form that says which phone is somebody's.
+#[derive(Debug, Deserialize)]
+pub struct Chosen {
+    #[serde(default)]
+    phone: String,
+}
+
+impl Chosen {
+    /// Keeps it.
+    pub async fn keep(self, web: &Web, person: &Person, whose: StaffName) -> Result<(), Problem> {
+        let known = (web.files)().settings.extensions.iter().any(|extension| extension.name == self.phone);
+        if !known && !self.phone.is_empty() {
+            return Err(Problem::refused(words::words(person.ui).no_such_phone));
+        }
+        let (actor, now) = (person.name.clone(), web.clock.now().wall);
+        let set = web.store.write(move |tx| {
+            let phone = Some(self.phone.as_str()).filter(|phone| !phone.is_empty());
+            staff::set_extension(tx, &whose, phone, actor.as_str(), now)
+        });
+        set.await?;
+        Ok(())
+    }
+}
+
+/// A phone of the clinic as people call it; `phone` as the files write it: `extension:201`.
+pub fn phone_name(files: &Files, phone: &str) -> String {
+    let name = phone.strip_prefix("extension:").unwrap_or(phone);
+    let known = files.settings.extensions.iter().find(|extension| extension.name == name);
+    match known {
+        Some(extension) => extension.shown_as.clone(),
+        None => name.to_owned(),
+    }
+}
+
+/// What the store knows of those who are on the phone.
+#[derive(Default)]
+struct Known {
+    /// Names and thread by number.
+    callers: BTreeMap<PhoneNumber, (Vec<String>, Option<ThreadId>)>,
+    /// Who is to be called back.
+    callbacks: BTreeMap<CallbackId, callbacks::Callback>,
+    /// Whose phones the extensions are.
+    owners: BTreeMap<String, (StaffName, String)>,
+    /// The person's own.
+    mine: Option<String>,
+}
+
+fn know(
+    conn: &Connection,
+    numbers: Vec<PhoneNumber>,
+    waiting: Vec<CallbackId>,
+    files: &Files,
+    person: &Person,
+) -> Result<Known, StoreError> {
+    let mut known = Known { mine: staff::extension(conn, &person.name)?, ..Known::default() };
+    for id in waiting {
+        if let Some(callback) = callbacks::find(conn, id)? {
+            known.callbacks.insert(id, callback);
+        }
+    }
+    let called_back = known.callbacks.values().map(|callback| callback.number.clone());
+    for number in numbers.into_iter().chain(called_back.collect::<Vec<_>>()) {
+        let names = people::of_number(conn, &number)?.into_iter().map(|contact| contact.name).collect();
+        let thread = threads::latest(conn, &number)?.map(|latest| latest.id);
+        known.callers.insert(number, (names, thread));
+    }
+    known.owners = owners(conn, files)?;
+    Ok(known)
+}
+
+/// `GET /calls`
+async fn show(State(web): State<Web>, person: Person, headers: HeaderMap) -> Result<Response, Problem> {
+    let (files, now) = ((web.files)(), web.clock.now().wall);
+    let waiting = web.desk.waiting().await;
+    let calls: Vec<_> = web.registry.list().into_iter().take(MOST).collect();
+    let reads = person.may(Act::ReadThreads);
+    let numbers = calls.iter().filter_map(|call| call.from.number().cloned()).filter(|_| reads).collect();
+    let to_call = waiting.waiters.iter().filter(|waiter| waiter.who == Who::Callback).take(MOST);
+    let to_call = to_call.map(|waiter| waiter.call.into()).collect();
+    let (asker, theirs) = (person.clone(), files.clone());
+    let known = web.store.read(move |conn| know(conn, numbers, to_call, &theirs, &asker)).await?;
+    let look = Look { words: words::words(person.ui), person: &person, files: &files, known: &known, now };
+    let part = look.page(&waiting, &calls);
+    if is_fragment(&headers) {
+        return Ok(part.into_response());
+    }
+    let body = html! {
+        h1 { (look.words.title) }
+        div #calls { (part) }
+    };
+    Ok(page::page(&person, Section::Calls, look.words.title, body).into_response())
+}
+
+struct Look<'a> {
+    words: &'static Words,
+    person: &'a Person,
+    files: &'a Files,
+    known: &'a Known,
+    now: Timestamp,
+}
+
+impl Look<'_> {
+    fn page(&self, waiting: &Waiting, calls: &[InProgress]) -> Markup {
+        let words = self.words;
+        let call = |id: CallId| calls.iter().find(|call| call.id == id);
+        let mut lines: Vec<(Option<&str>, Vec<&Waiter>)> = Vec::new();
+        for waiter in waiting.waiters.iter().take(MOST) {
+            match lines.last_mut() {
+                Some((line, waiters)) if *line == waiter.line.as_deref() => waiters.push(waiter),
+                _ => lines.push((waiter.line.as_deref(), vec![waiter])),
+            }
+        }
+        let waits = |call: &InProgress| waiting.waiters.iter().any(|waiter| waiter.call == call.id);
+        let (talking, others): (Vec<_>, Vec<_>) =
+            calls.iter().filter(|call| !waits(call)).partition(|call| call.with.is_some());
+        html! {
+            div.columns {
+                div {
+                    @if lines.is_empty() { section.card { p.faint { (words.nobody_waits) } } }
+                    @for (line, waiters) in &lines {
+                        section.card {
+                            h2 {
+                                @match line { Some(line) => ((words.line)(&line.replace('_', " "))), None => (words.alone) }
+                                " " span.count { (waiters.len()) }
+                            }
+                            ol.waiters role="list" { @for waiter in waiters { (self.waiter(waiter, call(waiter.call))) } }
+                        }
+                    }
+                    section.card {
+                        h2 { (words.talking) " " span.count { (talking.len()) } }
+                        @if talking.is_empty() { p.faint { (words.nobody_talks) } }
+                        ul.waiters role="list" { @for call in talking { (self.other(call)) } }
+                    }
+                    @if !others.is_empty() {
+                        section.card {
+                            h2 { (words.elsewhere) " " span.count { (others.len()) } }
+                            ul.waiters role="list" { @for call in others { (self.other(call)) } }
+                        }
+                    }
+                }
+                div { (self.phones(waiting)) }
+            }
+        }
+    }
+
+    fn waiter(&self, waiter: &Waiter, call: Option<&InProgress>) -> Markup {
+        let words = self.words;
+        let callback = self.known.callbacks.get(&waiter.call.into());
+        let number = callback.map(|callback| Caller::Number(callback.number.clone()));
+        let caller = number.as_ref().or(call.map(|call| &call.from));
+        let (who, thread) = self.caller(caller);
+        let reason = match (callback, call) {
+            (Some(callback), _) => callback.reason.clone(),
+            (None, Some(call)) => call.node.as_deref().and_then(|node| self.reason(node)),
+            (None, None) => None,
+        };
+        let ringing: Vec<_> = waiter.ringing.iter().map(|phone| self.phone(phone)).collect();
+        let button = |to: &str, class: &str, text: &str, label: String, said: &str| {
+            html! {
+                form method="post" action={ "/calls/" (waiter.call) "/" (to) } data-said=(said) {
+                    button.(class) #{ (to) "-" (waiter.call) } type="submit" aria-label=(label) { (text) }
+                }
+            }
+        };
+        html! {
+            li {
+                div.what {
+                    p {
+                        @if waiter.line.is_some() { span.badge { ((words.position)(waiter.place.position)) } " " }
+                        (self.linked(&who, thread))
+                        @if let Some(reason) = &reason { span.faint { " · " bdi { (reason) } } }
+                        @if waiter.who == Who::Callback { " " span.badge.plain { (words.to_be_called_back) } }
+                    }
+                    p.small {
+                        ((words.waits_for)(&self.since(waiter.since))) " · "
+                        @if ringing.is_empty() { span.faint { (words.nothing_rings) } }
+                        @else { ((words.rings)(&ringing.join(", "))) }
+                    }
+                    @if let Some(call) = call { (self.way(call)) }
+                }
+                @if self.person.may(Act::HandleCalls) {
+                    div.bar {
+                        @if call.is_some_and(|call| offers(self.files, call)) {
+                            (button("offer-text", "second", words.offer, (words.offer_whom)(&who), words.offered))
+                        }
+                        (button("answer", "first", words.answer, (words.answer_whom)(&who), words.my_phone_rings))
+                    }
+                }
+            }
+        }
+    }
+
+    /// Somebody who does not wait.
+    fn other(&self, call: &InProgress) -> Markup {
+        let (who, thread) = self.caller(Some(&call.from));
+        html! {
+            li {
+                div.what {
+                    p {
+                        (self.linked(&who, thread))
+                        @if let Some(phone) = &call.with { " " ((self.words.with)(&self.phone(phone))) }
+                        " " span.faint.small { (self.since(call.since)) }
+                    }
+                    @if call.node.is_none() && call.with.is_none() { p.small.faint { (self.words.in_menu) } }
+                    (self.way(call))
+                }
+            }
+        }
+    }
+
+    fn way(&self, call: &InProgress) -> Markup {
+        html! {
+            @if !call.path.is_empty() {
+                p.small.faint { (super::thread::way(&call.path, thread::words(self.person.ui))) }
+            }
+        }
+    }
+
+    fn phones(&self, waiting: &Waiting) -> Markup {
+        let (words, extensions) = (self.words, &self.files.settings.extensions);
+        html! {
+            section.card {
+                h2 { (words.phones) }
+                @if extensions.is_empty() { p.faint { (words.no_phones) } }
+                ul.waiters role="list" {
+                    @for extension in extensions {
+                        @let doing = waiting.doing(&Phone::Extension(extension.name.clone()));
+                        li {
+                            div.what {
+                                p {
+                                    (extension.shown_as) " " span.faint.small { (extension.name) }
+                                    @if self.known.mine.as_deref() == Some(extension.name.as_str()) { " " span.badge { (words.mine) } }
+                                    @else if let Some((_, owner)) = self.known.owners.get(&extension.name) { span.faint.small { " · " (owner) } }
+                                }
+                            }
+                            span.badge.(colour(doing)) { (words::doing(self.person.ui, doing)) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn phone(&self, phone: &Phone) -> String {
+        let name = phone_name(self.files, &phone.to_string());
+        match phone {
+            Phone::Extension(extension) => match self.known.owners.get(extension) {
+                Some((_, owner)) => format!("{name} ({owner})"),
+                None => name,
+            },
+            Phone::Number(number) => number.shown_in(self.files.settings.clinic.country),
+            _ => name,
+        }
+    }
+
+    /// Who is calling; whoever may not read threads sees the last two digits.
+    fn caller(&self, caller: Option<&Caller>) -> (String, Option<ThreadId>) {
+        let hidden = || self.words.number_hidden.to_owned();
+        let Some(caller) = caller else { return (hidden(), None) };
+        let number = super::day::caller(self.person, day::words(self.person.ui), self.files, caller);
+        match caller.number().and_then(|number| self.known.callers.get(number)) {
+            Some((names, thread)) if !names.is_empty() => (format!("{} · {number}", names.join(" / ")), *thread),
+            Some((_, thread)) => (number, *thread),
+            None => (number, None),
+        }
+    }
+
+    fn linked(&self, who: &str, thread: Option<ThreadId>) -> Markup {
+        html! {
+            @match thread.filter(|_| self.person.may(Act::ReadThreads)) {
+                Some(thread) => a href={ "/threads/" (thread) } title=(self.words.open_thread) { strong { bdi { (who) } } },
+                None => strong { bdi { (who) } },
+            }
+        }
+    }
+
+    /// What whoever waits at a node has chosen.
+    fn reason(&self, node: &str) -> Option<String> {
+        let (_, node) = self.files.tree.nodes().find(|(_, known)| known.name == node)?;
+        match &node.kind {
+            Kind::Queue(queue) => queue.reason.clone(),
+            Kind::Ring(ring) => ring.reason.clone(),
+            _ => None,
+        }
+    }
+
+    fn since(&self, at: Timestamp) -> String {
+        length(self.person.ui, Duration::try_from(self.now.duration_since(at)).unwrap_or_default())
+    }
+}
+
+fn colour(doing: PhoneDoing) -> &'static str {
+    match doing {
+        PhoneDoing::Free => "good",
+        PhoneDoing::Ringing(_) | PhoneDoing::Resting(_) => "warn",
+        PhoneDoing::OnCall | PhoneDoing::Unreachable => "plain",
+    }
+}
+
+/// Whether a call waits in a queue that offers texts.
+fn offers(files: &Files, call: &InProgress) -> bool {
+    let node = call.node.as_deref().and_then(|name| files.tree.nodes().find(|(_, node)| node.name == name));
+    node.is_some_and(|(_, node)| matches!(&node.kind, Kind::Queue(queue) if queue.offer_text.is_some()))
+}
+
+/// The person's own phone.
+///
+/// # Errors
+/// They have chosen none, or it is none of the clinic's any more: says what to do.
+pub async fn my_phone(web: &Web, person: &Person) -> Result<Phone, Problem> {
+    let words = words::words(person.ui);
+    let name = person.name.clone();
+    let extension = web.store.read(move |conn| staff::extension(conn, &name)).await?;
+    let extension = extension.ok_or_else(|| Problem::refused(words.no_phone))?;
+    if !(web.files)().settings.extensions.iter().any(|known| known.name == extension) {
+        return Err(Problem::refused(words.phone_gone));
+    }
+    Ok(Phone::Extension(extension))
+}
+
+fn refused(person: &Person) -> impl Fn(NoAnswering) -> Problem {
+    let ui = person.ui;
+    move |why| Problem::conflict(words::refusal(ui, why))
+}
+
+/// After a form of the page.
+fn done(headers: &HeaderMap, to: &str) -> Response {
+    if is_fragment(headers) { StatusCode::NO_CONTENT.into_response() } else { Redirect::to(to).into_response() }
+}
+
+/// Puts on record what somebody has asked for.
+fn record(web: &Web, person: &Person, action: &'static str, subject: String, detail: serde_json::Value) {
+    let (name, at) = (person.name.clone(), web.clock.now().wall);
+    web.store.try_write_detached(action, move |tx| {
+        let detail = detail.clone();
+        audit::append(tx, Entry { at, actor: name.as_str(), action, subject: &subject, detail })?;
+        Ok(())
+    });
+}
+
+/// `POST /calls/{id}/answer`
+async fn answer(
+    State(web): State<Web>,
+    person: Person,
+    Path(id): Path<CallId>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let phone = my_phone(&web, &person).await?;
+    let shown = phone.to_string();
+    web.desk.answer(id, phone).await.map_err(refused(&person))?;
+    record(&web, &person, "call.answer_asked", format!("call:{id}"), json!({ "phone": shown }));
+    Ok(done(&headers, "/calls"))
+}
+
+/// `POST /calls/{id}/offer-text`
+async fn offer_text(
+    State(web): State<Web>,
+    person: Person,
+    Path(id): Path<CallId>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let words = words::words(person.ui);
+    let call = web.registry.list().into_iter().find(|call| call.id == id);
+    let call = call.ok_or_else(|| Problem::conflict(words.gone))?;
+    if call.with.is_some() || !offers(&(web.files)(), &call) {
+        return Err(Problem::conflict(if call.with.is_some() { words.gone } else { words.no_offer }));
+    }
+    if !web.desk.offer_text(id).await {
+        return Err(Problem::conflict(words.gone));
+    }
+    record(&web, &person, "call.text_offered", format!("call:{id}"), json!({}));
+    Ok(done(&headers, "/calls"))
+}
+
+/// `POST /threads/{id}/call`
+async fn call_out(
+    State(web): State<Web>,
+    person: Person,
+    Path(id): Path<ThreadId>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let words = words::words(person.ui);
+    let thread = web.store.read(move |conn| threads::find(conn, id)).await?.ok_or(Problem::NotFound)?;
+    if thread.merged_into.is_some() {
+        return Err(Problem::conflict(words.opened_elsewhere));
+    }
+    if is_ours(&(web.files)(), &thread.number) {
+        return Err(Problem::refused(words.own_number));
+    }
+    let phone = my_phone(&web, &person).await?;
+    let shown = phone.to_string();
+    let wanted = CallOut { phone, to: thread.number, staff: person.name.clone(), thread: Some(id) };
+    web.desk.call_out(wanted).await.map_err(refused(&person))?;
+    record(&web, &person, "call.asked", format!("thread:{id}"), json!({ "phone": shown }));
+    Ok(done(&headers, &format!("/threads/{id}")))
+}
+
+/// Whether a number is the clinic's own.
+pub fn is_ours(files: &Files, number: &PhoneNumber) -> bool {
+    let trunks = files.settings.trunks.iter().flat_map(|trunk| trunk.numbers.iter());
+    trunks.chain([&files.settings.sms.from]).any(|ours| ours == number)
+}
+
+async fn callback(web: &Web, id: CallbackId) -> Result<callbacks::Callback, Problem> {
+    web.store.read(move |conn| callbacks::find(conn, id)).await?.ok_or(Problem::NotFound)
+}
+
+/// `POST /callbacks/{id}/now`
+async fn call_back_now(
+    State(web): State<Web>,
+    person: Person,
+    Path(id): Path<CallbackId>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let words = words::words(person.ui);
+    let callback = callback(&web, id).await?;
+    let (name, now) = (person.name.clone(), web.clock.now().wall);
+    if callback.due_at <= now {
+        return Err(Problem::conflict(words.already_due));
+    }
+    if !web.store.write(move |tx| callbacks::hurry(tx, id, name.as_str(), now)).await? {
+        return Err(Problem::conflict(words.not_waiting));
+    }
+    web.desk.callback_due();
+    Ok(done(&headers, &format!("/threads/{}", callback.thread)))
+}
+
+/// `POST /callbacks/{id}/cancel`
+async fn cancel_callback(
+    State(web): State<Web>,
+    person: Person,
+    Path(id): Path<CallbackId>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let words = words::words(person.ui);
+    let callback = callback(&web, id).await?;
+    let (name, now) = (person.name.clone(), web.clock.now().wall);
+    if !web.store.write(move |tx| callbacks::cancel(tx, id, name.as_str(), now)).await? {
+        return Err(Problem::conflict(words.not_waiting));
+    }
+    web.desk.callback_cancelled(id);
+    Ok(done(&headers, &format!("/threads/{}", callback.thread)))
+}
