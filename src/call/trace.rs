@@ -1,7 +1,7 @@
 //! The signalling of each call, of all its legs: collected while it goes on, written beside the store when it is over.
 //!
 //! What was said is in memory already ([`Endpoint::trace`](crate::sip::Endpoint::trace)), without credentials, keys and
-//! digits; here is only which of it belongs together. [`file`] keeps it.
+//! digits; here is only which of it belongs together. [`mod@file`] keeps it.
 
 pub mod file;
 

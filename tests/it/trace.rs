@@ -4,7 +4,7 @@ use serde_json::Value;
 use threadline::model::Codec;
 use threadline::store::export::What;
 
-use super::staff::{House, both_hear};
+use super::staff::House;
 
 const TREE: &str = r#"start = "ring:desk"
 [ring.desk]
@@ -36,7 +36,6 @@ async fn a_call_of_several_legs_is_shown_while_it_runs_and_afterwards() {
     let (ringing, mut elsewhere) = (desk.rings().await, other.rings().await);
     let mut staff = desk.pick_up(ringing).await;
     elsewhere.cancelled().await;
-    both_hear(&patient, &staff).await;
 
     // In progress: the daemon is asked.
     let call = house.clinic.rows(What::Calls).remove(0);
@@ -112,7 +111,6 @@ async fn a_call_that_a_stop_ends_is_kept_and_read_without_a_daemon() {
     // A call between two phones has no row; its signalling is kept all the same.
     let calling = async { lab.dial_as("203", &super::staff::password("203"), &house.uri("201")).await.unwrap() };
     let (mut near, far) = tokio::join!(calling, desk.answers());
-    both_hear(&near, &far).await;
     far.dialog.bye("").await;
     near.ended().await;
     house.clinic.signal(nix::sys::signal::Signal::SIGTERM);
