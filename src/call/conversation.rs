@@ -47,8 +47,8 @@ pub(super) struct Conversation<'a> {
     between: Option<Between>,
     /// The node for which conversations are recorded by now; the caller has been told.
     recorded_for: Option<String>,
-    /// Why the leg of whoever spoke with the caller died in this moment, if it did.
-    lost: Option<String>,
+    /// How the conversation ended whose person has gone in this moment.
+    gone: Option<End>,
     recording: Option<Recording>,
     /// How many were begun.
     recordings: usize,
@@ -82,7 +82,7 @@ impl<'a> Conversation<'a> {
             talk: None,
             between: None,
             recorded_for: None,
-            lost: None,
+            gone: None,
             recording: None,
             recordings: 0,
             answered_at: line.clock.now().wall,
@@ -136,15 +136,12 @@ impl<'a> Conversation<'a> {
         let actions = self.engine.handle(now, input);
         self.line.registry.moved(self.start.id, self.engine.path(), now.wall);
         let cause = self.performer.perform(&self.caller, actions).map(HangupCause::as_str);
-        // A leg that died ends the call, unless the tree knows where else to go.
-        let lost = self.lost.take();
+        // Whoever spoke with the caller and is gone has ended the call, unless the tree knows where else to go.
+        let gone = self.gone.take();
         // In other hands the call is over without a word of the tree.
         let cause = cause.or(self.engine.is_over().then_some("transferred"))?;
         self.caller.dialog.bye("").await;
-        Some(match lost {
-            Some(cause) => (EndedBy::Network, cause),
-            None => (EndedBy::System, cause.to_owned()),
-        })
+        Some(gone.unwrap_or_else(|| (EndedBy::System, cause.to_owned())))
     }
 
     /// What the caller does.
@@ -218,7 +215,10 @@ impl<'a> Conversation<'a> {
                 if self.between.is_none() {
                     self.caller.session.stop_playing();
                     self.performer.conversation_over();
-                    self.lost = (who(by) == EndedBy::Network).then_some(cause);
+                    self.gone = Some(match who(by) {
+                        EndedBy::Caller => (EndedBy::Staff, "hangup".to_owned()),
+                        by => (by, cause),
+                    });
                     return Some(Input::ConversationOver);
                 }
             }

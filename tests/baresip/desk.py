@@ -100,7 +100,7 @@ def hold_and_transfer(front):
     mark = len(patient.said)
     second.type("/hangup\n")
     check("the desk hangs up: so is the patient", patient.until("is hung up on", "session closed", mark))
-    front.record("the desk hangs up", outcome="served", ended_by="system", answered_by="extension:202")
+    front.record("the desk hangs up", outcome="served", ended_by="staff", answered_by="extension:202")
 
 
 def busy_and_hang_up(front):

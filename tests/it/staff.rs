@@ -163,7 +163,7 @@ async fn whoever_stays_speaks_with_the_first_who_picks_up() {
     staff.dialog.bye("").await;
     patient.ended().await;
     let call = house.record().await;
-    assert_eq!((&call["outcome"], &call["ended_by"]), (&"served".into(), &"system".into()), "{call}");
+    assert_eq!((&call["outcome"], &call["ended_by"]), (&"served".into(), &"staff".into()), "{call}");
     assert!(call["waited_ms"].as_u64().is_some_and(|waited| waited > 0), "{call}");
     staff.ended().await;
 }
