@@ -53,7 +53,7 @@ pub fn page(person: &Person, section: Section, title: &str, body: Markup) -> Mar
                     a href="/new" data-key="g n" data-does=(words.new_text) { (words.new_text) }
                 }
                 @if person.may(Act::SeeDay) {
-                    (link(Section::Calls, "/calls", words.calls, Some("g c")))
+                    (link(Section::Calls, "/calls", words.calls, Some("g p")))
                     (link(Section::Day, "/day", words.day, Some("g d")))
                 }
                 @if person.notices.loose > 0 {
