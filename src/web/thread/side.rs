@@ -40,7 +40,7 @@ fn calling(opened: &Opened, person: &Person, times: &Times) -> Markup {
             @if let Some(callback) = &opened.callback { p { (callback_state(callback, times)) } }
             div.bar {
                 form.now method="post" action={ "/threads/" (opened.thread.id) "/call" } data-quiet data-said=(words.my_phone_rings) {
-                    button.second type="submit" data-key="v" data-does=(words.call_them) { (words.call) }
+                    button.second type="submit" data-key="d" data-does=(words.call_them) { (words.call) }
                 }
                 @if let Some(callback) = waiting {
                     @if callback.due_at > times.now {
