@@ -13,13 +13,15 @@ import sys
 import threading
 import wave
 
-from checks import PATIENCE, free_ports, stop, until
+from checks import PATIENCE, stop, until
 from clinic import ROOT
 
 # By which rate a codec is heard and spoken to.
 RATES = {"pcmu": 8000, "pcma": 8000, "g722": 16000}
 # Each phone's first port for audio.
 MEDIA = itertools.count(25200, 20)
+# Each phone's console takes this port by UDP and by TCP: none of those that the system gives to connections.
+CONSOLES = itertools.count(25000)
 
 
 class Softphone:
@@ -29,7 +31,7 @@ class Softphone:
         self.folder = box / user.strip("+")
         self.folder.mkdir()
         self.rate = RATES[codec]
-        [self.console] = free_ports(1, socket.SOCK_DGRAM)
+        self.console = next(CONSOLES)
         rtp = next(MEDIA)
         modules = next(filter(pathlib.Path.is_dir, map(pathlib.Path, ["/usr/lib/baresip/modules", "/usr/lib64/baresip/modules", "/usr/local/lib/baresip/modules"])), None)
         if modules is None:
