@@ -195,14 +195,15 @@ impl<'a> Conversation<'a> {
     /// What the person does who speaks with the caller.
     async fn said(&mut self, said: Said) -> Option<Input> {
         match said {
-            Said::Digit(pressed) => self.caller.session.carry_digit(pressed),
+            // Who is held, parked or handed on does not hear the keys.
+            Said::Digit(pressed) if self.between.is_none() => self.caller.session.carry_digit(pressed),
             Said::Text => {
                 if let Some(talk) = &self.talk {
                     self.performer.text_from_desk(&self.engine, talk.phone());
                 }
             }
             Said::Held(held) if self.between.is_none() => hold(&self.caller.session, held, self.book),
-            Said::Held(_) => {}
+            Said::Digit(_) | Said::Held(_) => {}
             Said::Park => self.park(),
             Said::Refer { to, replaces, reply } => self.refer(&to, replaces, reply).await,
             Said::Ended { by, cause } => {

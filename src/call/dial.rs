@@ -176,8 +176,7 @@ fn ways(line: &Line, phone: &Phone) -> Vec<Way> {
         Phone::Number(_) | Phone::Emergency(_) => {
             let trunks = &book.settings.trunks;
             // One offer goes to all of them: as strict as the strictest.
-            let srtp =
-                trunks.iter().map(|trunk| trunk.srtp).max_by_key(|policy| strictness(*policy)).unwrap_or_default();
+            let srtp = trunks.iter().map(|trunk| trunk.srtp).max().unwrap_or_default();
             let through = |trunk: &Trunk| match phone {
                 Phone::Emergency(digits) => Some(Target::through_as_dialled(trunk, digits)),
                 Phone::Number(number) => Some(Target::through(trunk, number)),
@@ -187,14 +186,6 @@ fn ways(line: &Line, phone: &Phone) -> Vec<Way> {
             let from = trunks.iter().find_map(|trunk| trunk.numbers.first()).unwrap_or(&book.settings.sms.from);
             if targets.is_empty() { vec![] } else { vec![Way { targets, from: Some(from.clone()), srtp }] }
         }
-    }
-}
-
-fn strictness(policy: SrtpPolicy) -> u8 {
-    match policy {
-        SrtpPolicy::Off => 0,
-        SrtpPolicy::Optional => 1,
-        SrtpPolicy::Required => 2,
     }
 }
 

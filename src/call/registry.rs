@@ -58,10 +58,12 @@ impl Registry {
     /// it.
     pub fn moved(&self, id: CallId, path: &[String], at: Timestamp) {
         self.change(id, |call| {
-            if call.path != path {
+            let moves = call.path != path;
+            if moves {
                 (call.node, call.node_since, call.place) = (path.last().cloned(), at, None);
                 call.path = path.to_vec();
             }
+            moves
         });
     }
 
@@ -73,23 +75,21 @@ impl Registry {
     /// Notes who speaks with the caller; whoever does waits no longer.
     pub fn with(&self, id: CallId, phone: Option<Phone>) {
         self.change(id, |call| {
-            call.place = None;
-            call.with = phone;
+            let news = call.place.is_some() || call.with != phone;
+            (call.place, call.with) = (None, phone);
+            news
         });
     }
 
     /// Notes a caller's place in the line.
     pub fn waits(&self, id: CallId, place: Option<Place>) {
-        self.change(id, |call| call.place = place);
+        self.change(id, |call| std::mem::replace(&mut call.place, place) != place);
     }
 
-    fn change(&self, id: CallId, change: impl FnOnce(&mut InProgress)) {
-        if let Some(call) = self.calls().get_mut(&id) {
-            let before = call.clone();
-            change(call);
-            if *call != before {
-                self.0.changed.send_replace(());
-            }
+    /// Changes a call that is on the list; `change` says whether it did.
+    fn change(&self, id: CallId, change: impl FnOnce(&mut InProgress) -> bool) {
+        if self.calls().get_mut(&id).is_some_and(change) {
+            self.0.changed.send_replace(());
         }
     }
 

@@ -24,7 +24,7 @@ const NARROWEST: usize = 80;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  threadline trace 019a4c3e\n  threadline trace 019a4c3e --pcap call.pcap\n  \
     threadline trace 019a4c3e --json | jq -r .message\n\n\
-    Credentials, keys of media and digits that were sent by INFO are blanked. A month of calls is kept.")]
+    Credentials, keys of media and digits that were sent by INFO are blanked. They are kept for `[retention] traces`.")]
 pub struct TraceArgs {
     /// The call: its id as in `calls` and `export calls`, or the beginning of it; or the SIP Call-ID of one of its legs
     #[arg(value_name = "CALL")]
@@ -78,7 +78,7 @@ fn find(store: &Path, wanted: &str) -> Result<(String, Vec<TraceLine>)> {
         Found::One(call, lines) => Ok((call.to_string(), lines)),
         Found::Several(count) => bail!("{count} calls begin with {wanted}; write more of the id"),
         Found::Nothing => bail!(
-            "no call {wanted} in progress or within the last month; `threadline calls` and `threadline export calls` \
+            "no call {wanted} in progress or kept; `threadline calls` and `threadline export calls` \
              show their ids"
         ),
     }

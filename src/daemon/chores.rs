@@ -10,10 +10,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use crate::call::Line;
+use crate::call::trace::file as traces;
 use crate::conversation::closing;
 use crate::settings::Retention;
 use crate::store::audio::AudioFiles;
-use crate::store::{StoreError, Tx, old_files, recordings, threads, voicemails};
+use crate::store::{StoreError, Tx, recordings, threads, voicemails};
 
 /// The chores are looked at so often at least: the clock may have been set, somebody may have gone on leave.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
@@ -76,7 +77,7 @@ pub fn run_due(tx: &Tx<'_>, now: Timestamp, rules: &Rules) -> Result<usize, Stor
 
 /// Deletes what was kept for long enough; whether there may be more.
 async fn clear_away(line: &Line, now: Timestamp, retention: Retention) -> bool {
-    let (files, folder) = (line.store.audio().clone(), line.store.folder().join(old_files::TRACES));
+    let (files, folder) = (line.store.audio().clone(), line.store.folder().to_owned());
     let audio = line.store.write(move |tx| delete_audio(tx, &files, now, retention)).await;
     let traces = tokio::task::spawn_blocking(move || delete_traces(&folder, now, retention)).await;
     let mut more = false;
@@ -110,9 +111,8 @@ pub fn delete_audio(
     Ok(deleted)
 }
 
-fn delete_traces(folder: &Path, now: Timestamp, retention: Retention) -> Result<usize, String> {
-    let deleted = old_files::delete(folder, before(now, retention.traces), MOST_FILES);
-    deleted.map_err(|error| format!("{}: {error}", folder.display()))
+fn delete_traces(store: &Path, now: Timestamp, retention: Retention) -> Result<usize, String> {
+    traces::delete(store, before(now, retention.traces)).map_err(|error| format!("traces: {error}"))
 }
 
 fn before(now: Timestamp, time: Duration) -> Timestamp {

@@ -106,8 +106,8 @@ pub struct Srtp {
     pub remote: SrtpKey,
 }
 
-/// Whether a trunk's media is encrypted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+/// Whether a trunk's media is encrypted; the later, the stricter.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SrtpPolicy {
     /// Never.

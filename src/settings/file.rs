@@ -21,7 +21,7 @@ const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// Tables that come with features of a later version.
-const LATER: [&str; 6] = ["user", "staff", "quiet_hours", "voicemail", "recording", "report"];
+const LATER: [&str; 4] = ["user", "staff", "quiet_hours", "report"];
 
 /// Gateways that come with a later version.
 const LATER_GATEWAYS: [&str; 4] = ["telnyx", "bandwidth", "kannel", "http"];

@@ -12,7 +12,6 @@
 //! - [`search`]: threads by words, names and numbers. [`past`]: a history written at once, for the filled demo.
 //! - [`timeline`]: all that happened in a thread, newest first. [`notes`], [`drafts`], [`people`]: what staff write.
 //! - [`voicemails`], [`callbacks`], [`recordings`]: what whoever stayed on the line has left; [`audio`]: its sound.
-//!   [`old_files`]: what has no row and is kept for a while.
 //! - [`queue`]: lists of threads, as the front desk works them. [`today`]: the rows of a day, for its numbers.
 //! - [`file_versions`]: what the clinic's files said before.
 //! - [`audit`]: the append-only chain. [`export`]: rows as the command line prints them.
@@ -36,7 +35,6 @@ mod lock;
 pub mod messages;
 mod migrations;
 pub mod notes;
-pub mod old_files;
 pub mod outbox;
 pub mod passkeys;
 pub mod past;

@@ -1,5 +1,5 @@
 //! The files of the traces: `traces/YYYY-MM-DD/CALL.jsonl` in the store's folder, one message a line, by the day (UTC)
-//! that the call ended. Kept for a month. These functions block.
+//! that the call ended. The box's chores delete them after `[retention] traces`. These functions block.
 
 use std::cmp::Reverse;
 use std::fs::{self, DirBuilder, OpenOptions};
@@ -7,17 +7,15 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use jiff::{Span, Timestamp};
 
 use super::TraceLine;
 use crate::model::CallId;
 
 /// Of one file, in bytes: what comes after is left out, as the beginning tells most.
 const LONGEST: usize = 1 << 20;
-/// Days.
-const KEPT: i64 = 30;
 
 /// What a name has led to.
 #[derive(Debug, PartialEq, Eq)]
@@ -30,7 +28,7 @@ pub enum Found {
     Several(usize),
 }
 
-/// Writes a call that has just ended; a new day takes away what is older than a month.
+/// Writes a call that has just ended.
 ///
 /// # Errors
 /// The folder or the file cannot be written.
@@ -38,12 +36,8 @@ pub fn write(store: &Path, call: CallId, lines: &[TraceLine], at: Timestamp) -> 
     if lines.is_empty() {
         return Ok(());
     }
-    let today = at.to_zoned(TimeZone::UTC).date();
-    let folder = folder(store).join(today.to_string());
-    if !folder.exists() {
-        DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
-        sweep(store, today)?;
-    }
+    let folder = folder(store).join(day(at).to_string());
+    DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
     let mut text = Vec::new();
     for line in lines {
         let mut json = serde_json::to_vec(line)?;
@@ -55,6 +49,10 @@ pub fn write(store: &Path, call: CallId, lines: &[TraceLine], at: Timestamp) -> 
     }
     let path = folder.join(format!("{call}.jsonl"));
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?.write_all(&text)
+}
+
+fn day(at: Timestamp) -> Date {
+    at.to_zoned(TimeZone::UTC).date()
 }
 
 fn folder(store: &Path) -> PathBuf {
@@ -78,12 +76,17 @@ fn days(store: &Path) -> io::Result<Vec<(Date, PathBuf)>> {
     Ok(days)
 }
 
-fn sweep(store: &Path, today: Date) -> io::Result<()> {
-    let Ok(oldest) = today.checked_sub(Span::new().days(KEPT)) else { return Ok(()) };
-    for (_, path) in days(store)?.into_iter().filter(|(day, _)| *day < oldest) {
+/// Deletes the days that were over at `until`; how many it were.
+///
+/// # Errors
+/// The folder cannot be read, or a day not deleted.
+pub fn delete(store: &Path, until: Timestamp) -> io::Result<usize> {
+    let mut deleted = 0;
+    for (_, path) in days(store)?.into_iter().filter(|(over, _)| *over < day(until)) {
         fs::remove_dir_all(path)?;
+        deleted += 1;
     }
-    Ok(())
+    Ok(deleted)
 }
 
 /// The call that `wanted` means: the beginning of its id, or else the Call-ID of one of its legs.
@@ -107,7 +110,7 @@ pub fn find(store: &Path, wanted: &str) -> io::Result<Found> {
         _ => return Ok(Found::Several(by_id.len())),
     }
     for (call, path) in files {
-        // Cheaper than to read every line of a month.
+        // Cheaper than to read every line of all of them.
         if fs::read_to_string(&path)?.contains(wanted) {
             let lines = read(&path)?;
             if lines.iter().any(|line| line.call_id == wanted) {
@@ -168,17 +171,29 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_bounded_and_a_month_is_kept() {
+    fn a_file_is_bounded() {
         let store = tempfile::tempdir().unwrap();
         let call = CallId::new(at(AT));
         let many: Vec<_> = (0..1_000).map(|_| line("a", &"x".repeat(8_000))).collect();
         write(store.path(), call, &many, at(AT)).unwrap();
         let Found::One(_, kept) = find(store.path(), &call.to_string()).unwrap() else { panic!("it is there") };
         assert!((100..150).contains(&kept.len()), "{}", kept.len());
-        fs::create_dir(store.path().join("traces/mine")).unwrap();
-        for (later, left) in [("2026-12-02T01:00:00Z", 3), ("2026-12-03T01:00:00Z", 3), ("2027-03-01T00:00:00Z", 2)] {
-            write(store.path(), CallId::new(at(later)), &many[..1], at(later)).unwrap();
-            assert_eq!(fs::read_dir(store.path().join("traces")).unwrap().count(), left, "{later}");
+    }
+
+    #[test]
+    fn a_day_is_deleted_as_a_whole_once_it_is_over_for_long_enough() {
+        let store = tempfile::tempdir().unwrap();
+        assert_eq!(delete(store.path(), at(AT)).unwrap(), 0, "no folder, no files");
+        for ended in [AT, "2026-11-03T00:01:00Z"] {
+            write(store.path(), CallId::new(at(ended)), &[line("a", "ACK")], at(ended)).unwrap();
         }
+        fs::create_dir(store.path().join("traces/mine")).unwrap();
+        for (until, deleted) in [(AT, 0), ("2026-11-03T00:00:00Z", 1), ("2026-11-03T23:59:00Z", 0)] {
+            assert_eq!(delete(store.path(), at(until)).unwrap(), deleted, "{until}");
+        }
+        let left = fs::read_dir(store.path().join("traces")).unwrap().map(|entry| entry.unwrap().file_name());
+        let mut left: Vec<_> = left.collect();
+        left.sort();
+        assert_eq!(left, ["2026-11-03", "mine"], "what has another name is not ours");
     }
 }

@@ -1,4 +1,5 @@
 use jiff::SignedDuration;
+use jiff::tz::TimeZone;
 
 use super::*;
 use crate::events::Events;
@@ -244,12 +245,10 @@ fn what_was_kept_for_long_enough_is_deleted_a_few_at_a_time_and_on_record() {
 #[test]
 fn traces_are_deleted_after_their_time() {
     let dir = tempfile::tempdir().unwrap();
-    let folder = dir.path().join(old_files::TRACES);
-    std::fs::create_dir(&folder).unwrap();
-    for (name, days) in [("old.pcap", 8), ("new.pcap", 6)] {
-        let written = at(0) - SignedDuration::from_hours(24 * days);
-        std::fs::File::create(folder.join(name)).unwrap().set_modified(written.into()).unwrap();
+    let day = |days: i64| (at(0) - SignedDuration::from_hours(24 * days)).to_zoned(TimeZone::UTC).date().to_string();
+    for days in [9, 8, 7, 0] {
+        std::fs::create_dir_all(dir.path().join("traces").join(day(days))).unwrap();
     }
-    assert_eq!(delete_traces(&folder, at(0), Retention::default()), Ok(1));
-    assert!(folder.join("new.pcap").exists());
+    assert_eq!(delete_traces(dir.path(), at(0), Retention::default()), Ok(2), "days that were over a week ago");
+    assert!(dir.path().join("traces").join(day(7)).exists());
 }
