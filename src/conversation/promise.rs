@@ -228,7 +228,8 @@ mod tests {
 
     fn any_hours() -> impl Strategy<Value = Hours> {
         let day = prop::sample::select(vec!["mon-sun", "mon-fri", "sat-mon", "sun", "wed,fri"]);
-        let opening = (day, 0u16..1440, 1u16..600).prop_map(|(days, from, length)| {
+        // Long enough for every promise here to be used up within the year that is looked ahead.
+        let opening = (day, 0u16..1430, 10u16..600).prop_map(|(days, from, length)| {
             let minute = |m: u16| Minute::parse(&format!("{:02}:{:02}", m / 60, m % 60)).unwrap();
             let to = (from + length).min(1440);
             Opening { days: Days::parse(days).unwrap(), from: minute(from), to: minute(to) }
