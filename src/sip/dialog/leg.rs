@@ -113,8 +113,9 @@ pub(in crate::sip) async fn calling(
     );
     ends.local_cseq = ends.local_cseq.saturating_add(sent);
     let way = ends.way(endpoint).await;
-    endpoint.acknowledge(&ends.local_tag, &way, ack).await;
+    // Known before the ACK goes out: a peer may hang up in the instant in which it comes.
     let (mut task, inbox, dialog) = task(endpoint, ends, None);
+    endpoint.acknowledge(&task.ends.local_tag, &way, ack).await;
     task.confirmed = true;
     task.local_sdp = offer.to_owned();
     task.timer = first!(response, SessionExpires)
