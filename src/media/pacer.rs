@@ -5,7 +5,7 @@
 //! two points, all that wait at once, so that they never hold up a packet. Without calls it sleeps until there is one.
 //!
 //! While calls are bridged it does not sleep until the next point but waits for their [sockets](super::readiness): what
-//! comes for one leg leaves for the other at once.
+//! comes for one leg leaves for the other at once, or together with what comes within [`GATHER`] after it.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -22,7 +22,7 @@ use super::counters::Counters;
 use super::player::PlayId;
 use super::priority;
 use super::prompt::Prompt;
-use super::readiness::Readiness;
+use super::readiness::{self, Readiness};
 use super::recording::Recorder;
 use super::schedule::Grid;
 use super::stream::{Desk, PACKET_ROOM, Stream};
@@ -34,6 +34,9 @@ use crate::model::{Digit, MediaPlan, MediaQuality, Pressed};
 const LATE: Duration = Duration::from_millis(5);
 /// So long before a point the commands are obeyed: the later, the sooner a key is answered.
 const COMMANDS_AHEAD: Duration = Duration::from_millis(5);
+/// After relaying it sleeps for so long: of many calls, what comes meanwhile leaves with one wake-up. A small share of what
+/// a packet takes through any network, and half of the cost of a hundred calls.
+const GATHER: Duration = Duration::from_micros(500);
 /// Each call is attended to at every so manieth pair of points: each half second.
 const ATTEND_EVERY: u64 = 25;
 /// Samples of the longest datagram, in the codec that makes most of them.
@@ -114,6 +117,9 @@ impl Pacer {
                 if let Some((to, heard)) = heard {
                     self.one(to, |stream, desk| stream.pass_on(&heard, desk));
                 }
+            }
+            if (1..readiness::AT_ONCE).contains(&ready) {
+                self.clock.sleep_until(deadline.min(now.mono + GATHER));
             }
         }
     }

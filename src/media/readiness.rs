@@ -13,7 +13,7 @@ use nix::sys::time::TimeSpec;
 use super::pacer::Key;
 
 /// So many sockets are told of at once; the kernel keeps their order, so that none is passed over.
-const AT_ONCE: usize = 64;
+pub const AT_ONCE: usize = 64;
 
 /// The sockets that are waited for.
 pub struct Readiness {

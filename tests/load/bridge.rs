@@ -21,10 +21,13 @@ use threadline::model::{Codec, Flow, MediaPlan, TelephoneEvent};
 use super::{PACKET, PACKET_TIME, Result};
 
 const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
-/// What every packet of a phone holds before its time.
+/// What every packet holds before its time: one that is measured, and one before and after.
 const MARK: [u8; 4] = *b"load";
+const UNMARKED: [u8; 4] = *b"idle";
 /// Before anything is measured.
 const WARM_UP: Duration = Duration::from_secs(1);
+/// After the last packet was sent: whatever is still on its way arrives.
+const DRAIN: Duration = Duration::from_millis(300);
 
 /// What one way of joining the phones gave.
 pub(super) struct Run {
@@ -153,17 +156,16 @@ impl Phones {
 
     /// Every phone sends to its address of `to`; what comes back, and the CPU time of what is in between.
     pub fn talk(&self, to: &[SocketAddr], seconds: u32, cpu: impl Fn() -> Result<Duration>) -> Result<Run> {
-        let over = Arc::new(AtomicBool::new(false));
-        let measuring = Arc::new(AtomicBool::new(false));
+        let [said, over, measuring] = [(); 3].map(|()| Arc::new(AtomicBool::new(false)));
         let sent = Arc::new(AtomicU64::new(0));
         let listener = std::thread::spawn({
             let (sockets, over, measuring) = (self.sockets.clone(), over.clone(), measuring.clone());
             move || listen(&sockets, &over, &measuring)
         });
         let speaker = std::thread::spawn({
-            let (sockets, over, to) = (self.sockets.clone(), over.clone(), to.to_vec());
+            let (sockets, said, to) = (self.sockets.clone(), said.clone(), to.to_vec());
             let (measuring, sent) = (measuring.clone(), sent.clone());
-            move || speak(&sockets, &to, &over, &measuring, &sent)
+            move || speak(&sockets, &to, &said, &measuring, &sent)
         });
         std::thread::sleep(WARM_UP);
         let before = cpu()?;
@@ -171,8 +173,10 @@ impl Phones {
         std::thread::sleep(Duration::from_secs(seconds.into()));
         measuring.store(false, Ordering::Relaxed);
         let cpu = cpu()? - before;
-        over.store(true, Ordering::Relaxed);
+        said.store(true, Ordering::Relaxed);
         speaker.join().map_err(|_| "the speaker panicked")?;
+        std::thread::sleep(DRAIN);
+        over.store(true, Ordering::Relaxed);
         let (heard, mut delays_ns) = listener.join().map_err(|_| "the listener panicked")??;
         delays_ns.sort_unstable();
         Ok(Run { sent: sent.load(Ordering::Relaxed), heard, delays_ns, cpu })
@@ -184,7 +188,6 @@ fn speak(sockets: &[UdpSocket], to: &[SocketAddr], over: &AtomicBool, measuring:
     let phase = PACKET_TIME / sockets.len() as u32;
     let mut packet = [0x55_u8; PACKET];
     packet[..2].copy_from_slice(&[0x80, 0]);
-    packet[12..16].copy_from_slice(&MARK);
     for tick in 0_u32.. {
         for (at, (socket, to)) in (0_u32..).zip(sockets.iter().zip(to)) {
             if over.load(Ordering::Relaxed) {
@@ -198,8 +201,10 @@ fn speak(sockets: &[UdpSocket], to: &[SocketAddr], over: &AtomicBool, measuring:
             packet[2..4].copy_from_slice(&(tick as u16).to_be_bytes());
             packet[4..8].copy_from_slice(&(tick * 160).to_be_bytes());
             packet[8..12].copy_from_slice(&(at + 1).to_be_bytes());
+            let counts = measuring.load(Ordering::Relaxed);
+            packet[12..16].copy_from_slice(if counts { &MARK } else { &UNMARKED });
             packet[16..24].copy_from_slice(&wall_ns().to_be_bytes());
-            if socket.send_to(&packet, to).is_ok() && measuring.load(Ordering::Relaxed) {
+            if socket.send_to(&packet, to).is_ok() && counts {
                 sent.fetch_add(1, Ordering::Relaxed);
             }
         }
@@ -229,13 +234,18 @@ fn listen(
                 ControlMessageOwned::ScmTimestampns(at) => Some(at.num_nanoseconds() as u64),
                 _ => None,
             });
-            let length = message.bytes;
-            if length != PACKET || !measuring.load(Ordering::Relaxed) {
+            if message.bytes != PACKET {
                 continue;
             }
-            heard += 1;
-            if let (true, Some(at), Some(sent)) = (buffer[12..16] == MARK, at, buffer[16..].first_chunk::<8>()) {
-                delays.push(at.saturating_sub(u64::from_be_bytes(*sent)));
+            let mark = &buffer[12..16];
+            if mark == MARK {
+                heard += 1;
+                if let (Some(at), Some(sent)) = (at, buffer[16..].first_chunk::<8>()) {
+                    delays.push(at.saturating_sub(u64::from_be_bytes(*sent)));
+                }
+            } else if mark != UNMARKED && measuring.load(Ordering::Relaxed) {
+                // Converted: no mark comes through.
+                heard += 1;
             }
         }
     }

@@ -42,10 +42,17 @@ pub fn run(pairs: &str, seconds: &str, ours: &str, house: &str, pid: &str) -> Re
             legs.push(runtime.spawn(hold(dialog, over.clone())));
         }
     }
-    let line = runtime.spawn(come_and_go(endpoint.clone(), house, over.clone()));
+    let closing = CancellationToken::new();
+    let line = runtime.spawn(come_and_go(endpoint.clone(), house, closing.clone()));
     let through = phones.talk(&to, seconds, || cpu_of(pid))?;
-    over.cancel();
+    // The line first: once the phones are free they ring for whoever waits.
+    closing.cancel();
     let (came, refused) = runtime.block_on(line)?;
+    over.cancel();
+    for why in &refused {
+        eprintln!("a caller of the line: {why}");
+    }
+    let refused = refused.len();
     let held = runtime.block_on(async {
         let mut held = 0;
         for leg in legs {
@@ -118,29 +125,30 @@ async fn hold(mut dialog: Dialog, over: CancellationToken) -> bool {
     }
 }
 
-/// Callers who wait for a while and leave; how many came, and how many were not taken.
-async fn come_and_go(endpoint: Endpoint, house: SocketAddr, over: CancellationToken) -> (u32, u32) {
+/// Callers who wait for a while and leave; how many came, and why some were not taken or not kept.
+async fn come_and_go(endpoint: Endpoint, house: SocketAddr, closing: CancellationToken) -> (usize, Vec<String>) {
     let mut every = tokio::time::interval(Duration::from_secs(1) / COME_AND_GO);
     let mut calls = tokio::task::JoinSet::new();
-    while !over.is_cancelled() {
+    while !closing.is_cancelled() {
         every.tick().await;
         let (endpoint, number) = (endpoint.clone(), calls.len());
-        calls.spawn(async move {
-            // Nobody listens there: they only wait.
-            let ear = UdpSocket::bind((house.ip(), 0)).ok()?;
-            let from = format!("+1212557{number:04}");
-            let (dialog, _) = dial(&endpoint, house, &from, ear.local_addr().ok()?).await.ok()?;
-            let leave = CancellationToken::new();
-            let leaving = leave.clone();
-            tokio::spawn(async move {
-                tokio::time::sleep(STAY).await;
-                leaving.cancel();
-            });
-            hold(dialog, leave).await.then_some(())
-        });
+        calls.spawn(async move { visit(&endpoint, house, number).await.map_err(|error| format!("{number}: {error}")) });
     }
     let taken = calls.join_all().await;
-    (taken.len() as u32, taken.iter().filter(|taken| taken.is_none()).count() as u32)
+    (taken.len(), taken.into_iter().filter_map(std::result::Result::err).collect())
+}
+
+async fn visit(endpoint: &Endpoint, house: SocketAddr, number: usize) -> Result<()> {
+    // Nobody listens there: they only wait.
+    let ear = UdpSocket::bind((house.ip(), 0))?;
+    let (dialog, _) = dial(endpoint, house, &format!("+1212557{number:04}"), ear.local_addr()?).await?;
+    let leave = CancellationToken::new();
+    let leaving = leave.clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(STAY).await;
+        leaving.cancel();
+    });
+    if hold(dialog, leave).await { Ok(()) } else { Err("hung up on".into()) }
 }
 
 fn settings(ours: SocketAddr, house: SocketAddr) -> Result<Settings> {
