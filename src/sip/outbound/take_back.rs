@@ -10,11 +10,6 @@ use crate::sip::endpoint::{ClientTransaction, Endpoint, Flow};
 use crate::sip::header;
 use crate::sip::message::{self, all, first};
 
-/// The library's own 408 and 503 are no words of the peer's: both say that it did not answer.
-pub(super) fn timed_out(response: Response) -> Response {
-    Response { status_code: 408.into(), ..response }
-}
-
 /// Why an INVITE is taken back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Why {
