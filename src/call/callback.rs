@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, error, info, info_span, warn};
 
@@ -198,8 +198,7 @@ async fn take(line: &Arc<Line>, callback: Callback) {
     let id = CallId::from(callback.id);
     let shown = Shown { reason: callback.reason.clone(), ..Shown::patient(Caller::Number(callback.number.clone())) };
     let legs = shown.legs.clone();
-    let (tell, mut told) = mpsc::unbounded_channel();
-    match &callback.line {
+    let mut ticket = match &callback.line {
         Some(name) => {
             let now = line.clock.now();
             let waited = Duration::try_from(now.wall.duration_since(callback.since)).unwrap_or_default();
@@ -214,7 +213,7 @@ async fn take(line: &Arc<Line>, callback: Callback) {
                 reason: callback.reason.clone(),
                 record: false,
             };
-            line.switchboard.keep_place(id, request, shown, tell);
+            line.switchboard.keep_place(id, request, shown)
         }
         None => {
             let request = RingRequest {
@@ -225,33 +224,19 @@ async fn take(line: &Arc<Line>, callback: Callback) {
                 reason: callback.reason.clone(),
                 record: false,
             };
-            line.switchboard.ring(id, request, shown, tell);
+            line.switchboard.ring(id, request, shown)
         }
-    }
-    let _waits = Waits { line: line.clone(), id };
+    };
     loop {
-        match told.recv().await {
-            Some(Told::Connected(staff)) => return speak(line, &callback, *staff, legs).await,
+        match ticket.told().await {
+            Told::Connected(staff) => return speak(line, &callback, *staff, legs).await,
             // Nobody of the clinic is there: the patient is not called, and it is no attempt of theirs.
-            Some(Told::Unanswered(why)) => {
+            Told::Unanswered(why) => {
                 info!(?why, "nobody of the clinic took a call back; it is tried again");
                 return postpone(line, callback.id).await;
             }
-            Some(Told::Place(_) | Told::OfferText) => {}
-            None => return,
+            Told::Place(_) | Told::OfferText => {}
         }
-    }
-}
-
-/// A place in the line, given up when this is dropped.
-struct Waits {
-    line: Arc<Line>,
-    id: CallId,
-}
-
-impl Drop for Waits {
-    fn drop(&mut self) {
-        self.line.switchboard.leave(self.id);
     }
 }
 

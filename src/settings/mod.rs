@@ -212,6 +212,9 @@ pub struct Phones {
     /// Numbers that every phone may dial, straight to the trunk and as they are: `911`. Those of the clinic's country
     /// unless the file says otherwise.
     pub emergency: Vec<String>,
+    /// How long a parked call waits for somebody to take it up before it comes back to whoever parked it, and how long it
+    /// rings there.
+    pub parked_for: Duration,
 }
 
 /// Media.
