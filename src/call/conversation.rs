@@ -135,6 +135,7 @@ impl<'a> Conversation<'a> {
     /// Hands in what happened to the tree, and does what it wants.
     async fn tell(&mut self, input: Input) -> Option<End> {
         let now = self.line.clock.now();
+        self.tell_spoken();
         let actions = self.engine.handle(now, input);
         self.line.registry.moved(self.start.id, self.engine.path(), now.wall);
         let cause = self.performer.perform(&self.caller, actions).map(HangupCause::as_str);
@@ -144,6 +145,13 @@ impl<'a> Conversation<'a> {
         let cause = cause.or(self.engine.is_over().then_some("transferred"))?;
         self.caller.dialog.bye("").await;
         Some(gone.unwrap_or_else(|| (EndedBy::System, cause.to_owned())))
+    }
+
+    /// Whatever ends a message, the tree is to know how much was said.
+    fn tell_spoken(&mut self) {
+        if let Some(spoken) = self.performer.spoken() {
+            self.engine.handle(self.line.clock.now(), Input::Spoken(spoken));
+        }
     }
 
     /// What the caller does.
@@ -417,6 +425,7 @@ impl<'a> Conversation<'a> {
             self.engine.handle(now, Input::Transferred);
         }
         // What has reached the disk counts for the outcome: a text whose key was pressed, a message that was recorded.
+        self.tell_spoken();
         let last = self.engine.handle(now, Input::HungUp);
         let _ = self.performer.perform(&self.caller, last);
         for input in self.performer.settle().await {

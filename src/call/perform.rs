@@ -196,6 +196,11 @@ impl<'a> Performer<'a> {
         None
     }
 
+    /// How much of their message the caller has said; none while none is recorded.
+    pub fn spoken(&self) -> Option<Duration> {
+        self.voice.as_ref().map(Voice::spoken)
+    }
+
     /// The end of a call: waits a little for what is still under way; what came of it.
     pub async fn settle(&mut self) -> Vec<Input> {
         self.leave();

@@ -180,7 +180,7 @@ impl Engine {
                 self.node(Event::TimeOut, now, &mut out);
             }
             Input::HungUp => {
-                self.hung_up_recording(now, &mut out);
+                self.hung_up_recording(&mut out);
                 self.over(now, &mut out);
             }
             Input::TextResult(result) => self.text_result(&result, now, &mut out),
@@ -190,6 +190,7 @@ impl Engine {
             Input::Unanswered(why) => self.unanswered(why, now, &mut out),
             Input::ConversationOver => self.conversation_over(now, &mut out),
             Input::Transferred => self.handed_over(now, &mut out),
+            Input::Spoken(spoken) => self.spoken(spoken),
             Input::RecordingEnded => self.recording_ended(now, &mut out),
             Input::Kept(length) => self.kept(length, now, &mut out),
             Input::CallbackBooked(result) => self.callback_booked(result, now, &mut out),

@@ -72,6 +72,9 @@ pub enum Input {
     ConversationOver,
     /// An [`Action::Transfer`] has put the caller into other hands: the call is over for us.
     Transferred,
+    /// How much the caller has said since an [`Action::Record`]. Told before anything else that happens while it records:
+    /// it is what makes a message long enough.
+    Spoken(Duration),
     /// An [`Action::Record`] ended by itself: silence, or its longest time.
     RecordingEnded,
     /// What became of the recording after [`Action::Keep`]: how long it is; none: the store could not keep it.
