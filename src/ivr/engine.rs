@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::callback::Booking;
 use super::menu::Offer;
 use super::number::Entry;
-use super::person::Wait;
+use super::person::{Talk, Wait};
 use super::queue::Waiting;
 use super::requests::Requests;
 use super::voicemail::Message;
@@ -98,10 +98,8 @@ pub(super) enum Step {
     Queue(Waiting),
     Voicemail(Message),
     Callback(Booking),
-    /// A person speaks with the caller; then the call goes on there.
-    Talking {
-        then: NodeId,
-    },
+    /// A person speaks with the caller.
+    Talking(Talk),
     /// Says its last words, then ends the call.
     Ending(HangupCause),
 }
@@ -414,7 +412,7 @@ impl Engine {
             (Kind::Transfer(transfer), Step::Ring { rings }) => self.transfer(id, transfer, rings, event, now, out),
             (_, Step::Ending(cause)) => self.ending(cause, event, now, out),
             // The keys are the person's.
-            (_, Step::Talking { .. }) => {}
+            (_, Step::Talking(_)) => {}
             // A step is only made by the node of its kind.
             _ => {}
         }

@@ -68,7 +68,7 @@ pub enum Input {
     /// Nobody has, and nobody will: the ringing, the waiting or the transfer is over. After [`Input::Connected`]: whoever
     /// the person has handed the caller on to has not picked up, and the person is gone.
     Unanswered(Unanswered),
-    /// The person has hung up, the caller has not.
+    /// The person has hung up, the caller has not. Where they had hardly picked up, phones ring for the caller again.
     ConversationOver,
     /// An [`Action::Transfer`] has put the caller into other hands: the call is over for us.
     Transferred,
