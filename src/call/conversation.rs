@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::ivr::{CallerFacts, Engine, HangupCause, Input};
 use crate::model::{CallStart, EndedBy, Outcome, Phone, Unanswered};
@@ -187,6 +187,7 @@ impl<'a> Conversation<'a> {
             }
             // Callers are not sent elsewhere by their own trunk.
             News::Refer { reply, .. } => {
+                warn!("a transfer that the caller's side asked for was refused");
                 tokio::spawn(reply.refuse(603));
                 Heard::Nothing
             }

@@ -125,6 +125,12 @@ pub struct SipCounters {
     pub lockouts: u64,
     /// Transfers that were asked for where nobody may ask for one.
     pub refers_refused: u64,
+    /// Legs that were given up as the other side knows no codec of ours.
+    pub no_common_codec: u64,
+    /// Calls that came in, were answered, and were given up as no ACK came.
+    pub no_ack: u64,
+    /// Answers that came after our CANCEL, and were hung up on.
+    pub late_answers: u64,
 }
 
 #[derive(Default)]
@@ -141,6 +147,9 @@ pub(super) struct Counters {
     pub calls_unauthenticated: AtomicU64,
     pub lockouts: AtomicU64,
     pub refers_refused: AtomicU64,
+    pub no_common_codec: AtomicU64,
+    pub no_ack: AtomicU64,
+    pub late_answers: AtomicU64,
 }
 
 /// The SIP endpoint. Cloning it gives another handle.
@@ -358,7 +367,15 @@ impl Endpoint {
             calls_unauthenticated: counters.calls_unauthenticated.load(Relaxed),
             lockouts: counters.lockouts.load(Relaxed),
             refers_refused: counters.refers_refused.load(Relaxed),
+            no_common_codec: counters.no_common_codec.load(Relaxed),
+            no_ack: counters.no_ack.load(Relaxed),
+            late_answers: counters.late_answers.load(Relaxed),
         }
+    }
+
+    /// Counts a leg that is given up as nothing can be spoken with the other side: whoever negotiates knows it first.
+    pub fn count_no_common_codec(&self) {
+        self.count(|c| &c.no_common_codec);
     }
 
     /// Calls that came in and are not over.

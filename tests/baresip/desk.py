@@ -126,7 +126,7 @@ def nobody_answers(front):
     check("no answer: the phone stops ringing", front.second.until("stops", "session closed", mark))
     log = front.box / "daemon.log"
     until("no answer: the tone comes", lambda: "message is recorded" in log.read_text())
-    time.sleep(2)
+    time.sleep(3)
     patient.type("/hangup\n")
     front.record("no answer", outcome="voicemail", ended_by="caller", answered_by=None)
     number = f"+1212555016{front.patients}"
