@@ -97,6 +97,8 @@ def hold_and_transfer(front):
     check("transfer: the phone that asked hears that it was picked up", first.until("has handed over", "terminated (duration", marks[0]))
     speak("transfer", patient, second, SECOND_SAYS)
 
+    # Who hangs up sooner has served nobody, and phones ring again.
+    time.sleep(2)
     mark = len(patient.said)
     second.type("/hangup\n")
     check("the desk hangs up: so is the patient", patient.until("is hung up on", "session closed", mark))
