@@ -1,17 +1,24 @@
 //! Phones and callers that do what the standard forbids, against the real daemon: each is refused as the standard says,
 //! logged and counted, and whoever else is on the line does not notice.
 
+use serde_json::Value;
 use threadline::model::Codec;
 use threadline::store::export::What;
 use tokio::net::UdpSocket;
 
+use super::clinic::PATIENT;
 use super::phones::{PATIENCE, Talking};
 use super::signalling::phones::credentials;
 use super::signalling::{Peer, header, status};
 use super::staff::{House, password, press};
 
 /// What the patient's call leads through: phones of another telephone system, one worse than the other.
-const TREE: &str = r#"start = "ring:deaf"
+const TREE: &str = r#"start = "menu:which"
+[menu.which]
+say = "digit_1"
+keys = { 1 = "ring:deaf", 2 = "queue:silent" }
+stay = "hangup"
+wait = "60s"
 [ring.deaf]
 ring = ["sip:deaf@PBX"]
 when_unanswered = "queue:late"
@@ -23,10 +30,16 @@ give_up_after = "5m"
 [ring.noisy]
 ring = ["sip:noisy@PBX"]
 give_up_after = "3m"
+[queue.silent]
+ring = ["sip:201@SILENT"]
+music = "hold"
+give_up_after = "10m"
+when_nobody = "hangup"
 [missed_call]
 message = "missed_call"
 at_most_every = "24h"
 "#;
+const OTHER_PATIENT: &str = "+12125550143";
 /// Somebody out in the world.
 const ABROAD: &str = "sip:+13105550123@127.0.0.1";
 
@@ -72,6 +85,7 @@ async fn hung_up_on(pbx: &Peer, user: &str) {
 async fn phones_that_ring(house: &House, pbx: &Peer) {
     let (_phone, mut patient) = house.patient(&[Codec::Pcmu]).await;
     patient.say(440.0);
+    press(&patient, '1');
     picks_up(pbx, &rings(pbx, "deaf").await, &sdp(40_000, "18")).await;
     hung_up_on(pbx, "deaf").await;
     let late = rings(pbx, "late").await;
@@ -95,10 +109,27 @@ async fn phones_that_ring(house: &House, pbx: &Peer) {
     let bye = pbx.expect_request("BYE").await;
     pbx.answer(&bye, "200 OK", "", "").await;
     patient.ended().await;
-    let find = || house.clinic.rows(What::Calls).into_iter().find(|call| call["digits"] == "1");
+    let call = record(house, PATIENT).await;
+    assert_eq!(call["path"], serde_json::json!(["menu:which", "ring:deaf", "queue:late", "ring:noisy"]), "{call}");
+}
+
+/// The record of this number's call, once it is over.
+async fn record(house: &House, number: &str) -> Value {
+    let find = || {
+        let calls = house.clinic.rows(What::Calls);
+        calls.into_iter().find(|call| call["from"] == number && !call["ended_at"].is_null())
+    };
     house.clinic.until("the call is over", async || find().is_some()).await;
-    let call = find().unwrap();
-    assert_eq!(call["path"], serde_json::json!(["ring:deaf", "queue:late", "ring:noisy"]), "{call}");
+    find().unwrap()
+}
+
+/// A queue whose telephone system says nothing at all holds nobody for its ten minutes.
+async fn a_telephone_system_that_is_down(house: &House) {
+    let (_phone, mut patient) = house.caller(OTHER_PATIENT, &[Codec::Pcmu]).await;
+    press(&patient, '2');
+    patient.ended().await;
+    let call = record(house, OTHER_PATIENT).await;
+    assert_eq!((&call["outcome"], &call["ended_by"]), (&"missed".into(), &"system".into()), "{call}");
 }
 
 async fn noise_then_speech(house: &House, audio: &UdpSocket, patient: &Talking) {
@@ -211,7 +242,9 @@ async fn a_scanner(house: &House) {
 async fn whoever_breaks_the_rules_is_refused_logged_and_counted() {
     let mut house = House::closed(TREE).await;
     let (pbx, carrier) = (Peer::new(house.clinic.sip).await, Peer::new(house.clinic.sip).await);
-    house.clinic.write_tree(&TREE.replace("PBX", &pbx.here.to_string()));
+    let silent = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let at = silent.local_addr().unwrap().to_string();
+    house.clinic.write_tree(&TREE.replace("PBX", &pbx.here.to_string()).replace("SILENT", &at));
     house.clinic.rewrite(&[
         ("address = \"127.0.0.1:5060\"", &format!("address = \"{}\"", carrier.here)),
         ("127.0.0.0/8", "127.0.0.1/32"),
@@ -219,6 +252,7 @@ async fn whoever_breaks_the_rules_is_refused_logged_and_counted() {
     house.clinic.start().await;
     tokio::join!(
         phones_that_ring(&house, &pbx),
+        a_telephone_system_that_is_down(&house),
         a_phone_that_never_acknowledges(&house),
         callers_from_the_trunk(&house),
         a_scanner(&house),
