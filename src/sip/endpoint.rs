@@ -1,6 +1,7 @@
 //! The box's SIP endpoint: its sockets, and the tables of who may speak, which dialogs run and which streams are open.
 
 mod address;
+mod counters;
 mod receive;
 mod send;
 mod sockets;
@@ -22,6 +23,8 @@ use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use self::counters::Counters;
+pub use self::counters::SipCounters;
 pub(super) use self::send::{ClientTransaction, Flow};
 use self::sockets::{bind_tcp, bind_udp};
 use self::tls::{tls_client, tls_server};
@@ -96,60 +99,6 @@ impl Default for Timers {
     fn default() -> Self {
         Timers { t1: Duration::from_millis(500), t2: Duration::from_secs(4), t4: Duration::from_secs(5) }
     }
-}
-
-/// What has been counted since the start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct SipCounters {
-    /// Requests that reached a transaction.
-    pub requests: u64,
-    /// Messages from nobody we know.
-    pub strangers: u64,
-    /// Strangers that got not even a 403 though strangers are told, because they ask too often.
-    pub rate_limited: u64,
-    /// Messages that were refused or dropped unread.
-    pub malformed: u64,
-    /// Calls that came in and were handed on.
-    pub calls: u64,
-    /// Calls refused because there were too many, or the box was about to stop.
-    pub calls_rejected_busy: u64,
-    /// Requests dropped because there were too many transactions.
-    pub overload: u64,
-    /// Registrations of our own phones, and their refreshes.
-    pub registrations: u64,
-    /// Registrations refused: a wrong password, a lock, or what cannot be.
-    pub registrations_refused: u64,
-    /// Calls refused because whoever places them did not prove to be one of our phones.
-    pub calls_unauthenticated: u64,
-    /// Times that a source or an extension was locked after too many wrong passwords.
-    pub lockouts: u64,
-    /// Transfers that were asked for where nobody may ask for one.
-    pub refers_refused: u64,
-    /// Legs that were given up as the other side knows no codec of ours.
-    pub no_common_codec: u64,
-    /// Calls that came in, were answered, and were given up as no ACK came.
-    pub no_ack: u64,
-    /// Answers that came after our CANCEL, and were hung up on.
-    pub late_answers: u64,
-}
-
-#[derive(Default)]
-pub(super) struct Counters {
-    pub requests: AtomicU64,
-    pub strangers: AtomicU64,
-    pub rate_limited: AtomicU64,
-    pub malformed: AtomicU64,
-    pub calls: AtomicU64,
-    pub calls_rejected_busy: AtomicU64,
-    pub overload: AtomicU64,
-    pub registrations: AtomicU64,
-    pub registrations_refused: AtomicU64,
-    pub calls_unauthenticated: AtomicU64,
-    pub lockouts: AtomicU64,
-    pub refers_refused: AtomicU64,
-    pub no_common_codec: AtomicU64,
-    pub no_ack: AtomicU64,
-    pub late_answers: AtomicU64,
 }
 
 /// The SIP endpoint. Cloning it gives another handle.
@@ -353,24 +302,7 @@ impl Endpoint {
 
     /// What has been counted since the start.
     pub fn counters(&self) -> SipCounters {
-        let counters = &self.0.counters;
-        SipCounters {
-            requests: counters.requests.load(Relaxed),
-            strangers: counters.strangers.load(Relaxed),
-            rate_limited: counters.rate_limited.load(Relaxed),
-            malformed: counters.malformed.load(Relaxed),
-            calls: counters.calls.load(Relaxed),
-            calls_rejected_busy: counters.calls_rejected_busy.load(Relaxed),
-            overload: counters.overload.load(Relaxed),
-            registrations: counters.registrations.load(Relaxed),
-            registrations_refused: counters.registrations_refused.load(Relaxed),
-            calls_unauthenticated: counters.calls_unauthenticated.load(Relaxed),
-            lockouts: counters.lockouts.load(Relaxed),
-            refers_refused: counters.refers_refused.load(Relaxed),
-            no_common_codec: counters.no_common_codec.load(Relaxed),
-            no_ack: counters.no_ack.load(Relaxed),
-            late_answers: counters.late_answers.load(Relaxed),
-        }
+        self.0.counters.read()
     }
 
     /// Counts a leg that is given up as nothing can be spoken with the other side: whoever negotiates knows it first.
