@@ -97,7 +97,14 @@ pub struct Timers {
 
 impl Default for Timers {
     fn default() -> Self {
-        Timers { t1: Duration::from_millis(500), t2: Duration::from_secs(4), t4: Duration::from_secs(5) }
+        Timers::of(Duration::from_millis(500))
+    }
+}
+
+impl Timers {
+    /// For networks in which a message and its answer take `t1`; with the standard's 500 ms, the standard's.
+    pub fn of(t1: Duration) -> Timers {
+        Timers { t1, t2: t1 * 8, t4: t1 * 10 }
     }
 }
 
@@ -176,10 +183,10 @@ impl Endpoint {
     /// # Errors
     /// An address that cannot be bound, or TLS without a usable certificate: each names its cure.
     pub async fn bind(settings: &Settings, clock: Clock) -> Result<(Endpoint, mpsc::Receiver<Incoming>), SipError> {
-        Self::bind_with(settings, clock, Timers::default()).await
+        Self::bind_with(settings, clock, Timers::of(settings.sip.t1)).await
     }
 
-    /// [`Endpoint::bind`] with other timers, for networks that need them (satellite links, loopback).
+    /// [`Endpoint::bind`] with other timers.
     pub async fn bind_with(
         settings: &Settings,
         clock: Clock,

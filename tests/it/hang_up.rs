@@ -104,7 +104,7 @@ async fn a_caller_who_falls_silent_ends_the_call_with_the_cause() {
 /// The shortest session timer that the standard allows is 90 s, refreshed at half of it (RFC 4028): this takes a while.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_phone_that_answers_no_refresh_ends_the_call_with_the_cause() {
-    let house = open(&[("[sip]\n", "[sip]\nsession_expires = \"90s\"\n")]).await;
+    let house = open(&[("[sip]\n", "[sip]\nsession_expires = \"90s\"\nt1 = \"50ms\"\n")]).await;
     let mut desk = house.extension("201", &[Codec::Pcmu]).await;
     let (_phone, mut patient) = house.patient(&[Codec::Pcmu]).await;
     let staff = desk.answers().await;
