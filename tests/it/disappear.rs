@@ -227,7 +227,7 @@ async fn phones_of_a_desk_call(house: &House) {
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_vanishes_leaves_nothing_behind() {
     let mut house = House::closed_with(TREE, &EXTENSIONS).await;
-    house.clinic.rewrite(&[("[rtp]\n", "[rtp]\nsilence = \"5s\"\n"), ("[sip]\n", "[sip]\nt1 = \"50ms\"\n")]);
+    house.clinic.rewrite(&[("[rtp]\n", "[rtp]\nsilence = \"5s\"\n"), ("[sip]\n", "[sip]\nt1 = \"100ms\"\n")]);
     house.clinic.start().await;
     let before = held(&house).await;
     assert_eq!((before.calls, before.sessions), (0, 0));
