@@ -12,6 +12,7 @@ use tracing::{error, info};
 use crate::call::Line;
 use crate::call::trace::file as traces;
 use crate::conversation::closing;
+use crate::model::Resolution;
 use crate::settings::Retention;
 use crate::store::audio::AudioFiles;
 use crate::store::{StoreError, Tx, recordings, threads, voicemails};
@@ -70,7 +71,7 @@ pub fn run_due(tx: &Tx<'_>, now: Timestamp, rules: &Rules) -> Result<usize, Stor
     }
     let cutoffs = closing::cutoffs(now, rules.close_silent_after);
     for thread in threads::silent(tx, cutoffs.offered, cutoffs.silent, MOST)? {
-        touched += usize::from(threads::close(tx, thread, closing::SILENT, "system", now)?);
+        touched += usize::from(threads::close(tx, thread, Resolution::Silent, "system", now)?);
     }
     Ok(touched)
 }

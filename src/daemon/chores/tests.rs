@@ -125,7 +125,7 @@ fn silence_closes_a_thread_after_its_time_and_only_then() {
     let desk = Desk::new();
     assert_eq!((desk.turn(71), desk.thread().state), (0, ThreadState::Open));
     assert_eq!(desk.turn(72), 1);
-    assert_eq!(desk.thread().resolution.as_deref(), Some("silent"));
+    assert_eq!(desk.thread().resolution, Some(Resolution::Silent));
     assert_eq!(desk.turn(1_000), 0);
     audit::verify(&desk.conn).unwrap();
 }
@@ -135,7 +135,7 @@ fn an_unanswered_offer_closes_it_sooner_and_an_answer_takes_it_off() {
     let desk = Desk::new();
     threads::close_offered(&tx(&desk.conn), desk.thread, "ana", at(1)).unwrap();
     assert_eq!(desk.turn(4), 0);
-    assert_eq!((desk.turn(5), desk.thread().resolution.as_deref()), (1, Some("silent")));
+    assert_eq!((desk.turn(5), desk.thread().resolution), (1, Some(Resolution::Silent)));
     let answered = Desk::new();
     threads::close_offered(&tx(&answered.conn), answered.thread, "ana", at(1)).unwrap();
     answered.asks(2);

@@ -390,8 +390,8 @@ fn heading(opened: &Opened, person: &Person, files: &Files, times: &Times) -> Ma
             html! { span.badge.warn { ((words.snoozed)(&until)) } }
         }
         ThreadState::Closed => {
-            let how = thread.resolution.as_deref().map(|how| thread_work::resolution(person.ui, how));
-            html! { span.badge.plain { ((words.closed)(&how.unwrap_or_default())) } }
+            let how = thread.resolution.map(|how| thread_work::resolution(person.ui, how));
+            html! { span.badge.plain { ((words.closed)(how.unwrap_or_default())) } }
         }
     };
     html! {
@@ -424,8 +424,8 @@ fn earlier_threads(opened: &Opened, person: &Person, times: &Times) -> Markup {
             section aria-label=(words.earlier_threads) {
                 @for other in opened.earlier.iter().rev() {
                     details.before data-part={ "/threads/" (opened.thread.id) "/earlier/" (other.id) } {
-                        @let how = other.resolution.as_deref().map_or(words.open.to_owned(), |how| thread_work::resolution(person.ui, how));
-                        summary { ((words.earlier_thread)(&times.date(other.opened_at), &how)) }
+                        @let how = other.resolution.map_or(words.open, |how| thread_work::resolution(person.ui, how));
+                        summary { ((words.earlier_thread)(&times.date(other.opened_at), how)) }
                         div { p { a href={ "/threads/" (other.id) } { (words.open_it) } } }
                     }
                 }
