@@ -7,13 +7,14 @@ use axum::response::{IntoResponse, Redirect};
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::answer::{blank, fill, not_later, spoken, unfilled};
+use super::answer::{blank, fill, not_later, unfilled};
 use super::{Answer, done, told, write};
 use crate::conversation::closing;
 use crate::conversation::deeds::{self, Deed, NotDone};
 use crate::conversation::later::Later;
 use crate::conversation::permission::{Act, may};
 use crate::model::{NoteId, PhoneNumber, Private, Resolution, StaffName, ThreadId};
+use crate::sms::addressee;
 use crate::sms::reply::{self, NotSent, Reply};
 use crate::store::threads::{self, MOST_TAGS, NotMerged, Thread};
 use crate::store::{StoreError, Tx, notes, staff, timeline};
@@ -398,10 +399,12 @@ pub async fn offer(State(web): State<Web>, person: Person, Path(id): Path<Thread
     if !files.templates.names().contains_key(closing::OFFER) {
         return Err(told(&person)(Problem::refused(words(person.ui).no_offer)));
     }
-    let spoken = web.store.read(move |conn| spoken(conn, id)).await.map_err(Problem::from).map_err(told(&person))?;
-    let Some((language, known)) = spoken else { return Err(told(&person)(Problem::NotFound)) };
+    let addressee = web.store.read(move |conn| addressee::of_thread(conn, id)).await;
+    let Some(addressee) = addressee.map_err(Problem::from).map_err(told(&person))? else {
+        return Err(told(&person)(Problem::NotFound));
+    };
     let sentences = all_words::thread::words(person.ui);
-    let text = fill(&files, closing::OFFER, language, &known)
+    let text = fill(&files, closing::OFFER, &addressee)
         .map_err(|why| told(&person)(Problem::refused(unfilled(&why, sentences))))?;
     let again = Reply { body: text.into(), ..blank(&web, &person, &files, id) };
     let (actor, words) = (person.name.clone(), words(person.ui));

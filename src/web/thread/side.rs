@@ -197,10 +197,12 @@ fn finish(opened: &Opened, ui: Ui, words: &Words) -> Markup {
                             }
                         }
                         button type="submit" data-key="c" data-does=(words.close) { (words.close) }
+                        @if opened.can_offer {
+                            button.second type="submit" formaction=(to("offer")) data-key="x" data-does=(words.offer) { (words.offer) }
+                        }
                     }
                 }
                 div.bar {
-                    @if opened.can_offer && !flagged { (act(opened, "offer", words.offer, "second", Some("x"))) }
                     @if opened.thread.moved_to_voice.is_none() { (act(opened, "voice", words.voice, "second", Some("v"))) }
                 }
             }

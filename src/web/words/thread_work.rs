@@ -147,7 +147,7 @@ const EN: Words = Words {
 
     close: "Close",
     close_as: "How it was resolved",
-    offer: "Ask “anything else?” and close",
+    offer: "Ask “anything else?” first",
     reopen: "Reopen",
     merge: "Merge",
     merge_hint: "The other conversation then shows the words of both. Future texts of each number stay apart.",
@@ -247,7 +247,7 @@ const ES: Words = Words {
 
     close: "Cerrar",
     close_as: "Cómo se resolvió",
-    offer: "Preguntar «¿algo más?» y cerrar",
+    offer: "Preguntar antes «¿algo más?»",
     reopen: "Reabrir",
     merge: "Unir",
     merge_hint: "La otra conversación muestra entonces las palabras de ambas. Los mensajes futuros de cada número siguen aparte.",
