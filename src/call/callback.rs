@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, error, info, info_span, warn};
 
@@ -235,8 +235,7 @@ async fn seek(
 ) -> Sought {
     // It waits under its own id, as the call that the patient will be called by does not exist yet.
     let id = CallId::from(callback.id);
-    let (tell, mut told) = mpsc::unbounded_channel();
-    match &callback.line {
+    let mut ticket = match &callback.line {
         Some(name) => {
             let now = line.clock.now();
             let waited = Duration::try_from(now.wall.duration_since(callback.since)).unwrap_or_default();
@@ -251,7 +250,7 @@ async fn seek(
                 reason: callback.reason.clone(),
                 record: false,
             };
-            line.switchboard.keep_place(id, request, shown, tell);
+            line.switchboard.keep_place(id, request, shown)
         }
         None => {
             let request = RingRequest {
@@ -262,22 +261,20 @@ async fn seek(
                 reason: callback.reason.clone(),
                 record: false,
             };
-            line.switchboard.ring(id, request, shown, tell);
+            line.switchboard.ring(id, request, shown)
         }
-    }
-    let _waits = Waits { line: line.clone(), id };
+    };
     let mut over = pin!(until_wall(line, until));
     loop {
         tokio::select! {
-            told = told.recv() => match told {
-                Some(Told::Connected(staff)) => return Sought::Connected(staff),
-                Some(Told::Unanswered(why)) => {
+            told = ticket.told() => match told {
+                Told::Connected(staff) => return Sought::Connected(staff),
+                Told::Unanswered(why) => {
                     info!(?why, "nobody of the clinic took a call back; it is tried again");
                     let now = line.clock.now().wall;
                     return Sought::Nobody(now.checked_add(AGAIN_AFTER).unwrap_or(now));
                 }
-                Some(Told::Place(_) | Told::OfferText) => {}
-                None => return Sought::Stopped,
+                Told::Place(_) | Told::OfferText => {}
             },
             () = &mut over => {
                 info!("nobody of the clinic took a call back in its hours");
@@ -298,18 +295,6 @@ async fn until_wall(line: &Line, at: Timestamp) {
         && !left.is_zero()
     {
         tokio::time::sleep(left.min(LOOK_EVERY)).await;
-    }
-}
-
-/// A place in the line, given up when this is dropped.
-struct Waits {
-    line: Arc<Line>,
-    id: CallId,
-}
-
-impl Drop for Waits {
-    fn drop(&mut self) {
-        self.line.switchboard.leave(self.id);
     }
 }
 

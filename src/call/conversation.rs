@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::ivr::{CallerFacts, Engine, HangupCause, Input};
 use crate::model::{CallStart, EndedBy, Outcome, Phone, Unanswered};
@@ -15,15 +14,13 @@ use super::actor::Ending;
 use super::dial;
 use super::leg::{Leg, News};
 use super::parking::ParkingPlace;
-use super::perform::Performer;
+use super::perform::{Done, Performer};
 use super::recording::{MOST_PIECES, Recording};
 use super::switchboard::{Connected, Told};
 use super::talk::{Said, Talk, next_of};
 use super::transfer::{self, Transfer};
 use super::{Book, Line, hold, record, until};
 
-/// How long a call stays parked before it rings at the phone that put it down, and how long it rings there.
-const PARKED_FOR: Duration = Duration::from_secs(120);
 /// How long the phone rings that a caller is transferred to.
 const TRANSFER_RINGS: Duration = Duration::from_secs(30);
 /// How long a goodbye may take before the line is cut.
@@ -40,7 +37,6 @@ pub(super) struct Conversation<'a> {
     caller: Leg,
     engine: Engine,
     performer: Performer<'a>,
-    told: mpsc::UnboundedReceiver<Told>,
     /// Whoever speaks with the caller.
     talk: Option<Talk>,
     /// Why a caller who was connected waits for the next person.
@@ -59,7 +55,7 @@ pub(super) struct Conversation<'a> {
 #[derive(Debug)]
 enum Between {
     /// Parked, until somebody fetches the call or it has waited for too long.
-    Parked { _place: ParkingPlace, by: Phone, until: Duration },
+    Parked { place: ParkingPlace, by: Phone, until: Duration },
     /// A phone rings for them.
     Ringing,
     /// The person who spoke with them has asked for another to be connected.
@@ -70,15 +66,13 @@ impl<'a> Conversation<'a> {
     /// For a call that was answered.
     pub fn new(line: &'a Arc<Line>, book: &'a Arc<Book>, start: &'a CallStart, caller: Leg) -> Conversation<'a> {
         let facts = CallerFacts { caller: start.from.clone(), language: None };
-        let (tell, told) = mpsc::unbounded_channel();
         Conversation {
             line,
             book,
             start,
             caller,
             engine: Engine::new(book.tree.clone(), facts),
-            performer: Performer::new(line, book.clone(), start, tell),
-            told,
+            performer: Performer::new(line, book.clone(), start),
             talk: None,
             between: None,
             recorded_for: None,
@@ -114,9 +108,17 @@ impl<'a> Conversation<'a> {
                 }
             }
             said = next_of(&mut self.talk, self.line) => self.said(said).await?,
-            told = self.told.recv() => self.told(told?)?,
-            done = self.performer.done() => done?,
-            () = transferred(&mut self.between) => self.transferred()?,
+            done = self.performer.next() => match done {
+                Done::Tell(input) => input?,
+                Done::Told(told) => self.told(told)?,
+            },
+            change = Between::next(&mut self.between) => match change {
+                Change::Fetched(by) => {
+                    self.connect(*by);
+                    return None;
+                }
+                Change::Rung => self.transferred()?,
+            },
             () = until(self.line, deadline) => Input::Deadline,
             () = until(self.line, between) => {
                 self.ring_back();
@@ -133,6 +135,7 @@ impl<'a> Conversation<'a> {
     /// Hands in what happened to the tree, and does what it wants.
     async fn tell(&mut self, input: Input) -> Option<End> {
         let now = self.line.clock.now();
+        self.tell_spoken();
         let actions = self.engine.handle(now, input);
         self.line.registry.moved(self.start.id, self.engine.path(), now.wall);
         let cause = self.performer.perform(&self.caller, actions).map(HangupCause::as_str);
@@ -142,6 +145,13 @@ impl<'a> Conversation<'a> {
         let cause = cause.or(self.engine.is_over().then_some("transferred"))?;
         self.caller.dialog.bye("").await;
         Some(gone.unwrap_or_else(|| (EndedBy::System, cause.to_owned())))
+    }
+
+    /// Whatever ends a message, the tree is to know how much was said.
+    fn tell_spoken(&mut self) {
+        if let Some(spoken) = self.performer.spoken() {
+            self.engine.handle(self.line.clock.now(), Input::Spoken(spoken));
+        }
     }
 
     /// What the caller does.
@@ -177,6 +187,7 @@ impl<'a> Conversation<'a> {
             }
             // Callers are not sent elsewhere by their own trunk.
             News::Refer { reply, .. } => {
+                warn!("a transfer that the caller's side asked for was refused");
                 tokio::spawn(reply.refuse(603));
                 Heard::Nothing
             }
@@ -199,6 +210,7 @@ impl<'a> Conversation<'a> {
             Said::Digit(pressed) if self.between.is_none() => self.caller.session.carry_digit(pressed),
             Said::Text => {
                 if let Some(talk) = &self.talk {
+                    info!("a text is asked for at the desk");
                     self.performer.text_from_desk(&self.engine, talk.phone());
                 }
             }
@@ -235,21 +247,29 @@ impl<'a> Conversation<'a> {
                 Some(Input::Place(place))
             }
             Told::OfferText => Some(Input::OfferText),
-            Told::Unanswered(why) => {
-                if self.between.take().is_some() {
-                    self.caller.session.stop_playing();
-                }
-                self.performer.unanswered();
-                Some(Input::Unanswered(why))
-            }
-            // Whoever picks up in the moment in which the caller has stopped waiting is hung up on.
-            Told::Connected(_) if !self.performer.waits() && !matches!(self.between, Some(Between::Parked { .. })) => {
-                None
-            }
+            Told::Unanswered(why) => self.nobody_came(why),
             Told::Connected(connected) => {
                 let first = !self.performer.is_connected();
                 self.connect(*connected);
                 first.then_some(Input::Connected)
+            }
+        }
+    }
+
+    /// Nobody takes the caller over: back to the person who is still there, or on in the tree.
+    fn nobody_came(&mut self, why: Unanswered) -> Option<Input> {
+        if self.between.take().is_some() {
+            self.caller.session.stop_playing();
+        }
+        match &self.talk {
+            Some(talk) => {
+                self.caller.session.bridge(talk.session());
+                hold(&self.caller.session, talk.holds(), self.book);
+                None
+            }
+            None => {
+                self.performer.conversation_over();
+                Some(Input::Unanswered(why))
             }
         }
     }
@@ -296,24 +316,33 @@ impl<'a> Conversation<'a> {
     /// Puts the call down: the person hears the number of its place and may hang up.
     fn park(&mut self) {
         let Some(talk) = self.talk.as_ref().filter(|_| self.between.is_none()) else { return };
-        let Some(place) = self.line.parking.park(self.start.id, self.performer.told()) else {
+        let Some(place) = self.line.parking.park(self.start.id) else {
             info!("every parking place is taken");
             return;
         };
         self.caller.session.unbridge();
         self.performer.say_digits(talk.session(), &place.number().to_string());
         hold(&self.caller.session, true, self.book);
-        let (by, until) = (talk.phone().clone(), self.line.clock.now().mono.saturating_add(PARKED_FOR));
+        let (by, until) = (talk.phone().clone(), self.line.clock.now().mono.saturating_add(self.parked_for()));
         info!(place = place.number(), "parked");
-        self.between = Some(Between::Parked { _place: place, by, until });
+        self.between = Some(Between::Parked { place, by, until });
     }
 
-    /// A parked call that nobody has fetched comes back to whoever put it down.
+    fn parked_for(&self) -> Duration {
+        self.book.settings.phones.parked_for
+    }
+
+    /// A parked call that nobody has fetched comes back to whoever put it down; who has stayed on the line since has it
+    /// again.
     fn ring_back(&mut self) {
+        if self.talk.is_some() {
+            self.nobody_came(Unanswered::NoAnswer);
+            return;
+        }
         let Some(Between::Parked { by, .. }) = self.between.take() else { return };
         self.between = Some(Between::Ringing);
         let shown = self.performer.shown(&self.caller);
-        self.performer.ring_one(shown, "parked".to_owned(), by, PARKED_FOR);
+        self.performer.ring_one(shown, "parked".to_owned(), by, self.parked_for());
     }
 
     /// Connects the caller to somebody else, as the person asks who speaks with them (RFC 3515, RFC 3891).
@@ -345,36 +374,19 @@ impl<'a> Conversation<'a> {
 
     /// The other phone was picked up, or not.
     fn transferred(&mut self) -> Option<Input> {
-        let Some(Between::Transferring(mut transfer)) = self.between.take() else { return None };
-        let reply = transfer.reply.take();
-        match transfer.outcome() {
+        let Some(Between::Transferring(transfer)) = &mut self.between else { return None };
+        let (reply, outcome) = (transfer.reply.take(), transfer.outcome());
+        if let Some(reply) = reply {
+            tokio::spawn(reply.finish(outcome.as_ref().map_or_else(|why| dial::status(*why), |_| 200)));
+        }
+        match outcome {
             Ok(leg) => {
-                if let Some(reply) = reply {
-                    tokio::spawn(reply.finish(200));
-                }
                 let phone = transfer.phone.clone();
                 let on_call = self.line.switchboard.on_call(phone.clone());
                 self.connect(Connected { leg, phone, on_call });
                 None
             }
-            Err(why) => {
-                if let Some(reply) = reply {
-                    tokio::spawn(reply.finish(dial::status(why)));
-                }
-                self.caller.session.stop_playing();
-                match &self.talk {
-                    // The person is still there and goes on.
-                    Some(talk) => {
-                        self.caller.session.bridge(talk.session());
-                        hold(&self.caller.session, talk.holds(), self.book);
-                        None
-                    }
-                    None => {
-                        self.performer.unanswered();
-                        Some(Input::Unanswered(Unanswered::NoAnswer))
-                    }
-                }
-            }
+            Err(_) => self.nobody_came(Unanswered::NoAnswer),
         }
     }
 
@@ -404,6 +416,8 @@ impl<'a> Conversation<'a> {
     /// The call is over: what was begun comes to its end, and the record is made.
     async fn finish(mut self, ended_by: EndedBy, cause: String) -> Ending {
         let now = self.line.clock.now();
+        // Nobody fetches the call any more, and no phone rings for it.
+        self.between = None;
         self.end_recording();
         if let Some(talk) = self.talk.take() {
             talk.close().await;
@@ -412,6 +426,7 @@ impl<'a> Conversation<'a> {
             self.engine.handle(now, Input::Transferred);
         }
         // What has reached the disk counts for the outcome: a text whose key was pressed, a message that was recorded.
+        self.tell_spoken();
         let last = self.engine.handle(now, Input::HungUp);
         let _ = self.performer.perform(&self.caller, last);
         for input in self.performer.settle().await {
@@ -445,6 +460,26 @@ impl Between {
             Between::Ringing | Between::Transferring(_) => None,
         }
     }
+
+    /// What becomes of it; for ever nothing while it is none of these. Cancel-safe.
+    async fn next(between: &mut Option<Between>) -> Change {
+        match between {
+            Some(Between::Parked { place, .. }) => Change::Fetched(place.fetched().await),
+            Some(Between::Transferring(transfer)) => {
+                transfer.rung().await;
+                Change::Rung
+            }
+            Some(Between::Ringing) | None => std::future::pending().await,
+        }
+    }
+}
+
+/// What becomes of who is between two people.
+enum Change {
+    /// Somebody has taken up the parked call.
+    Fetched(Box<Connected>),
+    /// The phone of a transfer was picked up, or not.
+    Rung,
 }
 
 /// What the caller did comes to this.
@@ -452,14 +487,6 @@ enum Heard {
     Input(Input),
     End(End),
     Nothing,
-}
-
-/// Waits until the other phone was picked up or not; for ever while nobody is transferred.
-async fn transferred(between: &mut Option<Between>) {
-    match between {
-        Some(Between::Transferring(transfer)) => transfer.rung().await,
-        _ => std::future::pending().await,
-    }
 }
 
 /// Who ended a leg, as the record says it.

@@ -9,7 +9,7 @@ use tracing::{Instrument, info, info_span, warn};
 
 use super::dial::{self, Shown, Stop};
 use super::dial_plan::Dialled;
-use super::leg::{self, News};
+use super::leg::{self, Leg, News};
 use super::pair::Pair;
 use super::registry::InProgress;
 use super::switchboard::Connected;
@@ -50,16 +50,17 @@ async fn from_extension(line: Arc<Line>, incoming: Incoming, extension: String) 
             incoming.reject(404, "Nothing is parked there").await;
         }
         Dialled::Parking(place) => {
-            if let Some(connected) = off_hook(&line, incoming, by).await
-                && let Err(connected) = line.parking.fetch(place, connected)
-            {
-                connected.leg.dialog.bye("Nothing is parked there").await;
+            if let Some(leg) = off_hook(&line, incoming).await {
+                let on_call = line.switchboard.on_call(by.clone());
+                if let Err(connected) = line.parking.fetch(place, Connected { leg, phone: by, on_call }) {
+                    connected.leg.dialog.bye("Nothing is parked there").await;
+                }
             }
         }
         Dialled::Park => incoming.reject(404, "Park by *2 during a call").await,
         Dialled::PickUp => {
-            if let Some(connected) = off_hook(&line, incoming, by).await {
-                line.switchboard.pick_up(connected);
+            if let Some(leg) = off_hook(&line, incoming).await {
+                line.switchboard.pick_up(leg, by);
             }
         }
         Dialled::Extension(name) => {
@@ -89,17 +90,8 @@ async fn from_extension(line: Arc<Line>, incoming: Incoming, extension: String) 
 }
 
 /// Answers a phone that wants to be put through to a call that waits.
-async fn off_hook(line: &Arc<Line>, incoming: Incoming, phone: Phone) -> Option<Connected> {
-    match leg::answer(line, incoming).await {
-        Ok(leg) => {
-            let on_call = line.switchboard.on_call(phone.clone());
-            Some(Connected { leg, phone, on_call })
-        }
-        Err(why) => {
-            info!(?why, "a phone could not be answered");
-            None
-        }
-    }
+async fn off_hook(line: &Line, incoming: Incoming) -> Option<Leg> {
+    leg::answer(line, incoming).await.inspect_err(|why| info!(?why, "a phone could not be answered")).ok()
 }
 
 /// Rings `to` for a phone of the clinic, and lets the two speak.

@@ -254,12 +254,15 @@ async fn one(
                     Ok(Leg::new(dialog, session, negotiation, Some(plan), true))
                 }
                 Err(error) => {
+                    line.endpoint.count_no_common_codec();
                     warn!(%error, "a phone was picked up that cannot be spoken with");
                     dialog.bye("no usable answer").await;
                     Err(Failure::Unreachable)
                 }
             },
             Some(Step::Answered { dialog, .. }) => {
+                line.endpoint.count_no_common_codec();
+                warn!("a phone was picked up that says nothing of its audio");
                 dialog.bye("no SDP").await;
                 Err(Failure::Unreachable)
             }

@@ -209,6 +209,7 @@ pub(super) async fn answer(line: &Line, incoming: Incoming) -> Result<Leg, NoLeg
             }
             Err(error) => {
                 let cause = format!("{} {error}", error.status());
+                line.endpoint.count_no_common_codec();
                 info!(%error, "the offer cannot be answered");
                 incoming.reject(error.status(), &error.to_string()).await;
                 return Err(NoLeg::Refused(cause));

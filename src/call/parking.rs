@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::mpsc;
+use tokio::sync::oneshot;
 
-use super::switchboard::{Connected, Told};
+use super::switchboard::Connected;
 use crate::model::CallId;
 
 /// The places: what is dialled to take up a call is `*2` and one of these.
@@ -18,35 +18,35 @@ pub struct Parking(Arc<Mutex<BTreeMap<u8, Parked>>>);
 #[derive(Debug)]
 struct Parked {
     call: CallId,
-    told: mpsc::UnboundedSender<Told>,
+    fetched: oneshot::Sender<Box<Connected>>,
 }
 
-/// A call's parking place; it is free again when this is dropped.
+/// A call's parking place. It is free again when this is dropped; whoever has fetched the call in this moment is hung up
+/// on.
 #[derive(Debug)]
 pub(super) struct ParkingPlace {
     parking: Parking,
     number: u8,
     call: CallId,
+    fetched: oneshot::Receiver<Box<Connected>>,
 }
 
 impl Parking {
     /// Takes the first free place; none is free: `None`.
-    pub(super) fn park(&self, call: CallId, told: mpsc::UnboundedSender<Told>) -> Option<ParkingPlace> {
+    pub(super) fn park(&self, call: CallId) -> Option<ParkingPlace> {
         let mut places = self.places();
         let number = PLACES.into_iter().find(|number| !places.contains_key(number))?;
-        places.insert(number, Parked { call, told });
-        Some(ParkingPlace { parking: self.clone(), number, call })
+        let (fetch, fetched) = oneshot::channel();
+        places.insert(number, Parked { call, fetched: fetch });
+        Some(ParkingPlace { parking: self.clone(), number, call, fetched })
     }
 
     /// Connects whoever fetches to the call at `number`; gives them back where there is none.
     pub(super) fn fetch(&self, number: u8, by: Connected) -> Result<CallId, Box<Connected>> {
+        let by = Box::new(by);
         match self.places().remove(&number) {
-            Some(parked) if !parked.told.is_closed() => {
-                // A caller who hangs up in this very moment: the leg is dropped, and so hung up.
-                let _ = parked.told.send(Told::Connected(Box::new(by)));
-                Ok(parked.call)
-            }
-            _ => Err(Box::new(by)),
+            Some(Parked { call, fetched }) => fetched.send(by).map(|()| call),
+            None => Err(by),
         }
     }
 
@@ -64,6 +64,14 @@ impl ParkingPlace {
     /// Its number.
     pub fn number(&self) -> u8 {
         self.number
+    }
+
+    /// Waits until somebody fetches the call, once; who it is. Cancel-safe.
+    pub async fn fetched(&mut self) -> Box<Connected> {
+        match (&mut self.fetched).await {
+            Ok(by) => by,
+            Err(_) => std::future::pending().await,
+        }
     }
 }
 
@@ -83,13 +91,13 @@ mod tests {
 
     #[test]
     fn places_are_given_in_order_and_free_again_when_left() {
-        let (parking, (told, _calls)) = (Parking::default(), mpsc::unbounded_channel());
+        let parking = Parking::default();
         let at: jiff::Timestamp = "2026-11-02T14:00:00Z".parse().unwrap();
-        let mut taken: Vec<_> = (0..9).map(|_| parking.park(CallId::new(at), told.clone()).unwrap()).collect();
+        let mut taken: Vec<_> = (0..9).map(|_| parking.park(CallId::new(at)).unwrap()).collect();
         assert_eq!(taken.iter().map(ParkingPlace::number).collect::<Vec<_>>(), (1..=9).collect::<Vec<_>>());
-        assert!(parking.park(CallId::new(at), told.clone()).is_none(), "all are taken");
+        assert!(parking.park(CallId::new(at)).is_none(), "all are taken");
         drop(taken.remove(3));
         assert!(!parking.is_taken(4));
-        assert_eq!(parking.park(CallId::new(at), told).map(|place| place.number()), Some(4));
+        assert_eq!(parking.park(CallId::new(at)).map(|place| place.number()), Some(4));
     }
 }

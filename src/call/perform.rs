@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tracing::{debug, error, info, warn};
 
@@ -17,7 +16,7 @@ use super::dial::Shown;
 use super::hand_off::HandOff;
 use super::leg::Leg;
 use super::record::NoText;
-use super::switchboard::Told;
+use super::switchboard::{Ticket, Told};
 use super::voicemail::{Kept, Voice};
 use super::{Book, Line, callback, record, ringback, voicemail};
 
@@ -42,13 +41,19 @@ enum Written {
     Recording,
 }
 
+/// Something under way has come to its end, or further.
+pub(super) enum Done {
+    /// The tree is to know of it, if of anything.
+    Tell(Option<Input>),
+    /// The switchboard says something.
+    Told(Told),
+}
+
 /// Does one call's actions and remembers what is under way.
 pub(super) struct Performer<'a> {
     line: &'a Arc<Line>,
     book: Arc<Book>,
     start: &'a CallStart,
-    /// Where the switchboard answers.
-    tell: mpsc::UnboundedSender<Told>,
     playing: Option<PlayId>,
     voice: Option<Voice>,
     /// The tree knows.
@@ -59,7 +64,8 @@ pub(super) struct Performer<'a> {
     /// The next conversation is to be recorded, for this node.
     recorded: Option<String>,
     connected: bool,
-    waits: bool,
+    /// While phones ring for the caller, or they have a place in a line.
+    ticket: Option<Ticket>,
     /// How many the desk has sent in this call.
     desk_texts: usize,
     /// The trunk is asked to connect the caller.
@@ -67,18 +73,12 @@ pub(super) struct Performer<'a> {
 }
 
 impl<'a> Performer<'a> {
-    /// For a call that has just been answered; what the switchboard says of it goes to `tell`.
-    pub fn new(
-        line: &'a Arc<Line>,
-        book: Arc<Book>,
-        start: &'a CallStart,
-        tell: mpsc::UnboundedSender<Told>,
-    ) -> Performer<'a> {
+    /// For a call that has just been answered.
+    pub fn new(line: &'a Arc<Line>, book: Arc<Book>, start: &'a CallStart) -> Performer<'a> {
         Performer {
             line,
             book,
             start,
-            tell,
             playing: None,
             voice: None,
             recording_ended: false,
@@ -87,7 +87,7 @@ impl<'a> Performer<'a> {
             reason: None,
             recorded: None,
             connected: false,
-            waits: false,
+            ticket: None,
             desk_texts: 0,
             hand_off: None,
         }
@@ -111,11 +111,13 @@ impl<'a> Performer<'a> {
                 Action::Text(request) => self.text(request),
                 Action::Ring(request) => {
                     self.wait_for_somebody(&request.reason, request.record.then(|| request.node.clone()));
-                    self.line.switchboard.ring(self.start.id, request, self.shown(caller), self.tell.clone());
+                    let shown = self.shown(caller);
+                    self.ticket = Some(self.line.switchboard.ring(self.start.id, request, shown));
                 }
                 Action::Join(request) => {
                     self.wait_for_somebody(&request.reason, request.record.then(|| request.node.clone()));
-                    self.line.switchboard.join(self.start.id, request, self.shown(caller), self.tell.clone());
+                    let shown = self.shown(caller);
+                    self.ticket = Some(self.line.switchboard.join(self.start.id, request, shown));
                 }
                 Action::Transfer(request) => {
                     self.wait_for_somebody(&request.reason, None);
@@ -156,18 +158,24 @@ impl<'a> Performer<'a> {
         self.is_playing(id).then_some(Input::PlayEnded)
     }
 
-    /// Waits until something under way has come to its end; for ever while nothing is. Cancel-safe.
-    pub async fn done(&mut self) -> Option<Input> {
+    /// What comes next of what is under way; for ever nothing while nothing is. Cancel-safe.
+    pub async fn next(&mut self) -> Done {
         tokio::select! {
+            told = told(&mut self.ticket) => {
+                if matches!(told, Told::Connected(_) | Told::Unanswered(_)) {
+                    self.ticket = None;
+                }
+                Done::Told(told)
+            }
             written = next_of(&mut self.writing) => {
                 self.writing.pop_front();
-                self.written(written)
+                Done::Tell(self.written(written))
             }
             () = voicemail::ended(&self.voice), if !self.recording_ended => {
                 self.recording_ended = true;
-                Some(Input::RecordingEnded)
+                Done::Tell(Some(Input::RecordingEnded))
             }
-            handed = handed_off(&mut self.hand_off) => self.handed_off(handed),
+            handed = handed_off(&mut self.hand_off) => Done::Tell(self.handed_off(handed)),
         }
     }
 
@@ -186,6 +194,11 @@ impl<'a> Performer<'a> {
         }
         self.ring_one(shown, request.node, request.to, request.ring_for);
         None
+    }
+
+    /// How much of their message the caller has said; none while none is recorded.
+    pub fn spoken(&self) -> Option<Duration> {
+        self.voice.as_ref().map(Voice::spoken)
     }
 
     /// The end of a call: waits a little for what is still under way; what came of it.
@@ -236,42 +249,27 @@ impl<'a> Performer<'a> {
         }
     }
 
-    /// Where the switchboard answers this call.
-    pub fn told(&self) -> mpsc::UnboundedSender<Told> {
-        self.tell.clone()
-    }
-
     /// Whether a person has spoken, or speaks, with the caller since the tree asked for one.
     pub fn is_connected(&self) -> bool {
         self.connected
     }
 
-    /// Whether phones ring for the caller, or they have a place in a line.
-    pub fn waits(&self) -> bool {
-        self.waits
-    }
-
     /// Somebody speaks with the caller; answers the node that wants it recorded.
     pub fn connected(&mut self) -> Option<String> {
-        (self.connected, self.waits) = (true, false);
+        (self.connected, self.ticket) = (true, None);
         self.playing = None;
         self.recorded.clone()
     }
 
-    /// They have hung up, the caller has not.
+    /// Nobody speaks with the caller any more, or will.
     pub fn conversation_over(&mut self) {
         self.connected = false;
         self.recorded = None;
     }
 
-    /// Nobody is waited for any more.
-    pub fn unanswered(&mut self) {
-        (self.connected, self.waits) = (false, false);
-    }
-
     /// Rings one phone for a caller whom somebody has put down.
     pub fn ring_one(&mut self, shown: Shown, node: String, phone: Phone, ring_for: Duration) {
-        self.waits = true;
+        self.ticket = None;
         let request = RingRequest {
             node,
             members: vec![Member { phone, delay: Duration::ZERO, ring_for }],
@@ -280,7 +278,7 @@ impl<'a> Performer<'a> {
             reason: self.reason.clone(),
             record: false,
         };
-        self.line.switchboard.ring(self.start.id, request, shown, self.tell.clone());
+        self.ticket = Some(self.line.switchboard.ring(self.start.id, request, shown));
     }
 
     /// Texts the caller, as the person wants who speaks with them.
@@ -300,17 +298,14 @@ impl<'a> Performer<'a> {
     }
 
     fn wait_for_somebody(&mut self, reason: &Option<String>, recorded: Option<String>) {
-        self.waits = true;
+        self.ticket = None;
         self.connected = false;
         self.reason.clone_from(reason);
         self.recorded = recorded;
     }
 
     fn leave(&mut self) {
-        self.hand_off = None;
-        if std::mem::take(&mut self.waits) {
-            self.line.switchboard.leave(self.start.id);
-        }
+        (self.hand_off, self.ticket) = (None, None);
     }
 
     fn find(&self, keys: &[PromptKey]) -> Vec<Arc<Prompt>> {
@@ -386,6 +381,14 @@ impl<'a> Performer<'a> {
 async fn next_of(writing: &mut VecDeque<Writing>) -> Result<Written, String> {
     match writing.front_mut() {
         Some(task) => task.await.map_err(|error| error.to_string()),
+        None => std::future::pending().await,
+    }
+}
+
+/// What the switchboard says; for ever nothing while it was asked for nothing. Cancel-safe.
+async fn told(ticket: &mut Option<Ticket>) -> Told {
+    match ticket {
+        Some(ticket) => ticket.told().await,
         None => std::future::pending().await,
     }
 }

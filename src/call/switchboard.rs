@@ -1,7 +1,10 @@
 //! Who waits and which phones ring: one task that does what [`Waiting`](super::waiting) decides, for all calls.
 //!
-//! A call asks by [`Switchboard`] and hears of what became of it by `Told`. A leg that was picked up is handed over
-//! whole; its phone counts as on a call for as long as its `OnCall` lives.
+//! A call asks by [`Switchboard`] and hears of what became of it by its `Ticket`; without that it is not waited for. A leg
+//! that was picked up is handed over whole; its phone counts as on a call for as long as its `OnCall` lives.
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -53,13 +56,63 @@ impl Drop for OnCall {
     }
 }
 
+/// What one call has asked for: the answers come by it, and by no other. Dropping it gives up the ringing, or the place;
+/// whoever has picked up in this moment is hung up on.
+#[derive(Debug)]
+pub(super) struct Ticket {
+    call: CallId,
+    told: mpsc::UnboundedReceiver<Told>,
+    asks: mpsc::UnboundedSender<Ask>,
+}
+
+impl Ticket {
+    /// What the switchboard says next; after [`Told::Connected`] and [`Told::Unanswered`] nothing more. Cancel-safe.
+    pub async fn told(&mut self) -> Told {
+        match self.told.recv().await {
+            Some(told) => told,
+            // The switchboard has ended, and the daemon with it: nobody is told so as if phones had rung in vain.
+            None => std::future::pending().await,
+        }
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        // Before the word, which may come after the call's next request: that one still listens.
+        self.told.close();
+        let _ = self.asks.send(Ask::Leave(self.call));
+    }
+}
+
 enum Ask {
-    Ring { call: CallId, request: RingRequest, shown: Shown, told: mpsc::UnboundedSender<Told> },
-    Join { call: CallId, request: JoinRequest, who: Who, shown: Shown, told: mpsc::UnboundedSender<Told> },
+    Ring {
+        call: CallId,
+        request: RingRequest,
+        shown: Shown,
+        told: mpsc::UnboundedSender<Told>,
+    },
+    Join {
+        call: CallId,
+        request: JoinRequest,
+        who: Who,
+        shown: Shown,
+        told: mpsc::UnboundedSender<Told>,
+    },
+    /// Whoever no longer listens is gone.
     Leave(CallId),
-    Answer { call: CallId, phone: Phone, done: oneshot::Sender<Result<(), NoAnswering>> },
-    OfferText { call: CallId, done: oneshot::Sender<bool> },
-    PickUp(Box<Connected>),
+    Answer {
+        call: CallId,
+        phone: Phone,
+        done: oneshot::Sender<Result<(), NoAnswering>>,
+    },
+    OfferText {
+        call: CallId,
+        done: oneshot::Sender<bool>,
+    },
+    PickUp {
+        leg: Box<Leg>,
+        phone: Phone,
+    },
     Take(Phone),
     Free(Phone),
     Snapshot(oneshot::Sender<Snapshot>),
@@ -79,27 +132,19 @@ impl Switchboard {
         (Switchboard(asks), Inbox(inbox))
     }
 
-    pub(super) fn ring(&self, call: CallId, request: RingRequest, shown: Shown, told: mpsc::UnboundedSender<Told>) {
-        self.ask(Ask::Ring { call, request, shown, told });
+    /// Rings phones for a caller.
+    pub(super) fn ring(&self, call: CallId, request: RingRequest, shown: Shown) -> Ticket {
+        self.ticket(call, |told| Ask::Ring { call, request, shown, told })
     }
 
-    pub(super) fn join(&self, call: CallId, request: JoinRequest, shown: Shown, told: mpsc::UnboundedSender<Told>) {
-        self.ask(Ask::Join { call, request, who: Who::Caller, shown, told });
+    /// Takes a place in a line for a caller.
+    pub(super) fn join(&self, call: CallId, request: JoinRequest, shown: Shown) -> Ticket {
+        self.ticket(call, |told| Ask::Join { call, request, who: Who::Caller, shown, told })
     }
 
     /// Takes up a place that was kept for a call back.
-    pub(super) fn keep_place(
-        &self,
-        call: CallId,
-        request: JoinRequest,
-        shown: Shown,
-        told: mpsc::UnboundedSender<Told>,
-    ) {
-        self.ask(Ask::Join { call, request, who: Who::Callback, shown, told });
-    }
-
-    pub(super) fn leave(&self, call: CallId) {
-        self.ask(Ask::Leave(call));
+    pub(super) fn keep_place(&self, call: CallId, request: JoinRequest, shown: Shown) -> Ticket {
+        self.ticket(call, |told| Ask::Join { call, request, who: Who::Callback, shown, told })
     }
 
     /// Notes that a phone is on a call that was not rung from here.
@@ -126,8 +171,8 @@ impl Switchboard {
     }
 
     /// Connects whoever asks to the caller for whom the phones of their group ring. Where none does, they are hung up on.
-    pub(super) fn pick_up(&self, by: Connected) {
-        self.ask(Ask::PickUp(Box::new(by)));
+    pub(super) fn pick_up(&self, leg: Leg, phone: Phone) {
+        self.ask(Ask::PickUp { leg: Box::new(leg), phone });
     }
 
     /// Who waits, and what the phones do.
@@ -135,6 +180,12 @@ impl Switchboard {
         let (done, snapshot) = oneshot::channel();
         self.ask(Ask::Snapshot(done));
         snapshot.await.unwrap_or_default()
+    }
+
+    fn ticket(&self, call: CallId, ask: impl FnOnce(mpsc::UnboundedSender<Told>) -> Ask) -> Ticket {
+        let (tell, told) = mpsc::unbounded_channel();
+        self.ask(ask(tell));
+        Ticket { call, told, asks: self.0.clone() }
     }
 
     fn ask(&self, ask: Ask) {
@@ -149,13 +200,25 @@ struct Waiter {
     told: mpsc::UnboundedSender<Told>,
 }
 
+/// The calls that wait, each by its newest request.
+#[derive(Default)]
+struct Waiters(HashMap<CallId, Waiter>);
+
+impl Waiters {
+    /// Takes out a call that no longer listens; false: it does, having asked for something else, or is none of these.
+    fn leave(&mut self, call: CallId) -> bool {
+        let gone = self.0.get(&call).is_some_and(|waiter| waiter.told.is_closed());
+        gone && self.0.remove(&call).is_some()
+    }
+}
+
 /// What came of a ring.
 type Rung = (RingId, Result<Leg, Failure>);
 
 struct Desk {
     line: Arc<Line>,
     waiting: Waiting,
-    waiters: HashMap<CallId, Waiter>,
+    waiters: Waiters,
     rings: HashMap<RingId, Stop>,
     /// Picked up, and waiting for the decision whom they are connected to.
     up: HashMap<RingId, Leg>,
@@ -163,7 +226,7 @@ struct Desk {
     /// Which ring each task is, for the one that falls over.
     tasks: HashMap<task::Id, RingId>,
     /// Off the hook, for whoever rings elsewhere.
-    picking_up: Option<Box<Connected>>,
+    picking_up: Option<Leg>,
 }
 
 /// Serves until `stop`.
@@ -172,7 +235,7 @@ pub(super) async fn run(line: Arc<Line>, inbox: Inbox, stop: CancellationToken) 
     let mut phones = line.phones.watch();
     let mut desk = Desk {
         waiting: Waiting::default(),
-        waiters: HashMap::new(),
+        waiters: Waiters::default(),
         rings: HashMap::new(),
         up: HashMap::new(),
         dials: JoinSet::new(),
@@ -204,12 +267,12 @@ impl Desk {
     fn asked(&mut self, ask: Ask) {
         match ask {
             Ask::Ring { call, request, shown, told } => {
-                self.waiters.insert(call, Waiter { shown, told });
+                self.waiters.0.insert(call, Waiter { shown, told });
                 let RingRequest { members, strategy, give_up_after, .. } = request;
                 self.tell(Happened::Ring { call, members, strategy, give_up_after });
             }
             Ask::Join { call, request, who, shown, told } => {
-                self.waiters.insert(call, Waiter { shown, told });
+                self.waiters.0.insert(call, Waiter { shown, told });
                 let JoinRequest { line, priority, since, members, strategy, most_waiting, .. } = request;
                 self.tell(Happened::Join {
                     call,
@@ -223,8 +286,9 @@ impl Desk {
                 });
             }
             Ask::Leave(call) => {
-                self.waiters.remove(&call);
-                self.tell(Happened::Leave { call });
+                if self.waiters.leave(call) {
+                    self.tell(Happened::Leave { call });
+                }
             }
             Ask::Answer { call, phone, done } => {
                 let acts = self.waiting.handle(self.now(), Happened::Answer { call, phone });
@@ -236,12 +300,11 @@ impl Desk {
                 self.act_all(acts);
             }
             Ask::OfferText { call, done } => {
-                let told = self.waiters.get(&call).is_some_and(|waiter| waiter.told.send(Told::OfferText).is_ok());
+                let told = self.waiters.0.get(&call).is_some_and(|waiter| waiter.told.send(Told::OfferText).is_ok());
                 let _ = done.send(told);
             }
-            Ask::PickUp(by) => {
-                let phone = by.phone.clone();
-                self.picking_up = Some(by);
+            Ask::PickUp { leg, phone } => {
+                self.picking_up = Some(*leg);
                 self.tell(Happened::PickUp { phone });
                 // Nothing rang: dropping the leg hangs up.
                 self.picking_up = None;
@@ -313,32 +376,40 @@ impl Desk {
             }
             Do::Connect { call, ring, phone } => {
                 self.rings.remove(&ring);
-                let (Some(leg), Some(waiter)) = (self.up.remove(&ring), self.waiters.remove(&call)) else { return };
-                let on_call = OnCall { phone: phone.clone(), asks: self.asks() };
-                // A caller who has left in this moment: the leg is dropped, and so hung up.
-                let _ = waiter.told.send(Told::Connected(Box::new(Connected { leg, phone, on_call })));
+                if let Some(leg) = self.up.remove(&ring) {
+                    self.connect(call, leg, phone);
+                }
             }
-            Do::HandOver { call, .. } => {
-                let (Some(by), Some(waiter)) = (self.picking_up.take(), self.waiters.remove(&call)) else { return };
-                let _ = waiter.told.send(Told::Connected(by));
+            Do::HandOver { call, phone } => {
+                if let Some(leg) = self.picking_up.take() {
+                    self.connect(call, leg, phone);
+                }
             }
             // Whoever asked is answered where they ask.
             Do::Refused { .. } | Do::NothingRings { .. } => {}
             Do::Place { call, place } => {
-                if let Some(waiter) = self.waiters.get(&call) {
+                if let Some(waiter) = self.waiters.0.get(&call) {
                     let _ = waiter.told.send(Told::Place(place));
                 }
             }
             Do::Unanswered { call, why } => {
-                if let Some(waiter) = self.waiters.remove(&call) {
+                if let Some(waiter) = self.waiters.0.remove(&call) {
                     let _ = waiter.told.send(Told::Unanswered(why));
                 }
             }
         }
     }
 
+    /// The machine counts the phone as on a call from now on, until [`OnCall`] says that it is not.
+    fn connect(&mut self, call: CallId, leg: Leg, phone: Phone) {
+        let on_call = OnCall { phone: phone.clone(), asks: self.asks() };
+        let Some(waiter) = self.waiters.0.remove(&call) else { return };
+        // A caller who has left in this moment: the leg is dropped, and so hung up.
+        let _ = waiter.told.send(Told::Connected(Box::new(Connected { leg, phone, on_call })));
+    }
+
     fn ring(&mut self, ring: RingId, phone: Phone, call: CallId, ring_for: Duration) {
-        let Some(waiter) = self.waiters.get(&call) else { return };
+        let Some(waiter) = self.waiters.0.get(&call) else { return };
         let (line, shown, stop) = (self.line.clone(), waiter.shown.clone(), Stop::default());
         info!(%call, "a phone rings");
         self.rings.insert(ring, stop.clone());

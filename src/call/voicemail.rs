@@ -54,6 +54,11 @@ impl Voice {
         }
     }
 
+    /// How much the caller has said so far.
+    pub fn spoken(&self) -> Duration {
+        self.recording.as_ref().map_or(Duration::ZERO, Recording::spoken)
+    }
+
     fn has_ended(&self) -> bool {
         let Some(recording) = &self.recording else { return false };
         recording.length() >= self.request.longest || recording.quiet_for() >= self.request.silence

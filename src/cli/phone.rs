@@ -137,9 +137,10 @@ fn why(status: u16) -> String {
     match status {
         403 => "403, this machine is not in the trunk's accept_from".to_owned(),
         404 => "404, no such number there".to_owned(),
-        408 => "408, nothing answers; is it running, and is this machine in the trunk's accept_from?".to_owned(),
         488 => "488, no common codec".to_owned(),
-        503 => "503, not reachable or full".to_owned(),
+        408 | 503 => format!(
+            "{status}, nothing answers, or it is full; is it running, and is this machine in the trunk's accept_from?"
+        ),
         other => other.to_string(),
     }
 }

@@ -184,6 +184,9 @@ impl Call<'_> {
     fn input(&mut self, input: Input) -> io::Result<()> {
         let mut inputs = VecDeque::from([input]);
         while let Some(input) = inputs.pop_front() {
+            if let Some(spoken) = self.staff.spoken(self.now.mono) {
+                self.engine.handle(self.now, Input::Spoken(spoken));
+            }
             for action in self.engine.handle(self.now, input) {
                 match action {
                     Action::Play(prompts) => self.play(prompts)?,
@@ -304,6 +307,7 @@ impl Call<'_> {
                 break;
             }
             // A conversation ends some time.
+            self.line("wait 60")?;
             self.line("bye")?;
         }
         Ok(())

@@ -1,8 +1,11 @@
 //! Who is at work: leave, working hours, and the clinic's own where somebody has none.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use super::threading::within;
 use crate::model::{Attendance, Shift};
 use crate::tree::{Days, Hours, Minute, Opening, Status};
 
@@ -23,25 +26,27 @@ pub enum Absence {
     OffHours,
 }
 
-/// Why somebody is not at work at `now`; none if they are. On a day on which the clinic is closed nobody is.
-pub fn absence(of: &Attendance, clinic: &Hours, zone: &TimeZone, now: Timestamp) -> Option<Absence> {
+/// Whoever did something here less than so long ago is at work, whatever their hours say.
+const LINGERS: Duration = Duration::from_secs(15 * 60);
+
+/// Why somebody is not at work at `now`; none if they are. `clinic` are its opening hours, none: it is always open. On a
+/// day on which it is closed nobody is at work, unless they work all the same.
+pub fn absence(of: &Attendance, clinic: Option<&Hours>, zone: &TimeZone, now: Timestamp) -> Option<Absence> {
     if of.disabled {
         return Some(Absence::Disabled);
     }
     if let Some(until) = of.away_until.filter(|until| now < *until) {
         return Some(Absence::Away(until));
     }
+    if of.seen_at.is_some_and(|at| within(at, LINGERS, now)) {
+        return None;
+    }
     let own: Vec<Opening> = of.shifts.iter().filter_map(opening).collect();
     let hours = match own.is_empty() {
-        true => clinic.clone(),
-        false => Hours { open: own, closed: clinic.closed.clone() },
+        true => clinic?.clone(),
+        false => Hours { open: own, closed: clinic.map(|clinic| clinic.closed.clone()).unwrap_or_default() },
     };
     (hours.status(now, zone) != Status::Open).then_some(Absence::OffHours)
-}
-
-/// Whether somebody is at work at `now`.
-pub fn is_here(of: &Attendance, clinic: &Hours, zone: &TimeZone, now: Timestamp) -> bool {
-    absence(of, clinic, zone, now).is_none()
 }
 
 /// Reads working hours as people write them: a line each, `mon-thu 08:00-12:00`. Nothing is the clinic's hours.
@@ -73,7 +78,7 @@ mod tests {
             open: parse("mon-fri 08:00-17:00").unwrap().iter().filter_map(opening).collect(),
             closed: ["2026-12-25".parse().unwrap()].into(),
         };
-        absence(of, &clinic, &TimeZone::get("America/New_York").unwrap(), at.parse().unwrap())
+        absence(of, Some(&clinic), &TimeZone::get("America/New_York").unwrap(), at.parse().unwrap())
     }
 
     const MONDAY_TEN: &str = "2026-11-02T15:00:00Z";
@@ -92,6 +97,21 @@ mod tests {
         assert_eq!(here(&ben, MONDAY_TEN), Some(Absence::OffHours));
         assert_eq!(here(&ben, MONDAY_SIX), None);
         assert_eq!(here(&ben, "2026-12-25T23:00:00Z"), Some(Absence::OffHours));
+    }
+
+    #[test]
+    fn who_works_late_is_at_work_until_they_stop() {
+        let ana = Attendance { seen_at: Some("2026-11-02T22:50:00Z".parse().unwrap()), ..Attendance::default() };
+        assert_eq!(here(&ana, MONDAY_SIX), None);
+        assert_eq!(here(&ana, "2026-11-02T23:05:00Z"), Some(Absence::OffHours));
+    }
+
+    #[test]
+    fn a_clinic_that_is_always_open_has_somebody_there_but_for_their_own_hours() {
+        let at = |of: &Attendance| absence(of, None, &TimeZone::UTC, MONDAY_SIX.parse().unwrap());
+        assert_eq!(at(&Attendance::default()), None);
+        let shifts = parse("mon 08:00-12:00").unwrap();
+        assert_eq!(at(&Attendance { shifts, ..Attendance::default() }), Some(Absence::OffHours));
     }
 
     #[test]

@@ -1,67 +1,17 @@
 //! How a thread ends: by a person with a word on how it was resolved, or by rule when the patient stays silent.
 
-use std::str::FromStr;
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
+
+use crate::tree::{Hours, Status};
 
 /// "Anything else I can help with?" stands for so long; then the thread closes.
 pub const OFFER_STANDS: Duration = Duration::from_secs(4 * 3600);
 
 /// The template that asks it.
 pub const OFFER: &str = "anything_else";
-
-/// How a thread was resolved when nobody had to say so: the patient stayed silent.
-pub const SILENT: &str = "silent";
-
-/// How a person says that a thread was resolved.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Resolution {
-    /// Their question was answered.
-    Answered,
-    /// They have an appointment.
-    AppointmentBooked,
-    /// It was settled on the phone.
-    MovedToVoice,
-    /// There was nothing to answer.
-    NoReplyNeeded,
-    /// Spam, or a wrong number.
-    WrongNumber,
-    /// Anything else.
-    Other,
-}
-
-impl Resolution {
-    /// All of them, the usual one first.
-    pub const ALL: [Resolution; 6] = [
-        Resolution::Answered,
-        Resolution::AppointmentBooked,
-        Resolution::MovedToVoice,
-        Resolution::NoReplyNeeded,
-        Resolution::WrongNumber,
-        Resolution::Other,
-    ];
-
-    /// As records write it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Resolution::Answered => "answered",
-            Resolution::AppointmentBooked => "appointment_booked",
-            Resolution::MovedToVoice => "moved_to_voice",
-            Resolution::NoReplyNeeded => "no_reply_needed",
-            Resolution::WrongNumber => "wrong_number",
-            Resolution::Other => "other",
-        }
-    }
-}
-
-impl FromStr for Resolution {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        Resolution::ALL.into_iter().find(|resolution| resolution.as_str() == text).ok_or(())
-    }
-}
 
 /// What an open thread closes by when nobody waits in it and nothing holds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +30,36 @@ pub fn cutoffs(now: Timestamp, silent_after: Duration) -> Cutoffs {
     Cutoffs { offered: before(OFFER_STANDS), silent: before(silent_after) }
 }
 
+/// What becomes of a thread whose patient has been silent for long enough.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// "Anything else?" is asked first.
+    Ask,
+    /// It is asked when the clinic opens.
+    Later,
+    /// It closes.
+    Close,
+}
+
+/// How it ends. Whoever wrote with a person is asked once, while people are about; whoever only got the house's own
+/// texts, or cannot be asked, is not.
+pub fn ending(asked: bool, conversed: bool, can_ask: bool, people_about: bool) -> Ending {
+    match (asked || !conversed || !can_ask, people_about) {
+        (true, _) => Ending::Close,
+        (false, true) => Ending::Ask,
+        (false, false) => Ending::Later,
+    }
+}
+
+/// Whether a text of the house's own accord is welcome: while the clinic is open, whose `hours` these are. One without
+/// hours writes from 8 to 20 on its own clock, within what 47 CFR 64.1200(c)(1) calls reasonable.
+pub fn people_about(hours: Option<&Hours>, zone: &TimeZone, now: Timestamp) -> bool {
+    match hours {
+        Some(hours) => hours.status(now, zone) == Status::Open,
+        None => (8..20).contains(&now.to_zoned(zone.clone()).hour()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,10 +73,16 @@ mod tests {
     }
 
     #[test]
-    fn resolutions_read_back() {
-        for resolution in Resolution::ALL {
-            assert_eq!(resolution.as_str().parse(), Ok(resolution));
+    fn who_wrote_with_a_person_is_asked_once_and_by_day() {
+        assert_eq!(ending(false, true, true, true), Ending::Ask);
+        assert_eq!(ending(false, true, true, false), Ending::Later);
+        for (asked, conversed, can_ask) in [(true, true, true), (false, false, true), (false, true, false)] {
+            assert_eq!(ending(asked, conversed, can_ask, false), Ending::Close);
         }
-        assert!("merged".parse::<Resolution>().is_err() && "".parse::<Resolution>().is_err());
+        let about = |at: &str| people_about(None, &TimeZone::UTC, at.parse().unwrap());
+        assert_eq!(
+            ["2026-03-04T07:59:59Z", "2026-03-04T08:00:00Z", "2026-03-04T20:00:00Z"].map(about),
+            [false, true, false]
+        );
     }
 }

@@ -3,7 +3,8 @@
 //! - [`keywords`]: STOP, START and HELP, and what answers them.
 //! - [`consent`]: who may be texted what.
 //! - [`threading`]: which thread a text belongs to.
-//! - [`closing`]: how a thread ends. [`later`]: times to come back at. [`red_flags`]: words that call for a person.
+//! - [`deeds`]: what may be done with a thread as it stands. [`closing`]: how it ends when the patient stays silent.
+//! - [`later`]: times to come back at. [`red_flags`]: words that call for a person.
 //! - [`missed_call`]: who is owed a text after a call, and in which words. [`waiting`]: how they waited, in plain words.
 //! - [`permission`]: what each role may see and do.
 //! - [`templates`]: the admin's texts, with their variables filled in. [`hours`]: the opening hours in plain words.
@@ -15,6 +16,7 @@
 pub mod attendance;
 pub mod closing;
 pub mod consent;
+pub mod deeds;
 pub mod hours;
 pub mod keywords;
 pub mod later;

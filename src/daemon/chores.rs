@@ -1,20 +1,28 @@
-//! What time itself brings about. In threads: what was put off comes back, what is silent closes, and who is away gives
-//! back what waits. In the store's folder: what was kept for long enough is deleted.
+//! What time itself brings about. In threads: what was put off comes back, whoever is silent is asked whether there is
+//! anything else before their thread closes, and who is not at work gives back what waits. In the store's folder: what was
+//! kept for long enough is deleted.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
-use crate::call::Line;
 use crate::call::trace::file as traces;
-use crate::conversation::closing;
+use crate::call::{Book, Line};
+use crate::conversation::attendance::absence;
+use crate::conversation::closing::{self, Ending, ending, people_about};
+use crate::conversation::promise::opening_hours;
+use crate::model::{Resolution, StaffName};
 use crate::settings::Retention;
+use crate::sms::ask_else::{self, Question};
 use crate::store::audio::AudioFiles;
-use crate::store::{StoreError, Tx, recordings, threads, voicemails};
+use crate::store::threads::Silent;
+use crate::store::{StoreError, Tx, recordings, staff, threads, voicemails};
+use crate::tree::Hours;
 
 /// The chores are looked at so often at least: the clock may have been set, somebody may have gone on leave.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
@@ -23,18 +31,42 @@ const MOST: usize = 100;
 /// So many files of a kind are deleted at once: the writer waits for the disk meanwhile.
 const MOST_FILES: usize = 20;
 
-/// What the chores go by: `[desk]` of the box's file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What the chores go by, as the clinic's files have it now.
+#[derive(Clone, Debug)]
 pub struct Rules {
-    /// `close_silent_after`
+    /// `[desk] close_silent_after`
     pub close_silent_after: Duration,
+    /// When the clinic is open; none: always.
+    pub hours: Option<Hours>,
+    /// On which clock.
+    pub zone: TimeZone,
+    /// What is asked before a silent thread closes.
+    pub question: Question,
+}
+
+impl Rules {
+    fn of(book: &Book) -> Rules {
+        let settings = &book.settings;
+        Rules {
+            close_silent_after: settings.desk.close_silent_after,
+            hours: opening_hours(&book.tree).cloned(),
+            zone: settings.clinic.timezone.clone(),
+            question: Question {
+                from: settings.sms.from.clone(),
+                templates: book.templates.clone(),
+                values: book.values(&[]),
+                language: settings.clinic.language.clone(),
+                expire_after: settings.sms.expire_after,
+            },
+        }
+    }
 }
 
 /// Does what is due until `stop`.
 pub async fn run(line: Arc<Line>, stop: CancellationToken) {
     loop {
         let now = line.clock.now().wall;
-        let rules = Rules { close_silent_after: line.book().settings.desk.close_silent_after };
+        let rules = Rules::of(&line.book());
         let retention = line.book().settings.retention;
         let wait = match line.store.write(move |tx| Ok((run_due(tx, now, &rules)?, threads::next_due(tx)?))).await {
             // A full turn may have left something.
@@ -65,14 +97,38 @@ pub fn run_due(tx: &Tx<'_>, now: Timestamp, rules: &Rules) -> Result<usize, Stor
     for thread in threads::follow_ups_due(tx, now, MOST)? {
         touched += usize::from(threads::follow_up_due(tx, thread, now)?);
     }
-    for thread in threads::of_absent(tx, now, MOST)? {
-        touched += usize::from(threads::assign(tx, thread, None, "system", now)?);
+    for (name, attendance) in staff::attendance(tx)? {
+        if absence(&attendance, rules.hours.as_ref(), &rules.zone, now).is_some() {
+            touched += give_back(tx, &name, now)?;
+        }
     }
     let cutoffs = closing::cutoffs(now, rules.close_silent_after);
-    for thread in threads::silent(tx, cutoffs.offered, cutoffs.silent, MOST)? {
-        touched += usize::from(threads::close(tx, thread, closing::SILENT, "system", now)?);
+    let about = people_about(rules.hours.as_ref(), &rules.zone, now);
+    for Silent { thread, asked, conversed } in threads::silent(tx, cutoffs.offered, cutoffs.silent, MOST)? {
+        let question = ask_else::ready(tx, thread, &rules.question)?;
+        touched += match (ending(asked, conversed, question.is_some(), about), question) {
+            (Ending::Later, _) => 0,
+            (Ending::Ask, Some(question)) => {
+                ask_else::ask(tx, question, &rules.question, now)?;
+                1
+            }
+            _ => usize::from(threads::close(tx, thread, Resolution::Silent, "system", now)?),
+        };
     }
     Ok(touched)
+}
+
+/// What waits for somebody who is not at work goes back to their team's queue; how many threads did.
+fn give_back(tx: &Tx<'_>, owner: &StaffName, now: Timestamp) -> Result<usize, StoreError> {
+    let waiting = threads::waiting_for(tx, owner, MOST)?;
+    let team = if waiting.is_empty() { None } else { staff::find(tx, owner)?.and_then(|staff| staff.team) };
+    for thread in &waiting {
+        threads::assign(tx, *thread, None, "system", now)?;
+        if team.is_some() && threads::find(tx, *thread)?.is_some_and(|thread| thread.team.is_none()) {
+            threads::set_team(tx, *thread, team.as_deref(), "system", now)?;
+        }
+    }
+    Ok(waiting.len())
 }
 
 /// Deletes what was kept for long enough; whether there may be more.

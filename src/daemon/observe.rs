@@ -136,6 +136,12 @@ pub fn metrics(
                 ],
             ),
             Family::counters(
+                "threadline_bad_legs",
+                "Legs that the other side brought to nothing, by what it did",
+                "fault",
+                [("no_common_codec", sip.no_common_codec), ("no_ack", sip.no_ack), ("late_answer", sip.late_answers)],
+            ),
+            Family::counters(
                 "threadline_rtp_packets",
                 "RTP packets by what became of them",
                 "fate",

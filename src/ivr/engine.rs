@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::callback::Booking;
 use super::menu::Offer;
 use super::number::Entry;
-use super::person::Wait;
+use super::person::{Talk, Wait};
 use super::queue::Waiting;
 use super::requests::Requests;
 use super::voicemail::Message;
@@ -98,10 +98,8 @@ pub(super) enum Step {
     Queue(Waiting),
     Voicemail(Message),
     Callback(Booking),
-    /// A person speaks with the caller; then the call goes on there.
-    Talking {
-        then: NodeId,
-    },
+    /// A person speaks with the caller.
+    Talking(Talk),
     /// Says its last words, then ends the call.
     Ending(HangupCause),
 }
@@ -180,7 +178,7 @@ impl Engine {
                 self.node(Event::TimeOut, now, &mut out);
             }
             Input::HungUp => {
-                self.hung_up_recording(now, &mut out);
+                self.hung_up_recording(&mut out);
                 self.over(now, &mut out);
             }
             Input::TextResult(result) => self.text_result(&result, now, &mut out),
@@ -190,6 +188,7 @@ impl Engine {
             Input::Unanswered(why) => self.unanswered(why, now, &mut out),
             Input::ConversationOver => self.conversation_over(now, &mut out),
             Input::Transferred => self.handed_over(now, &mut out),
+            Input::Spoken(spoken) => self.spoken(spoken),
             Input::RecordingEnded => self.recording_ended(now, &mut out),
             Input::Kept(length) => self.kept(length, now, &mut out),
             Input::CallbackBooked(result) => self.callback_booked(result, now, &mut out),
@@ -413,7 +412,7 @@ impl Engine {
             (Kind::Transfer(transfer), Step::Ring { rings }) => self.transfer(id, transfer, rings, event, now, out),
             (_, Step::Ending(cause)) => self.ending(cause, event, now, out),
             // The keys are the person's.
-            (_, Step::Talking { .. }) => {}
+            (_, Step::Talking(_)) => {}
             // A step is only made by the node of its kind.
             _ => {}
         }

@@ -70,10 +70,13 @@ pub enum Input {
     /// Nobody has, and nobody will: the ringing, the waiting or the transfer is over. After [`Input::Connected`]: whoever
     /// the person has handed the caller on to has not picked up, and the person is gone.
     Unanswered(Unanswered),
-    /// The person has hung up, the caller has not.
+    /// The person has hung up, the caller has not. Where they had hardly picked up, phones ring for the caller again.
     ConversationOver,
     /// An [`Action::Transfer`] has put the caller into other hands: the call is over for us.
     Transferred,
+    /// How much the caller has said since an [`Action::Record`]. Told before anything else that happens while it records:
+    /// it is what makes a message long enough.
+    Spoken(Duration),
     /// An [`Action::Record`] ended by itself: silence, or its longest time.
     RecordingEnded,
     /// What became of the recording after [`Action::Keep`]: how long it is; none: the store could not keep it.

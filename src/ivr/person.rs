@@ -1,16 +1,32 @@
 //! Reaching a person: what `ring`, `queue` and `transfer` share, from the first ringing to the end of the conversation.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Action;
 use super::Place;
 use super::engine::{Engine, State, Step};
+use super::queue::Waiting;
 use crate::clock::Now;
 use crate::model::{Unanswered, Unserved};
-use crate::tree::Kind;
+use crate::tree::{Kind, NodeId};
 
 /// An answer about ringing phones that has not come so long after it should have is taken as nobody's.
 pub(super) const RING_GRACE: Duration = Duration::from_secs(5);
+/// Nobody is served in less: whoever has picked up and hung up within it has said nothing.
+const BRIEF: Duration = Duration::from_secs(2);
+/// So often phones ring again for a caller who was hung up on so soon.
+const MOST_AGAIN: u8 = 2;
+
+/// A person speaks with the caller.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Talk {
+    /// Then the call goes on there.
+    then: NodeId,
+    since: Duration,
+    /// Whether somebody was served, and handed over, before.
+    before: (bool, bool),
+}
 
 /// How the caller has waited for a person so far.
 #[derive(Debug)]
@@ -25,11 +41,20 @@ pub(super) struct Wait {
     pub(super) attempt: Unserved,
     /// Nobody came, or the waiting was given up for them.
     pub(super) in_vain: bool,
+    /// How often phones rang again.
+    again: u8,
 }
 
 impl Default for Wait {
     fn default() -> Self {
-        Wait { holding: None, before: Duration::ZERO, lines: vec![], attempt: Unserved::InMenu, in_vain: false }
+        Wait {
+            holding: None,
+            before: Duration::ZERO,
+            lines: vec![],
+            attempt: Unserved::InMenu,
+            in_vain: false,
+            again: 0,
+        }
     }
 }
 
@@ -99,19 +124,20 @@ impl Engine {
         if !self.wait.end(now) {
             return;
         }
+        let before = (self.served, self.transferred);
         match &self.tree.node(id).kind {
             Kind::Transfer(_) => self.transferred = true,
             _ => self.served = true,
         }
         self.fall_silent();
-        self.at(id, Step::Talking { then });
+        self.at(id, Step::Talking(Talk { then, since: now.mono, before }));
     }
 
     /// Nobody came to the phone: to that of the node, or, once somebody has spoken with the caller, to the one that they
     /// were handed on to.
     pub(super) fn unanswered(&mut self, why: Unanswered, now: Now, out: &mut Vec<Action>) {
         let State::At(id, ref step) = self.state else { return };
-        let handed_on = matches!(step, Step::Talking { .. });
+        let handed_on = matches!(step, Step::Talking(_));
         let to = match (&self.tree.node(id).kind, why) {
             (Kind::Ring(ring), Unanswered::Busy) => ring.when_busy,
             (Kind::Ring(ring), _) => ring.when_unanswered,
@@ -135,8 +161,22 @@ impl Engine {
     }
 
     pub(super) fn conversation_over(&mut self, now: Now, out: &mut Vec<Action>) {
-        if let State::At(_, Step::Talking { then }) = self.state {
-            self.go(then, false, now, out);
+        let State::At(id, Step::Talking(Talk { then, since, before })) = self.state else { return };
+        if now.mono.saturating_sub(since) >= BRIEF {
+            return self.go(then, false, now, out);
+        }
+        (self.served, self.transferred) = before;
+        if self.wait.again >= MOST_AGAIN {
+            return self.unanswered(Unanswered::NoAnswer, now, out);
+        }
+        self.wait.again += 1;
+        let tree = Arc::clone(&self.tree);
+        match &tree.node(id).kind {
+            Kind::Ring(ring) => self.start_ringing(id, ring, now, out),
+            // In their old place: the line knows since when they wait.
+            Kind::Queue(queue) => self.join(id, queue, Waiting::default(), now, out),
+            Kind::Transfer(transfer) => self.start_transfer(id, transfer, now, out),
+            _ => {}
         }
     }
 

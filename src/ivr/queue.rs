@@ -66,7 +66,7 @@ impl Engine {
         }
     }
 
-    fn join(&mut self, id: NodeId, queue: &Queue, mut waiting: Waiting, now: Now, out: &mut Vec<Action>) {
+    pub(super) fn join(&mut self, id: NodeId, queue: &Queue, mut waiting: Waiting, now: Now, out: &mut Vec<Action>) {
         out.push(Action::Join(JoinRequest {
             node: self.tree.node(id).name.clone(),
             line: queue.line.clone(),

@@ -28,7 +28,7 @@ impl Engine {
         }
     }
 
-    fn start_ringing(&mut self, id: NodeId, ring: &Ring, now: Now, out: &mut Vec<Action>) {
+    pub(super) fn start_ringing(&mut self, id: NodeId, ring: &Ring, now: Now, out: &mut Vec<Action>) {
         self.at(id, Step::Ring { rings: true });
         self.wait.begin(now, Unserved::Unanswered);
         out.push(Action::Ring(RingRequest {

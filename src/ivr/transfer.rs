@@ -35,7 +35,7 @@ impl Engine {
         }
     }
 
-    fn start_transfer(&mut self, id: NodeId, transfer: &Transfer, now: Now, out: &mut Vec<Action>) {
+    pub(super) fn start_transfer(&mut self, id: NodeId, transfer: &Transfer, now: Now, out: &mut Vec<Action>) {
         self.at(id, Step::Ring { rings: true });
         self.wait.begin(now, Unserved::Unanswered);
         out.push(Action::Transfer(TransferRequest {

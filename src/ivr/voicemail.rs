@@ -1,5 +1,5 @@
 //! `voicemail`: a greeting, a tone, a message for the staff. The finishing key, silence, the longest time and hanging up
-//! all keep it; one too short is forgotten, and may be tried once more. A key for a text counts all the while: the
+//! all keep it; one in which too little is said is forgotten, and may be tried once more. A key for a text counts all the while: the
 //! greeting is what offers it.
 
 use std::time::Duration;
@@ -29,7 +29,7 @@ pub(super) struct Message {
 enum Phase {
     /// The greeting, or that the message was too short.
     Greeting,
-    /// Since when it is recorded, tone included.
+    /// It is recorded; the caller has said so much.
     Recording(Duration),
     /// The caller is thanked, or told that it could not be kept.
     Done,
@@ -39,15 +39,6 @@ impl Message {
     fn is_done(&self) -> bool {
         matches!(self.phase, Phase::Done)
     }
-}
-
-/// How a recording ended.
-#[derive(Clone, Copy, Debug)]
-enum End {
-    /// The caller ended it.
-    ByCaller,
-    /// Silence, or its longest time.
-    ByItself,
 }
 
 impl Engine {
@@ -81,16 +72,21 @@ impl Engine {
                 self.start_recording(id, voicemail, message, now, out);
             }
             (Phase::Recording(_), Event::Digit(digit)) if digit == voicemail.finish => {
-                self.recorded(id, voicemail, message, End::ByCaller, now, out);
+                self.recorded(id, voicemail, message, now, out);
             }
             (_, Event::Digit(_)) => {}
             (Phase::Greeting, Event::Said | Event::TimeOut) => self.start_recording(id, voicemail, message, now, out),
-            (Phase::Recording(_), Event::Said | Event::TimeOut) => {
-                self.recorded(id, voicemail, message, End::ByItself, now, out);
-            }
+            (Phase::Recording(_), Event::Said | Event::TimeOut) => self.recorded(id, voicemail, message, now, out),
             // What was promised shall be true before the call goes on.
             (Phase::Done, Event::Said) if self.messages.is_open(id) => self.wait(RESULT_WAIT, now),
             (Phase::Done, Event::Said | Event::TimeOut) => self.go(voicemail.then, false, now, out),
+        }
+    }
+
+    /// The caller has said so much.
+    pub(super) fn spoken(&mut self, so_far: Duration) {
+        if let State::At(_, Step::Voicemail(Message { phase: Phase::Recording(spoken), .. })) = &mut self.state {
+            *spoken = so_far;
         }
     }
 
@@ -100,17 +96,17 @@ impl Engine {
         let (id, message) = (*id, message.clone());
         let tree = std::sync::Arc::clone(&self.tree);
         if let (Kind::Voicemail(voicemail), Phase::Recording(_)) = (&tree.node(id).kind, message.phase) {
-            self.recorded(id, voicemail, message, End::ByItself, now, out);
+            self.recorded(id, voicemail, message, now, out);
         }
     }
 
     /// The caller is gone: what was said until now is kept.
-    pub(super) fn hung_up_recording(&mut self, now: Now, out: &mut Vec<Action>) {
+    pub(super) fn hung_up_recording(&mut self, out: &mut Vec<Action>) {
         let State::At(id, Step::Voicemail(message)) = &self.state else { return };
         let (id, phase) = (*id, message.phase);
         let tree = std::sync::Arc::clone(&self.tree);
-        if let (Kind::Voicemail(voicemail), Phase::Recording(since)) = (&tree.node(id).kind, phase) {
-            self.keep_or_discard(id, voicemail, spoken(voicemail, since, End::ByCaller, now), out);
+        if let (Kind::Voicemail(voicemail), Phase::Recording(spoken)) = (&tree.node(id).kind, phase) {
+            self.keep_or_discard(id, voicemail, spoken, out);
         }
     }
 
@@ -138,22 +134,14 @@ impl Engine {
         now: Now,
         out: &mut Vec<Action>,
     ) {
-        self.at(id, Step::Voicemail(Message { phase: Phase::Recording(now.mono), ..message }));
+        self.at(id, Step::Voicemail(Message { phase: Phase::Recording(Duration::ZERO), ..message }));
         out.push(Action::Record(RecordRequest { longest: voicemail.longest, silence: voicemail.silence }));
         self.wait(TONE.saturating_add(voicemail.longest).saturating_add(END_GRACE), now);
     }
 
-    fn recorded(
-        &mut self,
-        id: NodeId,
-        voicemail: &Voicemail,
-        message: Message,
-        end: End,
-        now: Now,
-        out: &mut Vec<Action>,
-    ) {
-        let Phase::Recording(since) = message.phase else { return };
-        if self.keep_or_discard(id, voicemail, spoken(voicemail, since, end, now), out) {
+    fn recorded(&mut self, id: NodeId, voicemail: &Voicemail, message: Message, now: Now, out: &mut Vec<Action>) {
+        let Phase::Recording(spoken) = message.phase else { return };
+        if self.keep_or_discard(id, voicemail, spoken, out) {
             self.at(id, Step::Voicemail(Message { phase: Phase::Done, ..message }));
             let thanks = self.prompts(&voicemail.thanks);
             if !self.say(&thanks, now, out) {
@@ -168,7 +156,7 @@ impl Engine {
         }
     }
 
-    /// Whether it is long enough to be kept.
+    /// Whether enough was said to be kept.
     fn keep_or_discard(&mut self, id: NodeId, voicemail: &Voicemail, spoken: Duration, out: &mut Vec<Action>) -> bool {
         let long_enough = spoken >= voicemail.shortest;
         if long_enough {
@@ -205,14 +193,5 @@ impl Engine {
         self.record(digit.as_char());
         self.evidence = Evidence { digit: Some(digit), prompts: self.prompts(&voicemail.say) };
         self.go(to, true, now, out);
-    }
-}
-
-/// How much of a recording the caller has spoken, as far as its end tells.
-fn spoken(voicemail: &Voicemail, since: Duration, end: End, now: Now) -> Duration {
-    let recorded = now.mono.saturating_sub(since).saturating_sub(TONE);
-    match end {
-        End::ByItself if recorded < voicemail.longest => recorded.saturating_sub(voicemail.silence),
-        End::ByItself | End::ByCaller => recorded,
     }
 }

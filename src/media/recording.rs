@@ -11,6 +11,8 @@ use crate::model::Codec;
 
 /// A packet whose samples are louder than this on average holds more than a line's noise: some −42 dBm0 of speech.
 const LOUD: u64 = 180;
+/// A pause within what somebody says is no longer than this; what follows a longer one is said anew.
+const PAUSE: Duration = Duration::from_secs(1);
 /// In a recording that goes by the clock, audio may lie so far from the moment at which it came: what the network does
 /// to packets. Timestamps that lead further away are the peer's mistake, or worse.
 const SLACK: Duration = Duration::from_secs(1);
@@ -32,6 +34,9 @@ struct Audio {
     drained: usize,
     /// When the peer was last heard to say something; before that, when the recording began.
     loud_at: Instant,
+    /// How much was said, and the sample after its last.
+    spoken: usize,
+    spoken_until: usize,
 }
 
 impl Recording {
@@ -46,7 +51,16 @@ impl Recording {
 
     fn begin(rate: u32, by_the_clock: bool) -> Recording {
         let now = clock::monotonic();
-        let audio = Audio { rate, began: now, by_the_clock, samples: Vec::new(), drained: 0, loud_at: now };
+        let audio = Audio {
+            rate,
+            began: now,
+            by_the_clock,
+            samples: Vec::new(),
+            drained: 0,
+            loud_at: now,
+            spoken: 0,
+            spoken_until: 0,
+        };
         Recording(Arc::new(Mutex::new(audio)))
     }
 
@@ -93,8 +107,14 @@ impl Recording {
     /// once the peer goes on.
     pub fn length(&self) -> Duration {
         let audio = self.audio();
-        let samples = audio.drained + audio.samples.len();
-        Duration::from_secs(1).mul_f64(samples as f64 / f64::from(audio.rate.max(1)))
+        audio.time(audio.drained + audio.samples.len())
+    }
+
+    /// How much of it the peer has said something, with the short pauses between words: a click, or the noise of a line,
+    /// is next to nothing.
+    pub fn spoken(&self) -> Duration {
+        let audio = self.audio();
+        audio.time(audio.spoken)
     }
 
     /// For how long the peer has said nothing: has sent noise fainter than speech, or nothing at all. Counts from the
@@ -105,6 +125,22 @@ impl Recording {
 
     fn audio(&self) -> MutexGuard<'_, Audio> {
         lock(&self.0)
+    }
+}
+
+impl Audio {
+    /// How long so many samples are.
+    fn time(&self, samples: usize) -> Duration {
+        Duration::from_secs(1).mul_f64(samples as f64 / f64::from(self.rate.max(1)))
+    }
+
+    /// Something was said in these samples.
+    fn say(&mut self, from: usize, to: usize) {
+        let pause = (PAUSE.as_secs_f64() * f64::from(self.rate)) as usize;
+        let goes_on = self.spoken > 0 && from <= self.spoken_until.saturating_add(pause);
+        let since = if goes_on { self.spoken_until } else { from };
+        self.spoken += to.saturating_sub(since);
+        self.spoken_until = self.spoken_until.max(to);
     }
 }
 
@@ -154,7 +190,9 @@ impl Recorder {
         }
         let samples = scratch.get(..decoded).unwrap_or_default();
         let now = clock::monotonic();
-        if samples.iter().map(|sample| u64::from(sample.unsigned_abs())).sum::<u64>() > LOUD * samples.len() as u64 {
+        let loud =
+            samples.iter().map(|sample| u64::from(sample.unsigned_abs())).sum::<u64>() > LOUD * samples.len() as u64;
+        if loud {
             audio.loud_at = now;
         }
         let per_tick = (audio.rate / codec.clock_rate()).max(1) as usize;
@@ -168,6 +206,9 @@ impl Recorder {
         let Some(from) = self.place(packet.timestamp, per_tick, home, slack) else { return };
         let limit = (self.limit.as_secs_f64() * f64::from(audio.rate)) as usize;
         let to = from.saturating_add(samples.len()).min(limit);
+        if loud {
+            audio.say(from, to);
+        }
         // What has been drained is nobody's to change.
         let late = audio.drained.saturating_sub(from);
         let (Some(from), Some(to)) = ((from + late).checked_sub(audio.drained), to.checked_sub(audio.drained)) else {
@@ -223,6 +264,26 @@ mod tests {
         assert_eq!(samples.len(), 40);
         assert!(samples[..16].iter().all(|s| *s > 30_000) && samples[24..32].iter().all(|s| *s < -30_000));
         assert!(samples[16..24].iter().chain(&samples[32..36]).all(|s| *s == 0));
+    }
+
+    #[test]
+    fn what_was_said_is_more_than_its_words_and_less_than_its_silence() {
+        // Each with the second at which a fifth of one is loud.
+        let spoken = |seconds: &[f64]| {
+            let recording = Recording::new();
+            let mut recorder = Recorder::new(&recording, Duration::from_secs(60));
+            let mut scratch = [0; 1_600];
+            recorder.packet(Codec::Pcmu, &packet(0, &[0xff; 160]), &mut scratch);
+            for second in seconds {
+                recorder.packet(Codec::Pcmu, &packet((second * 8_000.0) as u32, &[0x80; 1_600]), &mut scratch);
+            }
+            recording.spoken().as_millis()
+        };
+        assert_eq!(spoken(&[]), 0);
+        assert_eq!(spoken(&[2.0, 3.0, 4.1]), 2_300, "pauses between words");
+        assert_eq!(spoken(&[0.5, 5.0]), 400, "two clicks");
+        assert_eq!(spoken(&[3.0, 1.0, 3.1]), 300, "late and twice");
+        assert_eq!(spoken(&[59.9, 61.0]), 100, "up to the limit");
     }
 
     #[test]

@@ -208,6 +208,8 @@ pub struct Attendance {
     pub shifts: Vec<Shift>,
     /// They may not sign in any more.
     pub disabled: bool,
+    /// When they last did something on a page here; none: they are signed in nowhere.
+    pub seen_at: Option<Timestamp>,
 }
 
 #[cfg(test)]

@@ -193,6 +193,7 @@ fn sip_defaults() -> Sip {
         ca: None,
         max_calls: 1_000,
         session_expires: 1_800 * SECOND,
+        t1: Duration::from_millis(500),
     }
 }
 
@@ -217,6 +218,8 @@ fn sip(table: &Table<'_>, around: &Around<'_>) -> Option<Sip> {
     let max_calls = table.get("max_calls").and_then(|value| value.integer(1..=10_000));
     // RFC 4028 section 4: 90 s is the least.
     let session_expires = table.get("session_expires").and_then(|value| value.duration(90 * SECOND..=24 * HOUR));
+    // RFC 3261 section 17.1.1.1: less than 500 ms within a network of one's own alone.
+    let t1 = table.get("t1").and_then(|value| value.duration(Duration::from_millis(20)..=2 * SECOND));
     table.finish();
     let sip = Sip {
         listen: listen.unwrap_or(defaults.listen),
@@ -227,6 +230,7 @@ fn sip(table: &Table<'_>, around: &Around<'_>) -> Option<Sip> {
         ca,
         max_calls: max_calls.and_then(|calls| usize::try_from(calls).ok()).unwrap_or(defaults.max_calls),
         session_expires: session_expires.unwrap_or(defaults.session_expires),
+        t1: t1.unwrap_or(defaults.t1),
     };
     let tls = sip.listen.iter().any(|listen| listen.transport == Transport::Tls);
     if tls && (sip.certificate.is_none() || sip.key.is_none()) {

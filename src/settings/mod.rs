@@ -140,6 +140,8 @@ pub struct Sip {
     pub max_calls: usize,
     /// The session timer that we ask for (RFC 4028).
     pub session_expires: Duration,
+    /// The round trip that is reckoned with (RFC 3261 section 17.1.1.1): a peer that does not answer is given up after 64.
+    pub t1: Duration,
 }
 
 /// A carrier or PBX that calls come from and go to.
@@ -212,6 +214,9 @@ pub struct Phones {
     /// Numbers that every phone may dial, straight to the trunk and as they are: `911`. Those of the clinic's country
     /// unless the file says otherwise.
     pub emergency: Vec<String>,
+    /// How long a parked call waits for somebody to take it up before it comes back to whoever parked it, and how long it
+    /// rings there.
+    pub parked_for: Duration,
 }
 
 /// Media.

@@ -1,5 +1,7 @@
 //! `[[extension]]` and `[phones]`: the clinic's own phones.
 
+use std::time::Duration;
+
 use super::file::Around;
 use super::{Extension, Phones};
 use crate::model::extension_name;
@@ -35,14 +37,22 @@ const EMERGENCY: [(&str, &[&str]); 22] = [
     ("NZ", &["111"]),
 ];
 
+/// How long a call stays parked: unless the file says otherwise, and what it may say.
+const PARKED_FOR: Duration = Duration::from_secs(120);
+const PARKED_AT_LEAST: Duration = Duration::from_secs(1);
+const PARKED_AT_MOST: Duration = Duration::from_secs(3_600);
+
 /// Every `[[extension]]`, and `[phones]`.
 pub(super) fn read(root: &Table<'_>, around: &Around<'_>) -> (Vec<Extension>, Phones) {
-    let emergency = root.get("phones").and_then(|value| value.table()).and_then(|table| {
-        let written = table.get("emergency").map(|value| value.one_or_more().iter().filter_map(short_number).collect());
+    let mut phones = Phones { emergency: vec![], parked_for: PARKED_FOR };
+    let mut written = None;
+    if let Some(table) = root.get("phones").and_then(|value| value.table()) {
+        written = table.get("emergency").map(|value| value.one_or_more().iter().filter_map(short_number).collect());
+        let parked_for = table.get("parked_for").and_then(|value| value.duration(PARKED_AT_LEAST..=PARKED_AT_MOST));
+        phones.parked_for = parked_for.unwrap_or(PARKED_FOR);
         table.finish();
-        written
-    });
-    let phones = Phones { emergency: emergency.unwrap_or_else(|| usual(around)) };
+    }
+    phones.emergency = written.unwrap_or_else(|| usual(around));
     let mut extensions: Vec<Extension> = Vec::new();
     for entry in root.get("extension").and_then(|value| value.list()).unwrap_or_default() {
         let Some(table) = entry.table() else { continue };

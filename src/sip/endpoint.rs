@@ -1,6 +1,7 @@
 //! The box's SIP endpoint: its sockets, and the tables of who may speak, which dialogs run and which streams are open.
 
 mod address;
+mod counters;
 mod receive;
 mod send;
 mod sockets;
@@ -22,6 +23,8 @@ use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use self::counters::Counters;
+pub use self::counters::SipCounters;
 pub(super) use self::send::{ClientTransaction, Flow};
 use self::sockets::{bind_tcp, bind_udp};
 use self::tls::{tls_client, tls_server};
@@ -94,53 +97,15 @@ pub struct Timers {
 
 impl Default for Timers {
     fn default() -> Self {
-        Timers { t1: Duration::from_millis(500), t2: Duration::from_secs(4), t4: Duration::from_secs(5) }
+        Timers::of(Duration::from_millis(500))
     }
 }
 
-/// What has been counted since the start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct SipCounters {
-    /// Requests that reached a transaction.
-    pub requests: u64,
-    /// Messages from nobody we know.
-    pub strangers: u64,
-    /// Strangers that got not even a 403 though strangers are told, because they ask too often.
-    pub rate_limited: u64,
-    /// Messages that were refused or dropped unread.
-    pub malformed: u64,
-    /// Calls that came in and were handed on.
-    pub calls: u64,
-    /// Calls refused because there were too many, or the box was about to stop.
-    pub calls_rejected_busy: u64,
-    /// Requests dropped because there were too many transactions.
-    pub overload: u64,
-    /// Registrations of our own phones, and their refreshes.
-    pub registrations: u64,
-    /// Registrations refused: a wrong password, a lock, or what cannot be.
-    pub registrations_refused: u64,
-    /// Calls refused because whoever places them did not prove to be one of our phones.
-    pub calls_unauthenticated: u64,
-    /// Times that a source or an extension was locked after too many wrong passwords.
-    pub lockouts: u64,
-    /// Transfers that were asked for where nobody may ask for one.
-    pub refers_refused: u64,
-}
-
-#[derive(Default)]
-pub(super) struct Counters {
-    pub requests: AtomicU64,
-    pub strangers: AtomicU64,
-    pub rate_limited: AtomicU64,
-    pub malformed: AtomicU64,
-    pub calls: AtomicU64,
-    pub calls_rejected_busy: AtomicU64,
-    pub overload: AtomicU64,
-    pub registrations: AtomicU64,
-    pub registrations_refused: AtomicU64,
-    pub calls_unauthenticated: AtomicU64,
-    pub lockouts: AtomicU64,
-    pub refers_refused: AtomicU64,
+impl Timers {
+    /// For networks in which a message and its answer take `t1`; with the standard's 500 ms, the standard's.
+    pub fn of(t1: Duration) -> Timers {
+        Timers { t1, t2: t1 * 8, t4: t1 * 10 }
+    }
 }
 
 /// The SIP endpoint. Cloning it gives another handle.
@@ -218,10 +183,10 @@ impl Endpoint {
     /// # Errors
     /// An address that cannot be bound, or TLS without a usable certificate: each names its cure.
     pub async fn bind(settings: &Settings, clock: Clock) -> Result<(Endpoint, mpsc::Receiver<Incoming>), SipError> {
-        Self::bind_with(settings, clock, Timers::default()).await
+        Self::bind_with(settings, clock, Timers::of(settings.sip.t1)).await
     }
 
-    /// [`Endpoint::bind`] with other timers, for networks that need them (satellite links, loopback).
+    /// [`Endpoint::bind`] with other timers.
     pub async fn bind_with(
         settings: &Settings,
         clock: Clock,
@@ -344,21 +309,12 @@ impl Endpoint {
 
     /// What has been counted since the start.
     pub fn counters(&self) -> SipCounters {
-        let counters = &self.0.counters;
-        SipCounters {
-            requests: counters.requests.load(Relaxed),
-            strangers: counters.strangers.load(Relaxed),
-            rate_limited: counters.rate_limited.load(Relaxed),
-            malformed: counters.malformed.load(Relaxed),
-            calls: counters.calls.load(Relaxed),
-            calls_rejected_busy: counters.calls_rejected_busy.load(Relaxed),
-            overload: counters.overload.load(Relaxed),
-            registrations: counters.registrations.load(Relaxed),
-            registrations_refused: counters.registrations_refused.load(Relaxed),
-            calls_unauthenticated: counters.calls_unauthenticated.load(Relaxed),
-            lockouts: counters.lockouts.load(Relaxed),
-            refers_refused: counters.refers_refused.load(Relaxed),
-        }
+        self.0.counters.read()
+    }
+
+    /// Counts a leg that is given up as nothing can be spoken with the other side: whoever negotiates knows it first.
+    pub fn count_no_common_codec(&self) {
+        self.count(|c| &c.no_common_codec);
     }
 
     /// Calls that came in and are not over.

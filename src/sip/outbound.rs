@@ -20,7 +20,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::early::Forks;
 pub(super) use self::take_back::decline;
-use self::take_back::{Why, reap, send_cancel, timed_out, way};
+use self::take_back::{Why, reap, send_cancel, way};
 use self::target::Way;
 pub use self::target::{Target, TargetError};
 use super::capabilities::{ALLOW, SUPPORTED};
@@ -31,8 +31,8 @@ use super::message::{self, all, first};
 use super::trunk::{self, is_theirs};
 use crate::clock::monotonic;
 
-/// A peer that has not said even 100 after so many T1 (6 s) is not there: the next one is tried. Timer B would take 32 s.
-const SILENCE: u32 = 12;
+/// A peer that has not said even 100 after so many T1 (5 s) is not there: the next one is tried. Timer B would take 32 s.
+const SILENCE: u32 = 10;
 /// Steps that wait for the caller; beyond, provisional ones are lost.
 const STEPS: usize = 32;
 /// Requests of a called side that has not answered which wait to be served; beyond, 503.
@@ -80,7 +80,8 @@ pub enum Step {
     },
     /// Nobody did.
     Failed {
-        /// The last status: the peer's; or 408 for no answer, 487 for hung up by us, 503 for not reached.
+        /// The last status: the peer's; or 408 for no answer, 487 for hung up by us, 503 for a peer that cannot be reached
+        /// or says nothing at all.
         status: u16,
     },
 }
@@ -182,7 +183,7 @@ enum Tried {
 /// What one INVITE came to.
 enum Came {
     Final(Response),
-    /// Nothing, and it has been taken back; 408 or 487.
+    /// Nothing, and it is taken back: 408, 487, or 503 where the peer has not said a word.
     Nothing(u16),
 }
 
@@ -276,8 +277,8 @@ impl Dialling {
             let mut forks = Forks::default();
             let response = match self.converse(flow, transaction, &mut forks).await {
                 Came::Final(response) => response,
-                Came::Nothing(408) => return Tried::Next(408),
-                Came::Nothing(status) => return Tried::Over(Step::Failed { status }),
+                Came::Nothing(487) => return Tried::Over(Step::Failed { status: 487 }),
+                Came::Nothing(status) => return Tried::Next(status),
             };
             match message::status(&response) {
                 200..=299 => return Tried::Over(self.answered(target, flow, &invite, &response, &forks).await),
@@ -338,62 +339,33 @@ impl Dialling {
         request
     }
 
-    /// Follows one INVITE to its final response, or takes it back.
+    /// Follows one INVITE to its final response, or takes it back; what comes of that happens behind the caller's back,
+    /// who waits for no peer that may be gone.
     async fn converse(&self, flow: &Flow, mut transaction: ClientTransaction, forks: &mut Forks) -> Came {
-        let timers = self.endpoint.0.timers;
         let mut heard = false;
-        let mut given_up: Option<u16> = None;
-        let mut deadline = self.ring_until.min(Instant::from_std(monotonic()) + timers.t1 * SILENCE);
-        loop {
+        let mut deadline = self.ring_until.min(Instant::from_std(monotonic()) + self.endpoint.0.timers.t1 * SILENCE);
+        let status = loop {
+            let nothing = if heard { 408 } else { 503 };
             tokio::select! {
-                response = transaction.next() => {
-                    let Some(response) = response else { return Came::Nothing(given_up.unwrap_or(408)) };
-                    let status = message::status(&response);
-                    match given_up {
-                        _ if status < 200 => {
-                            if !heard && given_up.is_some() {
-                                send_cancel(&self.endpoint, flow, &transaction.request, self.why()).await;
-                            } else if given_up.is_none() {
-                                deadline = self.ring_until;
-                                self.progress(flow, status, &response, forks).await;
-                            }
-                            heard = true;
-                        }
-                        None => return Came::Final(if is_theirs(&response) { response } else { timed_out(response) }),
-                        // The answer and our CANCEL crossed.
-                        Some(status) => {
-                            if message::status(&response) / 100 == 2 {
-                                decline(&self.endpoint, flow, &response).await;
-                            }
-                            return Came::Nothing(status);
-                        }
+                response = transaction.next() => match response {
+                    Some(response) if message::status(&response) < 200 => {
+                        heard = true;
+                        deadline = self.ring_until;
+                        self.progress(flow, message::status(&response), &response, forks).await;
                     }
-                }
-                () = self.cancel.cancelled(), if given_up.is_none() => {
-                    given_up = Some(487);
-                    deadline = Instant::from_std(monotonic()) + timers.t1 * 64;
-                    if heard {
-                        send_cancel(&self.endpoint, flow, &transaction.request, self.why()).await;
-                    }
-                }
-                () = tokio::time::sleep_until(deadline) => {
-                    if given_up.is_none() && heard {
-                        // It has rung long enough.
-                        given_up = Some(408);
-                        deadline = Instant::from_std(monotonic()) + timers.t1 * 64;
-                        send_cancel(&self.endpoint, flow, &transaction.request, self.why()).await;
-                        continue;
-                    }
-                    tokio::spawn(reap(self.endpoint.clone(), flow.clone(), transaction, heard, self.why()));
-                    return Came::Nothing(given_up.unwrap_or(408));
-                }
+                    Some(response) if is_theirs(&response) => return Came::Final(response),
+                    Some(_) | None => return Came::Nothing(nothing),
+                },
+                () = self.cancel.cancelled() => break 487,
+                () = tokio::time::sleep_until(deadline) => break nothing,
             }
-            // Whoever has hung up need not wait for a peer that never spoke; the rest happens behind their back.
-            if given_up.is_some() && !heard {
-                tokio::spawn(reap(self.endpoint.clone(), flow.clone(), transaction, heard, self.why()));
-                return Came::Nothing(487);
-            }
+        };
+        // Before the peer has spoken there is nothing to cancel (RFC 3261 section 9.1).
+        if heard {
+            send_cancel(&self.endpoint, flow, &transaction.request, self.why()).await;
         }
+        tokio::spawn(reap(self.endpoint.clone(), flow.clone(), transaction, heard, self.why()));
+        Came::Nothing(status)
     }
 
     async fn progress(&self, flow: &Flow, status: u16, response: &Response, forks: &mut Forks) {

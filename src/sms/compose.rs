@@ -19,7 +19,7 @@ use crate::conversation::templates::{Templates, Values};
 use crate::conversation::threading::{self, Place};
 use crate::model::{
     CallId, Caller, Consent, ConsentMethod, ConsentState, Digit, Language, MessageId, OpenedBy, Outcome, PhoneNumber,
-    Private, ThreadId,
+    Private, Resolution, ThreadId,
 };
 use crate::store::messages::{MessageKind, NewMessage};
 use crate::store::threads::NewThread;
@@ -528,7 +528,7 @@ fn beside_thread(tx: &Tx<'_>, opening: &NewThread) -> Result<ThreadId, StoreErro
         return Ok(latest.id);
     }
     threads::open(tx, opening)?;
-    threads::close(tx, opening.id, "keyword", "system", opening.at)?;
+    threads::close(tx, opening.id, Resolution::Keyword, "system", opening.at)?;
     Ok(opening.id)
 }
 

@@ -4,9 +4,11 @@
 //! - [`twilio`], [`sandbox`]: the adapters. [`signature`]: how Twilio and its kin sign their webhooks.
 //! - [`policy`]: what becomes of a message after an answer, as plain functions. [`pace`]: how fast we may send.
 //! - [`outbox`]: the worker that leases, sends and records. [`consent`]: whether a text may still go.
-//! - [`compose`], [`new_text`], [`reply`]: a text and all that belongs to it, in one transaction. [`inbound`]: what a
-//!   verified webhook does.
+//! - [`compose`], [`new_text`], [`reply`], [`ask_else`]: a text and all that belongs to it, in one transaction.
+//!   [`addressee`]: whom it is written to. [`inbound`]: what a verified webhook does.
 
+pub mod addressee;
+pub mod ask_else;
 pub mod compose;
 pub mod consent;
 pub mod gateway;

@@ -107,7 +107,6 @@ pub fn reply(tx: &Tx<'_>, reply: &Reply) -> Result<Result<Replied, NotSent>, Sto
         threads::reopen(tx, thread.id, author, reply.now)?;
     }
     threads::assign(tx, thread.id, Some(&reply.author), author, reply.now)?;
-    threads::clear_flag(tx, thread.id, author, reply.now)?;
     threads::touch(tx, thread.id, reply.now)?;
     let message = text(&thread, reply, MessageKind::Chat, once);
     let due_at = reply.send_at.unwrap_or_else(|| after(reply.now, reply.undo));
@@ -183,6 +182,11 @@ pub fn take_back(
         return Ok(None);
     }
     let Some((thread, body)) = outbox::take_back(tx, message, staff.as_str(), now)? else { return Ok(None) };
+    // Closed upon this answer: the patient waits for it again.
+    let waits = threads::find(tx, thread)?.is_some_and(|thread| thread.waiting_since.is_some());
+    if waits {
+        threads::reopen(tx, thread, staff.as_str(), now)?;
+    }
     let draft = drafts::find(tx, staff, thread)?;
     let words = match draft {
         Some(draft) => format!("{}\n{}", body.expose(), draft.expose()),

@@ -112,6 +112,7 @@ pub fn sent(
         None => messages::advance(tx, message, status, None, at)?,
     }
     record(tx, message, "message.sent", &format!("gateway:{gateway}"), json!({ "gateway_id": gateway_id }), at)?;
+    threads::answer_went(tx, message, at)?;
     Ok(true)
 }
 

@@ -10,8 +10,8 @@ use super::audit::{self, Entry};
 use super::column::{At, Json, Word};
 use super::{StoreError, Tx};
 use crate::model::{
-    CallId, Language, MessageDirection, MessageId, MessageStatus, NoteId, OpenedBy, PersonId, PhoneNumber, StaffName,
-    ThreadId, ThreadState,
+    CallId, Language, MessageDirection, MessageId, MessageStatus, NoteId, OpenedBy, PersonId, PhoneNumber, Resolution,
+    StaffName, ThreadId, ThreadState,
 };
 
 /// A thread with all that became of it.
@@ -81,7 +81,7 @@ pub fn thread(tx: &Tx<'_>, thread: &PastThread) -> Result<(), StoreError> {
         At(thread.closed_at.unwrap_or(*last_at)),
         thread.first_reply_at.map(At),
         thread.closed_at.map(At),
-        thread.closed_at.map(|_| "answered"),
+        thread.closed_at.map(|_| Word(Resolution::Answered)),
         thread.waiting_since.map(At),
         At(*last_at),
         last_author,
@@ -96,7 +96,7 @@ pub fn thread(tx: &Tx<'_>, thread: &PastThread) -> Result<(), StoreError> {
     let opened = Entry { at: thread.opened_at, actor: "system", action: "thread.opened", subject: &subject, detail };
     audit::append(tx, opened)?;
     if let (Some(at), Some(owner)) = (thread.closed_at, &thread.owner) {
-        let detail = json!({ "resolution": "answered" });
+        let detail = json!({ "resolution": Resolution::Answered });
         audit::append(tx, Entry { at, actor: owner.as_str(), action: "thread.closed", subject: &subject, detail })?;
     }
     Ok(())

@@ -20,7 +20,7 @@ const MOST_NAMES: i64 = 3;
 /// The queue's order: red flags, then what was handed to clinical staff, then whoever waits, the longest wait first; then
 /// the rest, the newest activity first. Both are computed from the row, so that no writer can forget them, and stand in
 /// the indexes as they stand here.
-const TIER: &str = "CASE WHEN red_flag IS NOT NULL THEN 0 WHEN waiting_since IS NULL THEN 3 \
+pub(super) const TIER: &str = "CASE WHEN red_flag IS NOT NULL THEN 0 WHEN waiting_since IS NULL THEN 3 \
                     WHEN escalated_at IS NOT NULL THEN 1 ELSE 2 END";
 /// Within a tier.
 const KEY: &str = "coalesce(waiting_since, -active_at)";

@@ -166,13 +166,17 @@ pub fn wishes(conn: &Connection, name: &StaffName) -> Result<Wishes, StoreError>
     Ok(wishes.map(|Json(wishes)| wishes).unwrap_or_default())
 }
 
-/// Everybody's leave and hours, for [`crate::conversation::attendance::is_here`].
+/// Everybody's leave, hours and last deed, for [`crate::conversation::attendance::absence`].
 pub fn attendance(conn: &Connection) -> Result<BTreeMap<StaffName, Attendance>, StoreError> {
-    let mut query = conn.prepare_cached("SELECT name, away_until, hours, disabled_at IS NOT NULL FROM staff")?;
+    let mut query = conn.prepare_cached(
+        "SELECT name, away_until, hours, disabled_at IS NOT NULL,
+             (SELECT max(seen_at) FROM sessions WHERE staff = staff.name) FROM staff",
+    )?;
     let rows = query.query_map([], |row| {
         let away_until = row.get::<_, Option<At>>(1)?.map(|at| at.0);
         let Json(shifts) = row.get::<_, Json<Vec<Shift>>>(2)?;
-        Ok((row.get(0)?, Attendance { away_until, shifts, disabled: row.get(3)? }))
+        let seen_at = row.get::<_, Option<At>>(4)?.map(|at| at.0);
+        Ok((row.get(0)?, Attendance { away_until, shifts, disabled: row.get(3)?, seen_at }))
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
 }

@@ -15,7 +15,7 @@ use super::{StoreError, Tx};
 use crate::events::Event;
 use crate::model::{
     CallId, Language, LatestThread, MessageDirection, MessageId, MessageStatus, OpenedBy, PhoneNumber, Private,
-    StaffName, ThreadId, ThreadState,
+    Resolution, StaffName, Standing, ThreadId, ThreadState,
 };
 
 pub use due::*;
@@ -49,7 +49,7 @@ pub struct Thread {
     /// When it was closed.
     pub closed_at: Option<Timestamp>,
     /// How it was resolved.
-    pub resolution: Option<String>,
+    pub resolution: Option<Resolution>,
     /// When it was taken to the phone.
     pub moved_to_voice: Option<Timestamp>,
     /// Since when the patient waits for a person's answer.
@@ -68,6 +68,19 @@ pub struct Thread {
     pub close_offered_at: Option<Timestamp>,
     /// The thread that it has become a part of.
     pub merged_into: Option<ThreadId>,
+}
+
+impl Thread {
+    /// What decides about what may be done with it.
+    pub fn standing(&self) -> Standing {
+        Standing {
+            state: self.state,
+            merged: self.merged_into.is_some(),
+            flagged: self.red_flag.is_some(),
+            waits: self.waiting_since.is_some(),
+            owner: self.owner.clone(),
+        }
+    }
 }
 
 const COLUMNS: &str = "id, number, name, state, owner, team, tags, reason, language, opened_by, opened_at, closed_at,
@@ -111,7 +124,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Thread> {
         opened_by: row.get::<_, Word<_>>(9)?.0,
         opened_at: row.get::<_, At>(10)?.0,
         closed_at: at(11)?,
-        resolution: row.get(12)?,
+        resolution: row.get::<_, Option<Word<_>>>(12)?.map(|word| word.0),
         moved_to_voice: at(13)?,
         waiting_since: at(14)?,
         red_flag: row.get(15)?,
@@ -296,6 +309,24 @@ pub(super) fn answer_goes(tx: &Tx<'_>, message: MessageId, now: Timestamp) -> Re
     Ok(())
 }
 
+/// A person's answer is with the gateway: it has seen to the red flag, unless the patient wrote again since it was
+/// written. Not sooner: an answer may be taken back, wait for days, or never be sent.
+pub(super) fn answer_went(tx: &Tx<'_>, message: MessageId, at: Timestamp) -> Result<(), StoreError> {
+    let flagged: Option<(ThreadId, String)> = tx
+        .prepare_cached(
+            "SELECT t.id, m.author FROM messages m JOIN threads t ON t.id = m.thread
+             WHERE m.id = ? AND t.red_flag IS NOT NULL AND m.author NOT IN ('system', 'automation')
+                 AND NOT EXISTS (SELECT 1 FROM messages w WHERE w.thread = m.thread AND w.created_at > m.created_at
+                     AND w.direction = 'inbound' AND w.kind <> 'keyword')",
+        )?
+        .query_row([message], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    if let Some((thread, author)) = flagged {
+        clear_flag(tx, thread, &author, at)?;
+    }
+    Ok(())
+}
+
 /// Keeps in a thread's row whether its newest text to the patient arrived.
 pub(super) fn delivery(
     tx: &Tx<'_>,
@@ -413,7 +444,9 @@ pub(super) fn recount(tx: &Tx<'_>, thread: ThreadId) -> Result<(), StoreError> {
                  SELECT w.created_at AS at FROM messages w
                      WHERE w.thread = ?1 AND w.direction = 'inbound' AND w.kind <> 'keyword'
                  UNION ALL SELECT recorded_at FROM voicemails WHERE thread = ?1
-                 UNION ALL SELECT asked_at FROM callbacks WHERE thread = ?1)
+                 UNION ALL SELECT asked_at FROM callbacks WHERE thread = ?1
+                 UNION ALL SELECT e.at FROM thread_events e
+                     WHERE e.thread = ?1 AND e.what IN ('escalated', 'follow_up_due'))
                  WHERE at >= coalesce(
                      (SELECT max(m.created_at) FROM messages m WHERE m.thread = ?1 AND {by_person}), 0))
          WHERE id = ?1"

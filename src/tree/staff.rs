@@ -116,7 +116,7 @@ pub struct Voicemail {
     pub say: Vec<String>,
     /// A message ends after so long.
     pub longest: Duration,
-    /// A shorter one is not kept.
+    /// One in which less is said, short pauses included, is not kept.
     pub shortest: Duration,
     /// Silence of so long ends a message.
     pub silence: Duration,

@@ -3,6 +3,8 @@
 mod bulk;
 mod row;
 
+pub use bulk::Outcome;
+
 use axum::extract::{Query, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Redirect, Response};
@@ -197,7 +199,7 @@ fn draw(web: &Web, person: &Person, list: &List) -> Markup {
             form #bulk method="post" action="/threads/bulk" {
                 input type="hidden" name="back" value=(address(list.tab, &list.filter));
                 (rows)
-                (bulk::bar(words))
+                (bulk::bar(person.ui, words))
             }
         } @else {
             (rows)

@@ -97,6 +97,8 @@ def hold_and_transfer(front):
     check("transfer: the phone that asked hears that it was picked up", first.until("has handed over", "terminated (duration", marks[0]))
     speak("transfer", patient, second, SECOND_SAYS)
 
+    # Who hangs up sooner has served nobody, and phones ring again.
+    time.sleep(2)
     mark = len(patient.said)
     second.type("/hangup\n")
     check("the desk hangs up: so is the patient", patient.until("is hung up on", "session closed", mark))
@@ -126,7 +128,7 @@ def nobody_answers(front):
     check("no answer: the phone stops ringing", front.second.until("stops", "session closed", mark))
     log = front.box / "daemon.log"
     until("no answer: the tone comes", lambda: "message is recorded" in log.read_text())
-    time.sleep(2)
+    time.sleep(3)
     patient.type("/hangup\n")
     front.record("no answer", outcome="voicemail", ended_by="caller", answered_by=None)
     number = f"+1212555016{front.patients}"

@@ -153,6 +153,7 @@ fn the_boxs_file_is_read_whole() {
     assert_eq!(settings.sip.listen.len(), 3);
     assert_eq!(settings.sip.ca.as_deref(), Some(Path::new("/etc/ca.pem")));
     assert_eq!((settings.sip.max_calls, settings.sip.session_expires), (50, Duration::from_secs(900)));
+    assert_eq!(settings.sip.t1, Duration::from_millis(200));
     let [carrier, pbx] = &settings.trunks[..] else { panic!("two trunks") };
     assert_eq!((carrier.address.host.as_str(), carrier.address.port), ("sip.carrier.example", Some(5060)));
     assert_eq!(carrier.address.transport, Transport::Tcp);

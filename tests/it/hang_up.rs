@@ -14,8 +14,10 @@ const TREE: &str = r#"start = "ring:desk"
 ring = ["extension:201"]
 give_up_after = "5m"
 "#;
-/// So often each side hangs up.
-const TIMES: usize = 10;
+/// So often the patient hangs up, and so often the phone of the clinic: it must have spoken for a while.
+const TIMES: [usize; 2] = [6, 3];
+/// Whoever has picked up and hangs up sooner has served nobody.
+const BRIEF: Duration = Duration::from_secs(2);
 
 async fn open(changes: &[(&str, &str)]) -> House {
     let mut house = House::closed(TREE).await;
@@ -31,10 +33,14 @@ async fn either_side_that_hangs_up_ends_the_other() {
     let mut desk = house.extension("201", &[Codec::Pcmu]).await;
     let served = || house.clinic.rows(What::Calls).iter().filter(|call| call["outcome"] == "served").count();
     let mut took = Vec::new();
-    for side in [0, 1].repeat(TIMES) {
+    for side in [0, 1].into_iter().flat_map(|side| [side].repeat(TIMES[side])) {
         let (_phone, mut patient) = house.patient(&[Codec::Pcmu]).await;
         let mut staff = desk.answers().await;
+        let answered = Instant::now();
         both_hear(&patient, &staff).await;
+        if side == 1 {
+            tokio::time::sleep_until(answered + BRIEF + Duration::from_millis(100)).await;
+        }
         let (first, second) = if side == 0 { (&mut patient, &mut staff) } else { (&mut staff, &mut patient) };
         let since = Instant::now();
         first.dialog.bye("").await;
@@ -44,9 +50,27 @@ async fn either_side_that_hangs_up_ends_the_other() {
         // Until then the phone counts as on a call, and is not rung.
         house.clinic.until("the call is over", async || served() == took.len()).await;
     }
+    let by_staff = house.clinic.rows(What::Calls).iter().filter(|call| call["ended_by"] == "staff").count();
+    assert_eq!(by_staff, TIMES[1]);
     took.sort();
     let worst = took[took.len() - 1];
     println!("{} hang-ups: the other side after {:?} p50, {worst:?} p99", took.len(), took[took.len() / 2]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_is_hung_up_on_at_once_is_rung_for_again() {
+    let house = open(&[]).await;
+    let mut desk = house.extension("201", &[Codec::Pcmu]).await;
+    let (_phone, patient) = house.patient(&[Codec::Pcmu]).await;
+    let mut slipped = desk.answers().await;
+    slipped.dialog.bye("").await;
+    slipped.ended().await;
+    let mut staff = desk.answers().await;
+    both_hear(&patient, &staff).await;
+    patient.dialog.bye("").await;
+    staff.ended().await;
+    let call = house.record().await;
+    assert_eq!((&call["outcome"], &call["ended_by"]), (&"served".into(), &"caller".into()), "{call}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -80,7 +104,7 @@ async fn a_caller_who_falls_silent_ends_the_call_with_the_cause() {
 /// The shortest session timer that the standard allows is 90 s, refreshed at half of it (RFC 4028): this takes a while.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_phone_that_answers_no_refresh_ends_the_call_with_the_cause() {
-    let house = open(&[("[sip]\n", "[sip]\nsession_expires = \"90s\"\n")]).await;
+    let house = open(&[("[sip]\n", "[sip]\nsession_expires = \"90s\"\nt1 = \"50ms\"\n")]).await;
     let mut desk = house.extension("201", &[Codec::Pcmu]).await;
     let (_phone, mut patient) = house.patient(&[Codec::Pcmu]).await;
     let staff = desk.answers().await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use reqwest::StatusCode;
 use threadline::events::Event;
-use threadline::model::{Language, MessageId, MessageStatus, OpenedBy, PhoneNumber, Private, ThreadId};
+use threadline::model::{Language, MessageId, MessageStatus, OpenedBy, PhoneNumber, Private, Resolution, ThreadId};
 use threadline::sms::compose::{TextIn, receive_text};
 use threadline::store::messages::{self, MessageKind, NewMessage, Report};
 use threadline::store::outbox;
@@ -186,7 +186,27 @@ async fn several_threads_are_worked_at_once() {
         .await;
     assert_eq!((page.status, page.location()), (StatusCode::SEE_OTHER, "/?view=unassigned"));
     assert_eq!(listed(&ana.get("/?view=mine").await.body), ids(&[second, first]));
-    ana.post("/threads/bulk", &[("thread", &a), ("do", "close")]).await;
+    // Who waits is not closed upon unseen, and a red flag stays in sight; what is left is said.
+    let close = ("do", "close");
+    assert_eq!(ana.post("/threads/bulk", &[("thread", &a), close]).await.status, StatusCode::UNPROCESSABLE_ENTITY);
+    let left = ana.post("/threads/bulk", &[("thread", &a), close, ("resolution", "answered")]).await;
+    assert!(left.body.contains("0 threads done; 1 left: its patient waits"), "{}", left.body);
+    ana.post(&format!("/threads/{first}/voice"), &[]).await;
+    desk.write(move |tx| threads::flag(tx, second, "chest pain", Timestamp::UNIX_EPOCH)).await;
+    let snooze = [("thread", a.as_str()), ("thread", &b), ("do", "snooze"), ("until", "open")];
+    assert!(ana.post("/threads/bulk", &snooze).await.body.contains("1 thread done; 1 left: it has a red flag"));
+    ana.post(&format!("/threads/{first}/wake"), &[]).await;
+    let both = [("thread", a.as_str()), ("thread", &b), close, ("resolution", "no_reply_needed")];
+    assert!(ana.post("/threads/bulk", &both).await.body.contains("1 thread done; 1 left: it has a red flag"));
+    ana.post(&format!("/threads/{second}/clear-flag"), &[("note", "Called her.")]).await;
+    // What a colleague took meanwhile stays theirs; what was theirs on the page is taken over.
+    let bo = desk.person("bo", "front_desk").await;
+    let c = third.to_string();
+    ana.post("/threads/bulk", &[("thread", &c), ("do", "take")]).await;
+    let late = bo.post("/threads/bulk", &[("thread", &c), ("do", "take")]).await;
+    assert!(late.body.contains("1 left: a colleague has taken it"), "{}", late.body);
+    let over = bo.post("/threads/bulk", &[("thread", &format!("{c}/ana")), ("do", "take")]).await;
+    assert_eq!(over.status, StatusCode::SEE_OTHER);
     ana.post("/threads/bulk", &[("thread", &b), ("do", "snooze"), ("until", "open")]).await;
     assert_eq!(listed(&ana.get("/?view=closed").await.body), ids(&[first]));
     let snoozed = ana.get("/?view=snoozed").await.body;
@@ -443,7 +463,7 @@ async fn the_day_shows_what_waits_who_calls_and_what_today_came_to() {
             outbox::enqueue(tx, &answer, answered + SignedDuration::from_hours(1))?;
             if last == 203 {
                 threads::moved_to_voice(tx, thread, "ana", answered)?;
-                threads::close(tx, thread, "answered", "ana", answered)?;
+                threads::close(tx, thread, Resolution::Answered, "ana", answered)?;
             }
             Ok(())
         })

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use reqwest::StatusCode;
 use threadline::model::{
     CallEnd, CallId, CallStart, Caller, Consent, ConsentMethod, ConsentState, Direction, EndedBy, Language, MessageId,
-    OpenedBy, Outcome, PhoneNumber, ThreadId, ThreadState,
+    OpenedBy, Outcome, PhoneNumber, Resolution, ThreadId, ThreadState,
 };
 use threadline::sms::compose::{self, Received, TextIn};
 use threadline::store::threads::{self, NewThread, Thread};
@@ -345,7 +345,7 @@ async fn each_action_does_its_work_and_leads_back() {
     assert_eq!(act("follow-up", &[]).await.follow_up_at, None);
     assert!(act("voice", &[]).await.moved_to_voice.is_some());
     let closed = act("close", &[("resolution", "appointment_booked")]).await;
-    assert_eq!((closed.state, closed.resolution.as_deref()), (ThreadState::Closed, Some("appointment_booked")));
+    assert_eq!((closed.state, closed.resolution), (ThreadState::Closed, Some(Resolution::AppointmentBooked)));
     assert_eq!(act("reopen", &[]).await.state, ThreadState::Open);
     let shown = open(&ana, thread).await.body;
     for words in ["Called her; it is the ribs.", "ana handed it to clinical staff", "ana closed it: appointment booked"]
@@ -394,11 +394,39 @@ async fn each_action_refuses_what_cannot_be() {
         );
     }
     assert_eq!(row(&desk, thread).await, before);
-    // A closed thread is opened first.
-    ana.post(&format!("/threads/{thread}/close"), &[("resolution", "answered")]).await;
+    // What calls for a person at once stays in sight until somebody says what was done.
+    let now = desk.now();
+    desk.write(move |tx| threads::flag(tx, thread, "chest pain", now)).await;
+    assert!(!open(&ana, thread).await.body.contains("/snooze\""));
     for (name, fields) in
-        [("snooze", [("for", "hour")]), ("escalate", [("note", "x")]), ("follow-up", [("at", "2026-11-09T08:00")])]
+        [("snooze", [("for", "hour")]), ("offer", [("", "")]), ("close", [("resolution", "answered")])]
     {
+        let page = ana.post(&format!("/threads/{thread}/{name}"), &fields).await;
+        assert!(page.status.is_client_error() && page.body.contains("It has a red flag"), "{name}: {}", page.body);
+    }
+    assert!(row(&desk, thread).await.red_flag.is_some());
+    // Who took it meanwhile keeps it.
+    let bo = desk.person("bo", "front_desk").await;
+    bo.post(&format!("/threads/{thread}/take"), &[("owner", "")]).await;
+    let late = ana.post(&format!("/threads/{thread}/take"), &[("owner", "")]).await;
+    assert!(late.status == StatusCode::CONFLICT && late.body.contains("bo has taken it meanwhile"), "{}", late.body);
+    assert!(open(&ana, thread).await.body.contains("name=\"owner\" value=\"bo\""));
+    ana.post(&format!("/threads/{thread}/take"), &[("owner", "bo")]).await;
+    assert_eq!(row(&desk, thread).await.owner, Some("ana".parse().unwrap()));
+    // A closed thread is opened first, also to be moved to the phone.
+    let close = [("resolution", "moved_to_voice"), ("note", "Called her.")];
+    ana.post(&format!("/threads/{thread}/close"), &close).await;
+    let closed = row(&desk, thread).await;
+    assert!(closed.red_flag.is_none() && closed.moved_to_voice.is_some());
+    let shown = open(&ana, thread).await.body;
+    assert!(shown.contains("ana saw to the red flag") && shown.contains("Called her."));
+    for (name, fields) in [
+        ("snooze", [("for", "hour")]),
+        ("escalate", [("note", "x")]),
+        ("follow-up", [("at", "2026-11-09T08:00")]),
+        ("voice", [("", "")]),
+        ("close", [("resolution", "moved_to_voice")]),
+    ] {
         let page = ana.post(&format!("/threads/{thread}/{name}"), &fields).await;
         assert!(page.status == StatusCode::CONFLICT && page.body.contains("Reopen it first"), "{name}");
     }

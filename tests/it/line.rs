@@ -50,6 +50,7 @@ booked = "callback_booked"
 then = "hangup"
 [voicemail.front_desk]
 say = "connecting_you"
+shortest = "500ms"
 then = "hangup"
 [voicemail.full]
 say = "connecting_you"
@@ -237,9 +238,12 @@ async fn whoever_leaves_gives_way_and_is_texted_what_place_they_had() {
     press(&silent, '4');
     let recording = async || desk.house.clinic.log().contains("message is recorded");
     desk.house.clinic.until("the recording begins", recording).await;
+    // Longer than the shortest message.
+    tokio::time::sleep(Duration::from_millis(700)).await;
     silent.dialog.bye("").await;
     silent.ended().await;
     assert_eq!(desk.record(FOURTH).await["outcome"], "abandoned");
+    assert!(!desk.house.clinic.store.join("voicemail").exists(), "nothing is kept");
     assert_eq!(desk.text_to(FOURTH).await, "Riverside Therapy: we could not hear you.");
 }
 

@@ -1,5 +1,6 @@
 //! The integration tests, in one binary: each module drives the real thing over loopback.
 
+mod bad_phones;
 mod bridge_media;
 mod browser;
 mod clinic;

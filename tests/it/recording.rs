@@ -124,7 +124,7 @@ async fn where_it_is_not_switched_on_nothing_is_recorded() {
     super::staff::press(&patient, '2');
     let staff = desk.answers().await;
     both_hear(&patient, &staff).await;
-    staff.dialog.bye("").await;
+    patient.dialog.bye("").await;
     patient.ended().await;
     assert_eq!(house.record().await["outcome"], "served");
     assert_eq!(recorded(&house), []);

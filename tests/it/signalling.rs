@@ -3,7 +3,7 @@
 mod calls;
 mod ipv6;
 mod offers;
-mod phones;
+pub mod phones;
 mod refresh;
 mod refusals;
 mod srv;
@@ -71,7 +71,7 @@ impl TestBox {
 /// The other side: a UDP socket.
 pub struct Peer {
     socket: UdpSocket,
-    here: SocketAddr,
+    pub here: SocketAddr,
     tag: String,
 }
 
@@ -87,7 +87,7 @@ fn judged(text: &str) -> Vec<u8> {
 }
 
 /// A header's first value.
-fn header<'t>(text: &'t str, name: &str) -> Option<&'t str> {
+pub fn header<'t>(text: &'t str, name: &str) -> Option<&'t str> {
     text.lines().take_while(|l| !l.is_empty()).find_map(|line| {
         let (key, value) = line.split_once(':')?;
         key.eq_ignore_ascii_case(name).then(|| value.trim())
@@ -97,7 +97,12 @@ fn header<'t>(text: &'t str, name: &str) -> Option<&'t str> {
 impl Peer {
     pub async fn new(server: SocketAddr) -> Peer {
         let any = if server.is_ipv4() { "127.0.0.1:0" } else { "[::1]:0" };
-        let socket = UdpSocket::bind(any).await.unwrap();
+        Peer::at(any, server).await
+    }
+
+    /// One at an address of its own.
+    pub async fn at(here: &str, server: SocketAddr) -> Peer {
+        let socket = UdpSocket::bind(here).await.unwrap();
         socket.connect(server).await.unwrap();
         let here = socket.local_addr().unwrap();
         Peer { socket, here, tag: format!("p{}", here.port()) }
@@ -121,6 +126,16 @@ impl Peer {
         Some(text)
     }
 
+    /// What has come and was not read.
+    pub fn unread(&self) -> Vec<String> {
+        let mut buffer = vec![0; 65_536];
+        let next = || {
+            let length = self.socket.try_recv(&mut buffer).ok()?;
+            Some(String::from_utf8_lossy(&buffer[..length]).into_owned())
+        };
+        std::iter::from_fn(next).collect()
+    }
+
     /// The next message that is wanted; others are passed over.
     pub async fn receive_where(&self, wanted: impl Fn(&str) -> bool) -> String {
         loop {
@@ -132,21 +147,21 @@ impl Peer {
     }
 
     /// The next response with this status.
-    async fn expect(&self, code: u16) -> String {
+    pub async fn expect(&self, code: u16) -> String {
         self.receive_where(|text| text.starts_with("SIP/2.0 ") && status(text) == code).await
     }
 
     /// The next request of this method.
-    async fn expect_request(&self, method: &str) -> String {
+    pub async fn expect_request(&self, method: &str) -> String {
         self.receive_where(|text| text.starts_with(&format!("{method} "))).await
     }
 
     /// A request outside any dialog; `extra` are headers, each with its line end.
-    fn request(&self, method: &str, call_id: &str, cseq: u32, extra: &str, body: &str) -> String {
+    pub fn request(&self, method: &str, call_id: &str, cseq: u32, extra: &str, body: &str) -> String {
         self.to(method, call_id, cseq, "<sip:+12125550100@127.0.0.1>", extra, body)
     }
 
-    fn to(&self, method: &str, call_id: &str, cseq: u32, to: &str, extra: &str, body: &str) -> String {
+    pub fn to(&self, method: &str, call_id: &str, cseq: u32, to: &str, extra: &str, body: &str) -> String {
         let kind = if body.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
         format!(
             "{method} sip:+12125550100@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP {here};rport;branch=z9hG4bK{call_id}{cseq}{m}\r\n\
@@ -164,7 +179,7 @@ impl Peer {
     }
 
     /// An answer to a request of the box's.
-    async fn answer(&self, request: &str, status_line: &str, extra: &str, body: &str) {
+    pub async fn answer(&self, request: &str, status_line: &str, extra: &str, body: &str) {
         let mut out = format!("SIP/2.0 {status_line}\r\n");
         for name in ["Via", "From", "To", "Call-ID", "CSeq"] {
             out += &format!("{name}: {}\r\n", header(request, name).unwrap());
@@ -184,7 +199,7 @@ impl Peer {
         (dialog, ok)
     }
 
-    async fn ack(&self, ok: &str, cseq: u32, body: &str) {
+    pub async fn ack(&self, ok: &str, cseq: u32, body: &str) {
         let ack = self.to("ACK", header(ok, "Call-ID").unwrap(), cseq, header(ok, "To").unwrap(), "", body);
         self.send(&ack).await;
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 use threadline::media::Session;
 use threadline::model::{Codec, Digit};
+use threadline::store;
 use threadline::store::export::What;
 
 use super::clinic::{Clinic, PATIENT};
@@ -160,12 +161,12 @@ async fn whoever_stays_speaks_with_the_first_who_picks_up() {
     press(&staff, '5');
     assert_eq!(patient.key().await, '5');
 
-    staff.dialog.bye("").await;
-    patient.ended().await;
-    let call = house.record().await;
-    assert_eq!((&call["outcome"], &call["ended_by"]), (&"served".into(), &"staff".into()), "{call}");
-    assert!(call["waited_ms"].as_u64().is_some_and(|waited| waited > 0), "{call}");
+    patient.dialog.bye("").await;
     staff.ended().await;
+    let call = house.record().await;
+    assert_eq!((&call["outcome"], &call["ended_by"]), (&"served".into(), &"caller".into()), "{call}");
+    assert!(call["waited_ms"].as_u64().is_some_and(|waited| waited > 0), "{call}");
+    patient.ended().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -284,13 +285,66 @@ async fn a_parked_call_is_fetched_from_another_phone() {
 async fn what_rings_elsewhere_is_picked_up() {
     let house = House::open().await;
     let mut desk = house.extension("201", &[Codec::Pcmu]).await;
-    let other = house.extension("202", &[Codec::Pcmu]).await;
+    let mut other = house.extension("202", &[Codec::Pcmu]).await;
     let (_phone, mut patient) = house.patient(&[Codec::Pcmu]).await;
     let mut rings = desk.rings().await;
     let colleague = other.dial_as("202", &password("202"), &house.uri("*8")).await.unwrap();
     rings.cancelled().await;
+    other.rings().await.cancelled().await;
     both_hear(&patient, &colleague).await;
     patient.dialog.bye("").await;
+    patient.ended().await;
+    assert_eq!(house.record().await["outcome"], "served");
+    // That call is over for the phone too: it rings for the next.
+    let (_phone, next) = house.patient(&[Codec::Pcmu]).await;
+    let colleague = other.answers().await;
+    both_hear(&next, &colleague).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_parked_a_call_and_stays_has_it_again() {
+    let mut house = House::closed(TREE).await;
+    house.clinic.rewrite(&[("[rtp]\n", "[phones]\nparked_for = \"1s\"\n[rtp]\n")]);
+    house.clinic.start().await;
+    let mut desk = house.extension("201", &[Codec::Pcmu]).await;
+    let (_phone, mut patient) = house.patient(&[Codec::Pcmu]).await;
+    let staff = desk.answers().await;
+    both_hear(&patient, &staff).await;
+    press(&staff, '*');
+    press(&staff, '2');
+    house.clinic.until("it is parked", async || house.clinic.log().contains("parked place=")).await;
+    both_hear(&patient, &staff).await;
+    patient.dialog.bye("").await;
+    patient.ended().await;
+    assert_eq!(house.record().await["path"], serde_json::json!(["menu:welcome", "queue:front_desk"]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_rings_on_for_a_caller_who_is_gone() {
+    let house = House::open().await;
+    let mut desk = house.extension("201", &[Codec::Pcmu]).await;
+    let mut lab = house.extension("203", &[Codec::Pcmu]).await;
+    let (_phone, mut patient) = house.patient(&[Codec::Pcmu]).await;
+    let staff = desk.answers().await;
+    both_hear(&patient, &staff).await;
+    // The store is kept busy: a text from the desk keeps the end of the call waiting.
+    let busy = store::Connection::open(house.clinic.store.join(store::FILE)).unwrap();
+    busy.execute_batch("BEGIN IMMEDIATE").unwrap();
+    press(&staff, '*');
+    press(&staff, '1');
+    house.clinic.until("a text is asked for", async || house.clinic.log().contains("asked for at the desk")).await;
+    let target = house.uri("203");
+    let referring = staff.dialog.refer(&target);
+    let hanging_up = async {
+        let mut rings = lab.rings().await;
+        patient.dialog.bye("").await;
+        rings.cancelled().await;
+        let log = house.clinic.log();
+        assert!(!log.contains("call over") && !log.contains("could not be sent"), "the text was waited for:\n{log}");
+        busy.execute_batch("ROLLBACK").unwrap();
+    };
+    let (referred, ()) = tokio::join!(referring, hanging_up);
+    assert!(referred.is_err());
     patient.ended().await;
     assert_eq!(house.record().await["outcome"], "served");
 }

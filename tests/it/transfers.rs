@@ -97,7 +97,7 @@ async fn a_trunk_that_never_says_what_came_of_it_is_waited_for_no_longer_than_a_
     reply.accept().await;
     let far = outside.answers().await;
     both_hear(&patient, &far).await;
-    far.dialog.bye("").await;
+    patient.dialog.bye("").await;
     patient.ended().await;
     assert_eq!(house.record().await["outcome"], "transferred");
 }

@@ -35,6 +35,10 @@ impl Recording {
         let silent = self.speaks_until.max(begin).saturating_add(self.request.silence);
         silent.min(begin.saturating_add(self.request.longest))
     }
+
+    fn spoken(&self, now: Duration) -> Duration {
+        self.speaks_until.min(now).saturating_sub(self.since.saturating_add(TONE)).min(self.request.longest)
+    }
 }
 
 impl Staff {
@@ -122,6 +126,11 @@ impl Staff {
         if let Some(recording) = &mut self.recording {
             recording.speaks_until = recording.speaks_until.max(until);
         }
+    }
+
+    /// How much of a message they have said; none while none is recorded.
+    pub(super) fn spoken(&self, now: Duration) -> Option<Duration> {
+        self.recording.as_ref().map(|recording| recording.spoken(now))
     }
 
     /// When something happens by itself.

@@ -1,21 +1,39 @@
-use jiff::SignedDuration;
-use jiff::tz::TimeZone;
-
 use super::*;
+use crate::conversation::attendance;
+use crate::conversation::templates::Templates;
 use crate::events::Events;
 use crate::model::{
-    CallId, Language, MessageId, OpenedBy, PhoneNumber, RecordingId, StaffName, ThreadId, ThreadState, VoicemailId,
+    CallId, Consent, ConsentMethod, ConsentState, Language, MessageId, OpenedBy, PersonId, PhoneNumber, RecordingId,
+    ThreadId, ThreadState, VoicemailId,
 };
 use crate::store::audio::Audio;
 use crate::store::messages::{MessageKind, NewMessage};
+use crate::store::people::Contact;
 use crate::store::recordings::Recording;
-use crate::store::staff::{self, Staff};
+use crate::store::staff::Staff;
 use crate::store::tests::{in_memory, tx};
 use crate::store::threads::{NewThread, Thread, find};
 use crate::store::voicemails::Voicemail;
-use crate::store::{Connection, Store, audit, inbound, outbox};
+use crate::store::{Connection, Store, audit, consents, inbound, outbox, people};
 
-const RULES: Rules = Rules { close_silent_after: Duration::from_secs(72 * 3600) };
+/// A clinic that is open by day: Monday to Friday, 8 to 17.
+fn rules() -> Rules {
+    let opening = |text: &str| attendance::parse(text).unwrap().iter().filter_map(attendance::opening).collect();
+    let messages = "[anything_else]\nen = \"Anything else, {first_name}?\"\nes = \"¿Algo más, {first_name}?\"";
+    let (templates, _) = Templates::parse(Path::new("messages.toml"), messages, &Language::default()).unwrap();
+    Rules {
+        close_silent_after: Duration::from_secs(72 * 3600),
+        hours: Some(Hours { open: opening("mon-fri 08:00-17:00"), closed: Default::default() }),
+        zone: TimeZone::UTC,
+        question: Question {
+            from: PhoneNumber::e164("+16462530100").unwrap(),
+            templates: Arc::new(templates),
+            values: Default::default(),
+            language: Language::default(),
+            expire_after: Duration::from_secs(3600),
+        },
+    }
+}
 
 fn at(hour: i64) -> Timestamp {
     "2026-03-02T09:00:00Z".parse::<Timestamp>().unwrap() + SignedDuration::from_hours(hour)
@@ -73,7 +91,45 @@ impl Desk {
     }
 
     fn turn(&self, hour: i64) -> usize {
-        run_due(&tx(&self.conn), at(hour), &RULES).unwrap()
+        self.at(at(hour))
+    }
+
+    fn at(&self, now: Timestamp) -> usize {
+        run_due(&tx(&self.conn), now, &rules()).unwrap()
+    }
+
+    /// The patient may be texted, and is known by name.
+    fn knows(&self, name: &str, language: &str) {
+        let number = PhoneNumber::e164("+16462530142").unwrap();
+        let (tx, at) = (tx(&self.conn), at(0));
+        let consent = Consent {
+            number: number.clone(),
+            state: ConsentState::Granted,
+            method: ConsentMethod::Text,
+            disclosure: None,
+            prompt_sha256: None,
+            digit: None,
+            call: None,
+            message: None,
+            at,
+            actor: "patient".into(),
+        };
+        consents::append(&tx, &consent).unwrap();
+        let contact = Contact {
+            id: PersonId::new(at),
+            number,
+            name: name.into(),
+            on_behalf_of: None,
+            language: Some(Language::parse(language).unwrap()),
+            note: String::new(),
+        };
+        people::add(&tx, &contact, "ana", at).unwrap();
+    }
+
+    /// What is in the outbox.
+    fn waiting(&self) -> Vec<String> {
+        let mut query = self.conn.prepare("SELECT body FROM outbox JOIN messages m ON m.id = message").unwrap();
+        query.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
     }
 
     fn thread(&self) -> Thread {
@@ -125,9 +181,38 @@ fn silence_closes_a_thread_after_its_time_and_only_then() {
     let desk = Desk::new();
     assert_eq!((desk.turn(71), desk.thread().state), (0, ThreadState::Open));
     assert_eq!(desk.turn(72), 1);
-    assert_eq!(desk.thread().resolution.as_deref(), Some("silent"));
+    assert_eq!(desk.thread().resolution, Some(Resolution::Silent));
     assert_eq!(desk.turn(1_000), 0);
     audit::verify(&desk.conn).unwrap();
+}
+
+#[test]
+fn who_wrote_with_a_person_is_asked_once_by_day_before_silence_closes() {
+    let desk = Desk::new();
+    desk.knows("Rosa Diaz", "es");
+    desk.answers(9); // Monday at 18:00; the time is over on Thursday at 18:00, when the clinic is closed.
+    assert_eq!((desk.turn(81), desk.waiting().len()), (0, 0));
+    assert_eq!(desk.turn(94), 0, "Friday at 7:00");
+    assert_eq!(desk.turn(95), 1);
+    assert_eq!(desk.waiting(), ["¿Algo más, Rosa?"]);
+    assert_eq!((desk.turn(95), desk.thread().close_offered_at), (0, Some(at(95))), "once");
+    let sent = outbox::lease(&tx(&desk.conn), at(95), 9).unwrap()[0].message;
+    outbox::sent(&tx(&desk.conn), sent, "twilio", "q", crate::model::MessageStatus::Sent, at(95)).unwrap();
+    assert_eq!((desk.turn(98), desk.thread().state), (0, ThreadState::Open));
+    assert_eq!((desk.turn(99), desk.thread().resolution), (1, Some(Resolution::Silent)));
+}
+
+#[test]
+fn who_opted_out_or_whose_name_is_not_known_is_not_asked() {
+    let (shared, out) = (Desk::new(), Desk::new());
+    shared.knows("Rosa Diaz", "es");
+    shared.knows("Luis Diaz", "es");
+    out.knows("Rosa Diaz", "es");
+    out.conn.execute("UPDATE consents SET state = 'revoked'", []).unwrap();
+    for desk in [shared, out] {
+        assert_eq!((desk.turn(72), desk.waiting().len()), (1, 0));
+        assert_eq!(desk.thread().resolution, Some(Resolution::Silent));
+    }
 }
 
 #[test]
@@ -135,7 +220,7 @@ fn an_unanswered_offer_closes_it_sooner_and_an_answer_takes_it_off() {
     let desk = Desk::new();
     threads::close_offered(&tx(&desk.conn), desk.thread, "ana", at(1)).unwrap();
     assert_eq!(desk.turn(4), 0);
-    assert_eq!((desk.turn(5), desk.thread().resolution.as_deref()), (1, Some("silent")));
+    assert_eq!((desk.turn(5), desk.thread().resolution), (1, Some(Resolution::Silent)));
     let answered = Desk::new();
     threads::close_offered(&tx(&answered.conn), answered.thread, "ana", at(1)).unwrap();
     answered.asks(2);
@@ -181,7 +266,45 @@ fn who_is_away_gives_back_what_waits_and_nothing_else() {
     desk.asks(3);
     assert_eq!((desk.turn(3), desk.thread().owner), (1, None));
     threads::assign(&tx(&desk.conn), desk.thread, Some(&ana), "bo", at(4)).unwrap();
-    assert_eq!((desk.turn(101), desk.thread().owner), (0, Some(ana)), "she is back");
+    assert_eq!((desk.turn(102), desk.thread().owner), (0, Some(ana)), "she is back, on Friday at 15:00");
+}
+
+#[test]
+fn what_waits_for_who_is_outside_their_hours_is_their_teams() {
+    let desk = Desk::new();
+    let ben = desk.staff("ben", None);
+    desk.conn.execute("UPDATE staff SET team = 'front_desk'", []).unwrap();
+    let shifts = attendance::parse("mon,tue 09:00-13:00").unwrap();
+    staff::set_hours(&tx(&desk.conn), &ben, &shifts, "ben", at(0)).unwrap();
+    let minute = |hour: i64, minute: i64| at(hour) + SignedDuration::from_mins(minute);
+    let take = |now| threads::assign(&tx(&desk.conn), desk.thread, Some(&ben), "ben", now).unwrap();
+    desk.asks(1);
+    take(at(1));
+    let (owner, team) = (|| desk.thread().owner, || desk.thread().team);
+    // Monday: the last minute, and the end.
+    assert_eq!((desk.at(minute(3, 59)), owner()), (0, Some(ben.clone())));
+    assert_eq!((desk.at(at(4)), owner(), team().as_deref()), (1, None, Some("front_desk")));
+    // Tuesday: a minute before they begin, and the beginning. A team that was chosen stays.
+    threads::set_team(&tx(&desk.conn), desk.thread, Some("clinical"), "bo", at(5)).unwrap();
+    take(at(23));
+    assert_eq!((desk.at(minute(23, 59)), owner(), team().as_deref()), (1, None, Some("clinical")));
+    take(minute(23, 59));
+    assert_eq!((desk.at(at(24)), owner()), (0, Some(ben.clone())));
+    // Who works late keeps what is theirs until they stop.
+    let sql =
+        "INSERT INTO sessions (id, staff, created_at, seen_at, address, device) VALUES ('s', 'ben', 0, ?, '', '')";
+    desk.conn.execute(sql, [minute(28, 10).as_microsecond()]).unwrap();
+    assert_eq!(desk.at(minute(28, 20)), 0);
+    assert_eq!((desk.at(minute(28, 25)), owner()), (1, None));
+}
+
+#[test]
+fn a_red_flag_does_not_wait_for_who_is_away() {
+    let desk = Desk::new();
+    let ana = desk.staff("ana", Some(at(100)));
+    threads::assign(&tx(&desk.conn), desk.thread, Some(&ana), "bo", at(1)).unwrap();
+    threads::flag(&tx(&desk.conn), desk.thread, "chest pain", at(1)).unwrap();
+    assert_eq!((desk.turn(1), desk.thread().owner), (1, None));
 }
 
 #[test]

@@ -453,6 +453,8 @@ impl Task {
             Some(InviteEvent::Unacknowledged) | None => {
                 let answered = self.invite.take().is_some_and(|invite| invite.answered);
                 if answered && !self.ending {
+                    self.endpoint.count(|c| &c.no_ack);
+                    tracing::warn!("an answer of ours was never acknowledged");
                     self.send_bye("no ACK").await;
                     self.finish(Ended::NoAck, "no ACK");
                 } else if !self.confirmed && !self.ending {

@@ -175,7 +175,7 @@ impl Endpoint {
     }
 
     /// Finds out what a new server transaction is for. Never waits for anything but a socket.
-    async fn dispatch(&self, transaction: Transaction) {
+    pub(in crate::sip) async fn dispatch(&self, transaction: Transaction) {
         self.count(|c| &c.requests);
         let request = &transaction.original;
         let tag = first!(request, To).and_then(header::tag).map(str::to_owned);

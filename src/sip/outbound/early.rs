@@ -13,6 +13,8 @@ use crate::sip::message::{self, all, first};
 
 /// Early dialogs told apart; the progress of further ones is neither reported nor acknowledged.
 const MOST_FORKS: usize = 8;
+/// BYEs that wait for the dialog of their call.
+const MOST_BYES: usize = MOST_FORKS;
 /// Reliable responses acknowledged in one early dialog.
 pub(super) const MOST_PRACKS: u32 = 100;
 
@@ -104,10 +106,16 @@ fn prack(response: &Response, rseq: u32, count: u32) -> Option<Request> {
     Some(request)
 }
 
-/// Answers what the called side asks before it has picked up. Who acknowledges provisional responses may be sent an
-/// UPDATE (RFC 3311): one without SDP is taken, another offer is not, and the session stays as it is.
+/// Answers what the called side asks before it has picked up, or before that has been read. Who acknowledges provisional responses may be sent an
+/// UPDATE (RFC 3311): one without SDP is taken, another offer is not, and the session stays as it is. A BYE that comes right
+/// behind the answer, which RFC 3261 section 15 forbids and phones send, is the dialog's that the answer makes.
 pub(super) async fn serve(endpoint: Endpoint, flow: Flow, mut requests: mpsc::Receiver<Box<Transaction>>) {
+    let mut byes = Vec::new();
     while let Some(transaction) = requests.recv().await {
+        if transaction.original.method == Method::Bye && byes.len() < MOST_BYES {
+            byes.push(transaction);
+            continue;
+        }
         let (status, headers) = match transaction.original.method {
             Method::Update if transaction.original.body.is_empty() => {
                 let mut headers = capabilities();
@@ -121,6 +129,10 @@ pub(super) async fn serve(endpoint: Endpoint, flow: Flow, mut requests: mpsc::Re
         let mut response = message::response(&transaction.original, status, "");
         response.headers.extend(headers);
         endpoint.respond(*transaction, response).await;
+    }
+    // By now the tag leads to the dialog, or nowhere.
+    for bye in byes {
+        endpoint.dispatch(*bye).await;
     }
 }
 

@@ -10,11 +10,6 @@ use crate::sip::endpoint::{ClientTransaction, Endpoint, Flow};
 use crate::sip::header;
 use crate::sip::message::{self, all, first};
 
-/// The library's own 408 and 503 are no words of the peer's: both say that it did not answer.
-pub(super) fn timed_out(response: Response) -> Response {
-    Response { status_code: 408.into(), ..response }
-}
-
 /// Why an INVITE is taken back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Why {
@@ -53,15 +48,22 @@ pub(super) async fn reap(
     mut cancelled: bool,
     why: Why,
 ) {
-    let until = Instant::from_std(monotonic()) + endpoint.0.timers.t1 * 128;
+    // So long after a CANCEL, or a word that was never heard, nothing more comes (RFC 3261 section 9.1).
+    let patience = || Instant::from_std(monotonic()) + endpoint.0.timers.t1 * 64;
+    let mut until = patience();
     while let Ok(Some(response)) = tokio::time::timeout_at(until, transaction.next()).await {
         match message::status(&response) {
             100..=199 if !cancelled => {
                 cancelled = true;
+                until = patience();
                 send_cancel(&endpoint, &flow, &transaction.request, why).await;
             }
             100..=199 => {}
-            200..=299 => return decline(&endpoint, &flow, &response).await,
+            200..=299 => {
+                endpoint.count(|c| &c.late_answers);
+                tracing::info!("an answer came after the call was taken back");
+                return decline(&endpoint, &flow, &response).await;
+            }
             _ => return,
         }
     }

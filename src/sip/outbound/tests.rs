@@ -1,9 +1,11 @@
 use super::*;
+use crate::clock::Clock;
 use crate::model::{PhoneNumber, Private};
 use crate::settings::{Transport, TrunkAddress};
-use crate::sip::DialogEvent;
 use crate::sip::digest::{Answer, Credentials};
+use crate::sip::endpoint::Timers;
 use crate::sip::rig::{self, Heard, Peer};
+use crate::sip::{DialogEvent, Ended};
 
 const OFFER: &str =
     "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n";
@@ -158,7 +160,7 @@ async fn redirects_and_refusals_end_the_call() {
 async fn nobody_there_is_said() {
     let peer = Peer::new().await;
     let mut call = dial(vec![target(&peer)]).await;
-    assert_eq!(failed(&mut call).await, 408);
+    assert_eq!(failed(&mut call).await, 503, "it has not said a word");
     assert_eq!(failed(&mut dial(vec![]).await).await, 503);
     // The box listens on UDP over IPv4 alone.
     assert_eq!(failed(&mut dial(vec![Target::direct("sip:201@[::1]:5060").unwrap()]).await).await, 503);
@@ -180,6 +182,29 @@ async fn hanging_up_cancels_what_rings() {
     assert_eq!(failed(&mut call).await, 487);
 }
 
+/// Timers so long that whoever waited for one would never come back.
+#[tokio::test]
+async fn a_phone_that_rang_and_is_gone_holds_nobody() {
+    let timers = Timers { t1: Duration::from_secs(600), ..rig::TIMERS };
+    for given_up in [true, false] {
+        let (endpoint, _calls) = Endpoint::bind_with(&rig::settings(""), Clock::system(), timers).await.unwrap();
+        let peer = Peer::new().await;
+        let ring_for = if given_up { Duration::from_secs(600) } else { Duration::from_millis(300) };
+        let call =
+            Call { targets: vec![target(&peer)], from: "t".into(), display: None, offer: OFFER.into(), ring_for };
+        let mut call = Outbound::dial(&endpoint, call);
+        peer.reply(&peer.next("INVITE").await, 180, "a", "", "").await;
+        call.next().await;
+        if given_up {
+            call.hang_up();
+        }
+        // It never answers the CANCEL.
+        let status = tokio::time::timeout(Duration::from_secs(30), failed(&mut call)).await.expect("nobody waits");
+        assert_eq!(status, if given_up { 487 } else { 408 });
+        peer.next("CANCEL").await;
+    }
+}
+
 #[tokio::test]
 async fn dropping_the_handle_hangs_up() {
     let peer = Peer::new().await;
@@ -189,6 +214,33 @@ async fn dropping_the_handle_hangs_up() {
     // Before the peer has spoken there is nothing to cancel (RFC 3261 section 9.1).
     peer.reply(&invite, 180, "a", "", "").await;
     assert_eq!(peer.next("CANCEL").await.branch(), invite.branch());
+}
+
+#[tokio::test]
+async fn a_phone_that_hangs_up_right_behind_its_answer_has_hung_up() {
+    let peer = Peer::new().await;
+    let mut call = dial(vec![target(&peer)]).await;
+    let invite = peer.next("INVITE").await;
+    let bye = format!(
+        "BYE sip:x@{box_} SIP/2.0\r\nVia: SIP/2.0/UDP {here};branch=z9hG4bKbye\r\nFrom: <sip:201@h>;tag=a\r\nTo: {ours}\r\n\
+         Call-ID: {id}\r\nCSeq: 1 BYE\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n",
+        box_ = invite.from,
+        here = peer.address(),
+        ours = invite.header("From"),
+        id = invite.header("Call-ID"),
+    );
+    // Before anybody can have read the answer.
+    peer.send(&bye, invite.from).await;
+    peer.reply(&invite, 200, "a", &peer.contact("a"), &sdp(5000)).await;
+    let Some(Step::Answered { mut dialog, .. }) = call.next().await else { panic!("it was answered") };
+    while !matches!(dialog.next().await, DialogEvent::Ended { by: Ended::Remote, .. }) {}
+    let answer = loop {
+        let heard = peer.any().await;
+        if heard.header("CSeq") == "1 BYE" {
+            break heard;
+        }
+    };
+    assert!(answer.text.starts_with("SIP/2.0 200 "), "{}", answer.text);
 }
 
 #[tokio::test]

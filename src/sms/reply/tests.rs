@@ -1,7 +1,7 @@
 use jiff::SignedDuration;
 
 use super::*;
-use crate::model::{Consent, ConsentMethod, ConsentState, Language, OpenedBy};
+use crate::model::{Consent, ConsentMethod, ConsentState, Language, OpenedBy, Resolution};
 use crate::store::tests::{in_memory, tx};
 use crate::store::threads::{NewThread, merge};
 use crate::store::{Connection, inbound, timeline};
@@ -115,20 +115,62 @@ impl Desk {
 }
 
 #[test]
-fn an_answer_takes_the_thread_ends_the_wait_and_clears_the_flag() {
+fn an_answer_takes_the_thread_and_ends_the_wait() {
     let desk = Desk::new();
-    threads::flag(&tx(&desk.conn), desk.thread, "chest pain", at(1)).unwrap();
     threads::snooze(&tx(&desk.conn), desk.thread, at(900), "bo", at(1)).unwrap();
     drafts::save(&tx(&desk.conn), &"ana".parse().unwrap(), desk.thread, "Yes", at(1)).unwrap();
     let sent = desk.send(&desk.by("ana", "f1", 2)).unwrap();
     assert_eq!(sent.due_at, at(7), "it can be taken back for a while");
     let thread = desk.thread();
     assert_eq!(thread.owner, Some("ana".parse().unwrap()));
-    assert_eq!((thread.waiting_since, thread.red_flag), (None, None));
+    assert_eq!(thread.waiting_since, None);
     assert_eq!((thread.state, thread.snoozed_until), (ThreadState::Open, None));
     assert_eq!(desk.draft("ana"), None);
     assert!(outbox::lease(&tx(&desk.conn), at(6), 9).unwrap().is_empty());
     assert_eq!(outbox::lease(&tx(&desk.conn), at(7), 9).unwrap().len(), 1);
+}
+
+#[test]
+fn a_red_flag_stays_until_the_answer_is_with_the_gateway() {
+    let desk = Desk::new();
+    threads::flag(&tx(&desk.conn), desk.thread, "chest pain", at(1)).unwrap();
+    let flag = || desk.thread().red_flag;
+    let lease = |second: i64| assert_eq!(outbox::lease(&tx(&desk.conn), at(second), 9).unwrap().len(), 1);
+    // Taken back.
+    let undone = desk.send(&desk.by("ana", "f1", 2)).unwrap();
+    take_back(&tx(&desk.conn), undone.message, &"ana".parse().unwrap(), at(3)).unwrap().unwrap();
+    assert!(flag().is_some() && desk.thread().waiting_since == Some(at(0)));
+    // Refused by the gateway.
+    let refused = desk.send(&desk.by("ana", "f2", 4)).unwrap();
+    lease(9);
+    outbox::failed(&tx(&desk.conn), refused.message, "a landline", at(9)).unwrap();
+    assert!(flag().is_some());
+    // Sent later; the patient writes again meanwhile.
+    let later = desk.send(&Reply { send_at: Some(at(7_200)), ..desk.by("ana", "f3", 10) }).unwrap();
+    assert!(flag().is_some());
+    desk.asks(600);
+    lease(7_200);
+    outbox::sent(&tx(&desk.conn), later.message, "g", "1", MessageStatus::Sent, at(7_201)).unwrap();
+    assert!(flag().is_some(), "what was asked since is not answered");
+    let gone = desk.send(&desk.by("ana", "f4", 7_300)).unwrap();
+    lease(7_305);
+    outbox::sent(&tx(&desk.conn), gone.message, "g", "2", MessageStatus::Sent, at(7_306)).unwrap();
+    assert_eq!(flag(), None);
+    let sql = "SELECT actor FROM thread_events WHERE what = 'flag_cleared'";
+    assert_eq!(desk.conn.query_row(sql, [], |row| row.get(0)), Ok("ana".to_owned()));
+}
+
+#[test]
+fn what_is_taken_back_gives_back_the_wait_also_of_clinical_staff_and_of_a_closed_thread() {
+    let desk = Desk::new();
+    let ana: StaffName = "ana".parse().unwrap();
+    desk.send(&desk.by("ana", "f1", 2)).unwrap();
+    threads::escalate(&tx(&desk.conn), desk.thread, "clinical", "ana", at(3)).unwrap();
+    let undone = desk.send(&desk.by("ana", "f2", 4)).unwrap();
+    threads::close(&tx(&desk.conn), desk.thread, Resolution::Answered, "ana", at(5)).unwrap();
+    take_back(&tx(&desk.conn), undone.message, &ana, at(6)).unwrap().unwrap();
+    let thread = desk.thread();
+    assert_eq!((thread.state, thread.waiting_since), (ThreadState::Open, Some(at(3))));
 }
 
 #[test]
@@ -206,10 +248,10 @@ fn nothing_goes_without_consent_words_or_a_place() {
 #[test]
 fn an_answer_opens_a_closed_thread_again_but_not_beside_an_open_one() {
     let desk = Desk::new();
-    threads::close(&tx(&desk.conn), desk.thread, "answered", "bo", at(1)).unwrap();
+    threads::close(&tx(&desk.conn), desk.thread, Resolution::Answered, "bo", at(1)).unwrap();
     desk.send(&desk.by("ana", "f1", 2)).unwrap();
     assert_eq!(desk.thread().state, ThreadState::Open);
-    threads::close(&tx(&desk.conn), desk.thread, "answered", "bo", at(3)).unwrap();
+    threads::close(&tx(&desk.conn), desk.thread, Resolution::Answered, "bo", at(3)).unwrap();
     let other = ThreadId::new(at(4));
     let opened_by = OpenedBy::Call;
     let opening =

@@ -8,9 +8,9 @@ use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Params, params};
 use serde_json::{Value, json};
 
-use super::record;
-use crate::model::{PhoneNumber, StaffName, ThreadId, ThreadState};
-use crate::store::column::{At, Json};
+use super::{find, record};
+use crate::model::{PhoneNumber, Resolution, StaffName, ThreadId, ThreadState};
+use crate::store::column::{At, Json, Word};
 use crate::store::{Connection, StoreError, Tx};
 
 /// So many threads become a part of one at most.
@@ -175,12 +175,14 @@ pub fn follow_up_due(tx: &Tx<'_>, thread: ThreadId, at: Timestamp) -> Result<boo
     change(tx, sql, params![thread, At(at)], thread, "thread.follow_up_due", "system", json!({}), at)
 }
 
-/// Notes that the matter was taken to the phone: nobody waits for an answer any more. The first time counts.
+/// Notes that the matter was taken to the phone: nobody waits for an answer any more, and its red flag is seen to. The
+/// first time counts.
 pub fn moved_to_voice(tx: &Tx<'_>, thread: ThreadId, actor: &str, at: Timestamp) -> Result<bool, StoreError> {
+    let cleared = clear_flag(tx, thread, actor, at)?;
     let sql = "UPDATE threads SET moved_to_voice = coalesce(moved_to_voice, ?2), waiting_since = NULL,
-             opened_since = NULL, red_flag = NULL
+             opened_since = NULL
          WHERE id = ?1 AND merged_into IS NULL AND (moved_to_voice IS NULL OR waiting_since IS NOT NULL)";
-    change(tx, sql, params![thread, At(at)], thread, "thread.moved_to_voice", actor, json!({}), at)
+    Ok(change(tx, sql, params![thread, At(at)], thread, "thread.moved_to_voice", actor, json!({}), at)? || cleared)
 }
 
 /// Notes that "anything else I can help with?" was asked.
@@ -190,14 +192,31 @@ pub fn close_offered(tx: &Tx<'_>, thread: ThreadId, actor: &str, at: Timestamp) 
     change(tx, sql, params![thread, At(at)], thread, "thread.close_offered", actor, json!({}), at)
 }
 
-/// Closes a thread, with a word on how it was resolved.
-pub fn close(tx: &Tx<'_>, thread: ThreadId, resolution: &str, actor: &str, at: Timestamp) -> Result<bool, StoreError> {
+/// Closes a thread, with a word on how it was resolved. A red flag is seen to, which is on record.
+pub fn close(
+    tx: &Tx<'_>,
+    thread: ThreadId,
+    resolution: Resolution,
+    actor: &str,
+    at: Timestamp,
+) -> Result<bool, StoreError> {
+    if find(tx, thread)?.is_none_or(|thread| thread.state == ThreadState::Closed) {
+        return Ok(false);
+    }
+    clear_flag(tx, thread, actor, at)?;
+    if resolution == Resolution::MovedToVoice {
+        moved_to_voice(tx, thread, actor, at)?;
+    }
+    end(tx, thread, resolution, actor, at)
+}
+
+fn end(tx: &Tx<'_>, thread: ThreadId, resolution: Resolution, actor: &str, at: Timestamp) -> Result<bool, StoreError> {
     let sql = "UPDATE threads SET state = 'closed', closed_at = ?2, resolution = ?3, active_at = max(active_at, ?2),
              waiting_since = NULL, opened_since = NULL, snoozed_until = NULL, follow_up_at = NULL,
              close_offered_at = NULL, red_flag = NULL, undeliverable = NULL
          WHERE id = ?1 AND state <> 'closed'";
     let detail = json!({ "resolution": resolution });
-    change(tx, sql, params![thread, At(at), resolution], thread, "thread.closed", actor, detail, at)
+    change(tx, sql, params![thread, At(at), Word(resolution)], thread, "thread.closed", actor, detail, at)
 }
 
 /// Opens a closed thread again, unless its number has another open one or it has become a part of another.
@@ -240,7 +259,7 @@ pub fn merge(
     actor: &str,
     at: Timestamp,
 ) -> Result<Result<(), NotMerged>, StoreError> {
-    let (Some(gone), Some(kept)) = (super::find(tx, from)?, super::find(tx, into)?) else {
+    let (Some(gone), Some(kept)) = (find(tx, from)?, find(tx, into)?) else {
         return Ok(Err(NotMerged::Missing));
     };
     if gone.merged_into.is_some() || kept.merged_into.is_some() || from == into {
@@ -251,7 +270,8 @@ pub fn merge(
         return Ok(Err(NotMerged::Full));
     }
     let was_open = gone.state != ThreadState::Closed;
-    close(tx, from, "merged", actor, at)?;
+    // Its red flag goes with it, and is not seen to.
+    end(tx, from, Resolution::Merged, actor, at)?;
     tx.prepare_cached("UPDATE threads SET merged_into = ?2 WHERE id = ?1 OR merged_into = ?1")?
         .execute(params![from, into])?;
     if was_open {

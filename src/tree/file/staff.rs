@@ -112,7 +112,7 @@ pub(super) fn voicemail(table: &Table<'_>, compiler: &Compiler<'_>) -> Option<Vo
         let message = format!("key {finish} ends the message and stands in `keys` as well");
         table.reader().error(table.place(), message, "give one of them another key");
     }
-    let shortest = duration(table, "shortest", Duration::ZERO..=30 * SECOND, 2 * SECOND);
+    let shortest = duration(table, "shortest", Duration::ZERO..=30 * SECOND, SECOND);
     let longest = duration(table, "longest", 10 * SECOND..=30 * MINUTE, 3 * MINUTE);
     Some(Voicemail {
         say,

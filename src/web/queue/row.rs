@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use maud::{Markup, html};
 
+use super::bulk;
 use crate::conversation::promise::{Promise, Wait};
 use crate::model::{OpenedBy, ThreadState};
 use crate::store::queue::Queued;
@@ -60,7 +61,7 @@ impl Look<'_> {
         html! {
             li.row #{ "t-" (row.id) } .unread[row.unread] .flagged[row.red_flag.is_some()] {
                 label.pick {
-                    input #{ "pick-" (row.id) } type="checkbox" name="thread" value=(row.id);
+                    input #{ "pick-" (row.id) } type="checkbox" name="thread" value=(bulk::row(row.id, row.owner.as_ref()));
                     span.hidden { (words.select) " " (who) }
                 }
                 p.who {

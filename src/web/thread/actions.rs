@@ -7,12 +7,14 @@ use axum::response::{IntoResponse, Redirect};
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::answer::{blank, fill, not_later, spoken, unfilled};
+use super::answer::{blank, fill, not_later, unfilled};
 use super::{Answer, done, told, write};
-use crate::conversation::closing::{self, Resolution};
+use crate::conversation::closing;
+use crate::conversation::deeds::{self, Deed, NotDone};
 use crate::conversation::later::Later;
 use crate::conversation::permission::{Act, may};
-use crate::model::{NoteId, PhoneNumber, Private, StaffName, ThreadId, ThreadState};
+use crate::model::{NoteId, PhoneNumber, Private, Resolution, StaffName, ThreadId};
+use crate::sms::addressee;
 use crate::sms::reply::{self, NotSent, Reply};
 use crate::store::threads::{self, MOST_TAGS, NotMerged, Thread};
 use crate::store::{StoreError, Tx, notes, staff, timeline};
@@ -44,22 +46,8 @@ pub struct Sent {
     resolution: String,
     into: String,
     number: String,
-}
-
-type Refused = Result<(), Problem>;
-
-/// The thread, if it is there and not a part of another.
-fn there(tx: &Tx<'_>, id: ThreadId) -> Result<Result<Thread, Problem>, StoreError> {
-    Ok(threads::find(tx, id)?.filter(|thread| thread.merged_into.is_none()).ok_or(Problem::NotFound))
-}
-
-/// As [`there`], and open.
-fn open(tx: &Tx<'_>, id: ThreadId, words: &Words) -> Result<Result<Thread, Problem>, StoreError> {
-    let open = |thread: Thread| match thread.state {
-        ThreadState::Closed => Err(Problem::conflict(words.is_closed)),
-        _ => Ok(thread),
-    };
-    Ok(there(tx, id)?.and_then(open))
+    /// Whose it was on the page.
+    owner: String,
 }
 
 /// Leaves a closure with the problem, if there is one.
@@ -72,9 +60,52 @@ macro_rules! or_leave {
     };
 }
 
-/// `POST /threads/{id}/take`
-pub async fn take(State(web): State<Web>, person: Person, Path(id): Path<ThreadId>, headers: HeaderMap) -> Answer {
-    give(&web, &person, &headers, id, Some(person.name.clone())).await
+/// The thread, if it is there and not a part of another.
+fn there(tx: &Tx<'_>, id: ThreadId) -> Result<Result<Thread, Problem>, StoreError> {
+    Ok(threads::find(tx, id)?.filter(|thread| thread.merged_into.is_none()).ok_or(Problem::NotFound))
+}
+
+/// As [`there`], if `deed` may be done with it.
+fn ready(tx: &Tx<'_>, id: ThreadId, deed: Deed<'_>, words: &Words) -> Result<Result<Thread, Problem>, StoreError> {
+    let thread = or_leave!(there(tx, id)?);
+    match deeds::may(deed, &thread.standing()) {
+        Ok(()) => Ok(Ok(thread)),
+        Err(why) => Ok(Err(not_done(tx, &why, words)?)),
+    }
+}
+
+/// Why something cannot be done, and the cure.
+fn not_done(tx: &Tx<'_>, why: &NotDone, words: &Words) -> Result<Problem, StoreError> {
+    Ok(match why {
+        NotDone::Merged => Problem::conflict(words.not_reopened),
+        NotDone::Closed => Problem::conflict(words.is_closed),
+        NotDone::OtherOpen => Problem::conflict(words.not_reopened),
+        NotDone::Flagged => Problem::refused(words.is_flagged),
+        NotDone::Waiting => Problem::refused(words.is_waiting),
+        NotDone::Unexplained => Problem::refused(words.missing_note),
+        NotDone::Taken(owner) => {
+            let shown = staff::find(tx, owner)?.map_or(owner.to_string(), |staff| staff.shown_as);
+            Problem::conflict((words.is_taken)(&shown))
+        }
+    })
+}
+
+/// `POST /threads/{id}/take`: with whose it was on the page. Who took it since then keeps it.
+pub async fn take(
+    State(web): State<Web>,
+    person: Person,
+    Path(id): Path<ThreadId>,
+    headers: HeaderMap,
+    Form(sent): Form<Sent>,
+) -> Answer {
+    let (by, now, words) = (person.name.clone(), web.clock.now().wall, words(person.ui));
+    let seen = StaffName::parse(&sent.owner).ok();
+    write(&web, &person, &headers, id, move |tx| {
+        or_leave!(ready(tx, id, Deed::Take { by: &by, seen: seen.as_ref() }, words)?);
+        threads::assign(tx, id, Some(&by), by.as_str(), now)?;
+        Ok(Ok(()))
+    })
+    .await
 }
 
 /// `POST /threads/{id}/release`
@@ -197,14 +228,14 @@ where
     .await
 }
 
-/// Something that is done with an open thread, with a note where it says why.
+/// Something that is done with a thread if it may be, with a note where it says why; `deed` is told whether it does.
 async fn with_note<F>(
     web: &Web,
     person: &Person,
     headers: &HeaderMap,
     id: ThreadId,
     note: String,
-    needed: bool,
+    deed: fn(bool) -> Deed<'static>,
     f: F,
 ) -> Answer
 where
@@ -212,16 +243,14 @@ where
 {
     let (actor, now, words) = (person.name.clone(), web.clock.now().wall, words(person.ui));
     let note = note.replace("\r\n", "\n");
-    if needed && note.trim().is_empty() {
-        return Err(told(person)(Problem::refused(words.missing_note)));
-    }
     if note.len() > LONGEST_NOTE {
         return Err(told(person)(Problem::refused((words.too_long)(LONGEST_NOTE))));
     }
+    let explained = !note.trim().is_empty();
     write(web, person, headers, id, move |tx| {
-        or_leave!(open(tx, id, words)?);
+        or_leave!(ready(tx, id, deed(explained), words)?);
         f(tx, actor.as_str(), now)?;
-        if !note.trim().is_empty() {
+        if explained {
             let body = Private::new(note);
             notes::add(tx, &notes::Note { id: NoteId::new(now), thread: id, author: actor, body, at: now })?;
         }
@@ -239,9 +268,15 @@ pub async fn escalate(
     Form(sent): Form<Sent>,
 ) -> Answer {
     const CLINICAL: &str = "clinical";
-    with_note(&web, &person, &headers, id, sent.note, true, move |tx, actor, now| {
-        threads::escalate(tx, id, CLINICAL, actor, now)
-    })
+    with_note(
+        &web,
+        &person,
+        &headers,
+        id,
+        sent.note,
+        |explained| Deed::Escalate { explained },
+        move |tx, actor, now| threads::escalate(tx, id, CLINICAL, actor, now),
+    )
     .await
 }
 
@@ -253,9 +288,15 @@ pub async fn clear_flag(
     headers: HeaderMap,
     Form(sent): Form<Sent>,
 ) -> Answer {
-    with_note(&web, &person, &headers, id, sent.note, true, move |tx, actor, now| {
-        threads::clear_flag(tx, id, actor, now)
-    })
+    with_note(
+        &web,
+        &person,
+        &headers,
+        id,
+        sent.note,
+        |explained| Deed::ClearFlag { explained },
+        move |tx, actor, now| threads::clear_flag(tx, id, actor, now),
+    )
     .await
 }
 
@@ -268,9 +309,15 @@ pub async fn snooze(
     Form(sent): Form<Sent>,
 ) -> Answer {
     let until = time(&web, &person, &sent).map_err(told(&person))?;
-    with_note(&web, &person, &headers, id, String::new(), false, move |tx, actor, now| {
-        threads::snooze(tx, id, until, actor, now)
-    })
+    with_note(
+        &web,
+        &person,
+        &headers,
+        id,
+        String::new(),
+        |_| Deed::Snooze,
+        move |tx, actor, now| threads::snooze(tx, id, until, actor, now),
+    )
     .await
 }
 
@@ -291,9 +338,15 @@ pub async fn follow_up(
         "" => None,
         _ => Some(time(&web, &person, &sent).map_err(told(&person))?),
     };
-    with_note(&web, &person, &headers, id, sent.note, false, move |tx, actor, now| {
-        threads::follow_up(tx, id, when, actor, now)
-    })
+    with_note(
+        &web,
+        &person,
+        &headers,
+        id,
+        sent.note,
+        |_| Deed::FollowUp,
+        move |tx, actor, now| threads::follow_up(tx, id, when, actor, now),
+    )
     .await
 }
 
@@ -305,10 +358,19 @@ fn time(web: &Web, person: &Person, sent: &Sent) -> Result<Timestamp, Problem> {
 
 /// `POST /threads/{id}/voice`
 pub async fn voice(State(web): State<Web>, person: Person, Path(id): Path<ThreadId>, headers: HeaderMap) -> Answer {
-    each(&web, &person, &headers, id, move |tx, actor, now| threads::moved_to_voice(tx, id, actor, now)).await
+    with_note(
+        &web,
+        &person,
+        &headers,
+        id,
+        String::new(),
+        |_| Deed::MoveToVoice,
+        move |tx, actor, now| threads::moved_to_voice(tx, id, actor, now),
+    )
+    .await
 }
 
-/// `POST /threads/{id}/close`
+/// `POST /threads/{id}/close`: with what was done, where the thread has a red flag.
 pub async fn close(
     State(web): State<Web>,
     person: Person,
@@ -316,15 +378,18 @@ pub async fn close(
     headers: HeaderMap,
     Form(sent): Form<Sent>,
 ) -> Answer {
-    let Ok(resolution) = sent.resolution.parse::<Resolution>() else {
+    let Some(resolution) = Resolution::chosen(&sent.resolution) else {
         return Err(told(&person)(Problem::refused(words(person.ui).bad_resolution)));
     };
-    each(&web, &person, &headers, id, move |tx, actor, now| {
-        if resolution == Resolution::MovedToVoice {
-            threads::moved_to_voice(tx, id, actor, now)?;
-        }
-        threads::close(tx, id, resolution.as_str(), actor, now)
-    })
+    with_note(
+        &web,
+        &person,
+        &headers,
+        id,
+        sent.note,
+        |explained| Deed::Close { explained },
+        move |tx, actor, now| threads::close(tx, id, resolution, actor, now),
+    )
     .await
 }
 
@@ -334,15 +399,17 @@ pub async fn offer(State(web): State<Web>, person: Person, Path(id): Path<Thread
     if !files.templates.names().contains_key(closing::OFFER) {
         return Err(told(&person)(Problem::refused(words(person.ui).no_offer)));
     }
-    let spoken = web.store.read(move |conn| spoken(conn, id)).await.map_err(Problem::from).map_err(told(&person))?;
-    let Some((language, known)) = spoken else { return Err(told(&person)(Problem::NotFound)) };
+    let addressee = web.store.read(move |conn| addressee::of_thread(conn, id)).await;
+    let Some(addressee) = addressee.map_err(Problem::from).map_err(told(&person))? else {
+        return Err(told(&person)(Problem::NotFound));
+    };
     let sentences = all_words::thread::words(person.ui);
-    let text = fill(&files, closing::OFFER, language, &known)
+    let text = fill(&files, closing::OFFER, &addressee)
         .map_err(|why| told(&person)(Problem::refused(unfilled(&why, sentences))))?;
     let again = Reply { body: text.into(), ..blank(&web, &person, &files, id) };
     let (actor, words) = (person.name.clone(), words(person.ui));
     write(&web, &person, &headers, id, move |tx| {
-        let thread = or_leave!(open(tx, id, words)?);
+        let thread = or_leave!(ready(tx, id, Deed::Offer, words)?);
         if thread.close_offered_at.is_some() {
             return Ok(Ok(()));
         }
@@ -365,12 +432,10 @@ pub async fn reopen(State(web): State<Web>, person: Person, Path(id): Path<Threa
     let (actor, now, words) = (person.name.clone(), web.clock.now().wall, words(person.ui));
     write(&web, &person, &headers, id, move |tx| {
         let Some(thread) = threads::find(tx, id)? else { return Ok(Err(Problem::NotFound)) };
-        let reopened = threads::reopen(tx, id, actor.as_str(), now)?;
-        let fine: Refused = match thread.state {
-            ThreadState::Closed if !reopened => Err(Problem::conflict(words.not_reopened)),
-            _ => Ok(()),
-        };
-        Ok(fine)
+        let other_open = threads::open_of(tx, &thread.number)?.is_some_and(|open| open != id);
+        or_leave!(ready(tx, id, Deed::Reopen { other_open }, words)?);
+        threads::reopen(tx, id, actor.as_str(), now)?;
+        Ok(Ok(()))
     })
     .await
 }

@@ -9,11 +9,12 @@ use serde::Deserialize;
 use super::show::{self, Shown};
 use super::{Answer, compose, done, told};
 use crate::conversation::later::{Later, NotLater};
-use crate::conversation::snippets::{self, Known};
+use crate::conversation::snippets;
 use crate::conversation::templates::{TemplateError, Variable};
-use crate::model::{Language, MessageId, NoteId, Private, ThreadId};
+use crate::model::{MessageId, NoteId, Private, ThreadId};
+use crate::sms::addressee::{self, Addressee};
 use crate::sms::reply::{self, NotSent, Reply};
-use crate::store::{Connection, StoreError, drafts, notes, people, threads};
+use crate::store::{drafts, notes, threads};
 use crate::web::page::is_fragment;
 use crate::web::person::Person;
 use crate::web::problem::Problem;
@@ -227,10 +228,12 @@ pub async fn template(
     Form(form): Form<Typed>,
 ) -> Answer {
     let (files, words) = ((web.files)(), thread::words(person.ui));
-    let spoken = web.store.read(move |conn| spoken(conn, id)).await.map_err(Problem::from).map_err(told(&person))?;
-    let Some((language, known)) = spoken else { return Err(told(&person)(Problem::NotFound)) };
+    let addressee = web.store.read(move |conn| addressee::of_thread(conn, id)).await;
+    let Some(addressee) = addressee.map_err(Problem::from).map_err(told(&person))? else {
+        return Err(told(&person)(Problem::NotFound));
+    };
     let body = form.body.replace("\r\n", "\n");
-    let text = match fill(&files, &form.template, language, &known) {
+    let text = match fill(&files, &form.template, &addressee) {
         Ok(text) => text,
         Err(why) => {
             let why = unfilled(&why, words);
@@ -246,22 +249,12 @@ pub async fn template(
     Ok(Redirect::to(&format!("/threads/{id}#compose")).into_response())
 }
 
-/// The language of a thread, or else of the only person behind its number; and what is known of them.
-pub fn spoken(conn: &Connection, id: ThreadId) -> Result<Option<(Option<Language>, Known)>, StoreError> {
-    let Some(thread) = threads::find(conn, id)? else { return Ok(None) };
-    let people = people::of_number(conn, &thread.number)?;
-    let theirs = people.iter().find_map(|contact| contact.language.clone());
-    let known = Known { people: people.into_iter().map(|contact| contact.name).collect() };
-    Ok(Some((thread.language.or(theirs), known)))
-}
-
 /// A message that is meant for people, with its variables filled in.
-pub fn fill(files: &Files, template: &str, language: Option<Language>, known: &Known) -> Result<String, TemplateError> {
+pub fn fill(files: &Files, template: &str, addressee: &Addressee) -> Result<String, TemplateError> {
     if !snippets::for_people(&files.templates, &files.tree).iter().any(|name| name == template) {
         return Err(TemplateError::Unknown(template.to_owned()));
     }
-    let language = language.unwrap_or_else(|| files.settings.clinic.language.clone());
-    files.templates.render(template, &language, &snippets::values(files.values(), known))
+    addressee.fill(&files.templates, template, files.values(), &files.settings.clinic.language)
 }
 
 /// What a message lacks, asked for in words.

@@ -1,6 +1,6 @@
 //! The page and its parts. Opening the page is put on record; a script that refreshes a part of it is not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
@@ -13,9 +13,12 @@ use super::compose::{Compose, compose};
 use super::text::{GAP, Times, safe};
 use super::timeline::{Around, others, timeline as draw};
 use super::{Answer, side, told};
+use crate::conversation::attendance::absence;
 use crate::conversation::closing;
 use crate::conversation::consent::{Purpose, may_text};
+use crate::conversation::deeds::{self, Deed};
 use crate::conversation::permission::{Act, may};
+use crate::conversation::promise::opening_hours;
 use crate::conversation::snippets;
 use crate::model::{Consent, NoteId, PhoneNumber, StaffName, ThreadId, ThreadState};
 use crate::sms::reply::NotSent;
@@ -45,17 +48,21 @@ pub struct Opened {
     pub earlier: Vec<Thread>,
     pub merged: Vec<Thread>,
     pub suggestions: Vec<String>,
+    /// Whether "anything else?" can be asked now.
     pub can_offer: bool,
     pub callback: Option<Callback>,
-    now: Timestamp,
+    absent: BTreeSet<StaffName>,
 }
 
 impl Opened {
-    fn read(conn: &Connection, id: ThreadId, now: Timestamp, can_offer: bool) -> Result<Option<Opened>, StoreError> {
+    fn read(conn: &Connection, id: ThreadId, now: Timestamp, files: &Files) -> Result<Option<Opened>, StoreError> {
         let Some(thread) = threads::find(conn, id)? else { return Ok(None) };
+        let (hours, zone) = (opening_hours(&files.tree), &files.settings.clinic.timezone);
+        let attendance = staff::attendance(conn)?.into_iter();
+        let absent = attendance.filter(|(_, of)| absence(of, hours, zone, now).is_some()).map(|(name, _)| name);
         let mut earlier = threads::of_number(conn, &thread.number, EARLIER)?;
         earlier.retain(|other| other.id != id && other.merged_into.is_none());
-        Ok(Some(Opened {
+        let mut opened = Opened {
             people: people::of_number(conn, &thread.number)?,
             consent: consents::current(conn, &thread.number)?,
             staff: staff::list(conn)?,
@@ -64,9 +71,14 @@ impl Opened {
             callback: callbacks::of_thread(conn, id)?,
             thread,
             earlier,
-            can_offer,
-            now,
-        }))
+            can_offer: false,
+            absent: absent.collect(),
+        };
+        opened.can_offer = files.templates.names().contains_key(closing::OFFER)
+            && opened.thread.close_offered_at.is_none()
+            && deeds::may(Deed::Offer, &opened.thread.standing()).is_ok()
+            && opened.refusal(&files.settings.sms.from).is_none();
+        Ok(Some(opened))
     }
 
     /// What somebody of the clinic is called.
@@ -84,9 +96,9 @@ impl Opened {
         self.staff.iter().filter(|staff| staff.disabled_at.is_none() && may(&staff.roles, Act::WorkThreads))
     }
 
-    /// Whether somebody is on leave.
+    /// Whether somebody is not at work, so that what waits for them goes back to the queue.
     pub fn is_away(&self, staff: &Staff) -> bool {
-        staff.away_until.is_some_and(|until| until > self.now)
+        self.absent.contains(&staff.name)
     }
 
     fn names(&self) -> BTreeMap<StaffName, String> {
@@ -344,11 +356,11 @@ async fn read<T: Send + 'static>(
     more: impl FnOnce(&Connection, &Thread) -> Result<T, StoreError> + Send + 'static,
 ) -> Result<(Opened, T), Problem> {
     let now = web.clock.now().wall;
-    let can_offer = files.templates.names().contains_key(closing::OFFER);
+    let files = files.clone();
     let found = web
         .store
         .read(move |conn| {
-            let Some(opened) = Opened::read(conn, id, now, can_offer)? else { return Ok(None) };
+            let Some(opened) = Opened::read(conn, id, now, &files)? else { return Ok(None) };
             let more = more(conn, &opened.thread)?;
             Ok(Some((opened, more)))
         })
@@ -390,8 +402,8 @@ fn heading(opened: &Opened, person: &Person, files: &Files, times: &Times) -> Ma
             html! { span.badge.warn { ((words.snoozed)(&until)) } }
         }
         ThreadState::Closed => {
-            let how = thread.resolution.as_deref().map(|how| thread_work::resolution(person.ui, how));
-            html! { span.badge.plain { ((words.closed)(&how.unwrap_or_default())) } }
+            let how = thread.resolution.map(|how| thread_work::resolution(person.ui, how));
+            html! { span.badge.plain { ((words.closed)(how.unwrap_or_default())) } }
         }
     };
     html! {
@@ -424,8 +436,8 @@ fn earlier_threads(opened: &Opened, person: &Person, times: &Times) -> Markup {
             section aria-label=(words.earlier_threads) {
                 @for other in opened.earlier.iter().rev() {
                     details.before data-part={ "/threads/" (opened.thread.id) "/earlier/" (other.id) } {
-                        @let how = other.resolution.as_deref().map_or(words.open.to_owned(), |how| thread_work::resolution(person.ui, how));
-                        summary { ((words.earlier_thread)(&times.date(other.opened_at), &how)) }
+                        @let how = other.resolution.map_or(words.open, |how| thread_work::resolution(person.ui, how));
+                        summary { ((words.earlier_thread)(&times.date(other.opened_at), how)) }
                         div { p { a href={ "/threads/" (other.id) } { (words.open_it) } } }
                     }
                 }

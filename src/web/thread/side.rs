@@ -5,9 +5,8 @@ use maud::{Markup, html};
 
 use super::show::Opened;
 use super::text::{GAP, Times, safe};
-use crate::conversation::closing::Resolution;
 use crate::conversation::permission::Act;
-use crate::model::{Consent, ConsentMethod, ConsentState, Country, ThreadState};
+use crate::model::{Consent, ConsentMethod, ConsentState, Country, Resolution, ThreadState};
 use crate::settings::Settings;
 use crate::store::callbacks::{Callback, CallbackState};
 use crate::store::people::Contact;
@@ -121,7 +120,12 @@ fn work(opened: &Opened, person: &Person, settings: &Settings, words: &Words, wo
             @if works {
                 div.bar {
                     @if thread.owner.as_ref() == Some(&person.name) { (act(opened, "release", words.release, "second", Some("u"))) }
-                    @else { (act(opened, "take", words.take, "", Some("t"))) }
+                    @else {
+                        form.now method="post" action=(to("take")) data-quiet {
+                            input type="hidden" name="owner" value=[&thread.owner];
+                            button type="submit" data-key="t" data-does=(words.take) { (words.take) }
+                        }
+                    }
                 }
                 details {
                     summary data-key="a" data-does=(words.assign) { (words.assign) }
@@ -173,24 +177,32 @@ fn work(opened: &Opened, person: &Person, settings: &Settings, words: &Words, wo
 
 fn finish(opened: &Opened, ui: Ui, words: &Words) -> Markup {
     let to = |name: &str| format!("/threads/{}/{name}", opened.thread.id);
+    let flagged = opened.thread.red_flag.is_some();
     html! {
         section.card aria-labelledby="finish" {
             h2 #finish { (words.close) }
             @if opened.thread.state == ThreadState::Closed { (act(opened, "reopen", words.reopen, "second", Some("o"))) }
             @else {
-                form.inline method="post" action=(to("close")) data-quiet {
-                    div {
-                        label for="resolution" { (words.close_as) }
-                        select #resolution name="resolution" {
-                            @for known in Resolution::ALL {
-                                option value=(known.as_str()) { (thread_work::resolution(ui, known.as_str())) }
+                form method="post" action=(to("close")) data-quiet {
+                    @if flagged {
+                        div.field { label for="close_why" { (words.clear_flag_why) } textarea #close_why name="note" rows="2" dir="auto" required {} }
+                    }
+                    div.inline {
+                        div {
+                            label for="resolution" { (words.close_as) }
+                            select #resolution name="resolution" {
+                                @for known in Resolution::CHOICES {
+                                    option value=(known.as_str()) { (thread_work::resolution(ui, known)) }
+                                }
                             }
                         }
+                        button type="submit" data-key="c" data-does=(words.close) { (words.close) }
+                        @if opened.can_offer {
+                            button.second type="submit" formaction=(to("offer")) data-key="x" data-does=(words.offer) { (words.offer) }
+                        }
                     }
-                    button type="submit" data-key="c" data-does=(words.close) { (words.close) }
                 }
                 div.bar {
-                    @if opened.can_offer { (act(opened, "offer", words.offer, "second", Some("x"))) }
                     @if opened.thread.moved_to_voice.is_none() { (act(opened, "voice", words.voice, "second", Some("v"))) }
                 }
             }
@@ -208,7 +220,7 @@ fn later(opened: &Opened, words: &Words, times: &Times) -> Markup {
             section.card aria-labelledby="later" {
                 h2 #later { (words.later) }
                 @if opened.thread.state == ThreadState::Snoozed { (act(opened, "wake", words.wake, "second", Some("w"))) }
-                form method="post" action=(to("snooze")) data-quiet {
+                @if opened.thread.red_flag.is_none() { form method="post" action=(to("snooze")) data-quiet {
                     p.hint { (words.snooze) }
                     div.bar {
                         (choice("hour", words.hour, "s h"))
@@ -222,7 +234,7 @@ fn later(opened: &Opened, words: &Words, times: &Times) -> Markup {
                             button.second type="submit" name="for" value="at" { (words.snooze) }
                         }
                     }
-                }
+                } }
                 details {
                     summary data-key="f" data-does=(words.follow_up) { (words.follow_up) }
                     form method="post" action=(to("follow-up")) data-quiet {
@@ -404,7 +416,7 @@ fn merge(opened: &Opened, ui: Ui, words: &Words, country: Country, times: &Times
                                 @for other in &opened.earlier {
                                     option value=(other.id) {
                                         (times.date(other.opened_at))
-                                        @if let Some(how) = &other.resolution { ", " (thread_work::resolution(ui, how)) }
+                                        @if let Some(how) = other.resolution { ", " (thread_work::resolution(ui, how)) }
                                     }
                                 }
                             } }

@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 
 use super::Ui;
 use crate::conversation::promise::Wait;
+use crate::web::queue::Outcome;
 
 /// Its sentences.
 #[derive(Debug)]
@@ -45,6 +46,7 @@ pub struct Words {
     pub with_selected: &'static str,
     pub take: &'static str,
     pub close: &'static str,
+    pub close_as: &'static str,
     pub snooze: &'static str,
     pub snooze_until: &'static str,
     pub in_an_hour: &'static str,
@@ -111,6 +113,7 @@ const EN: Words = Words {
     with_selected: "With the selected:",
     take: "Take",
     close: "Close",
+    close_as: "Close as",
     snooze: "Snooze",
     snooze_until: "Snooze until",
     in_an_hour: "in an hour",
@@ -177,6 +180,7 @@ const ES: Words = Words {
     with_selected: "Con los seleccionados:",
     take: "Tomar",
     close: "Cerrar",
+    close_as: "Cerrar como",
     snooze: "Posponer",
     snooze_until: "Posponer hasta",
     in_an_hour: "dentro de una hora",
@@ -279,12 +283,35 @@ pub fn closed_at(ui: Ui, moment: &str) -> String {
     ui.pick(format!("closed {moment}"), format!("cerrado {moment}"))
 }
 
-/// "3 threads selected: done", after work on several.
-pub fn done(ui: Ui, count: usize) -> String {
-    match count {
-        1 => ui.pick("1 thread done", "1 hilo hecho").to_owned(),
-        _ => ui.pick(format!("{count} threads done"), format!("{count} hilos hechos")),
-    }
+/// "3 threads done; 1 left: it has a red flag", after work on several.
+pub fn done(ui: Ui, outcome: &Outcome) -> String {
+    let one = |count: usize, one: [&str; 2], many: [&str; 2]| {
+        let [en, es] = if count == 1 { one } else { many };
+        format!("{count} {}", ui.pick(en, es))
+    };
+    let mut said = vec![one(outcome.done, ["thread done", "hilo hecho"], ["threads done", "hilos hechos"])];
+    let left = [
+        (
+            outcome.flagged,
+            ["left: it has a red flag", "queda: tiene una alerta"],
+            ["left: they have a red flag", "quedan: tienen una alerta"],
+        ),
+        (
+            outcome.waiting,
+            ["left: its patient waits", "queda: su paciente espera"],
+            ["left: their patients wait", "quedan: sus pacientes esperan"],
+        ),
+        (
+            outcome.taken,
+            ["left: a colleague has taken it", "queda: alguien la tomó"],
+            ["left: colleagues have taken them", "quedan: alguien las tomó"],
+        ),
+        (outcome.gone, ["closed meanwhile", "cerrado entretanto"], ["closed meanwhile", "cerrados entretanto"]),
+    ];
+    said.extend(
+        left.into_iter().filter(|(count, ..)| *count > 0).map(|(count, single, many)| one(count, single, many)),
+    );
+    said.join("; ")
 }
 
 /// A moment as people say it today: `2:14 PM`, `Tue 2:14 PM` within a week, else `Nov 2`, with the year if it is another.
@@ -328,6 +355,15 @@ fn month(ui: Ui, month: i8) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_left_is_counted_and_says_why() {
+        let said = |ui, outcome: Outcome| done(ui, &outcome);
+        assert_eq!(said(Ui::En, Outcome { done: 1, ..Outcome::default() }), "1 thread done");
+        let left = Outcome { done: 3, flagged: 1, waiting: 2, ..Outcome::default() };
+        assert_eq!(said(Ui::En, left), "3 threads done; 1 left: it has a red flag; 2 left: their patients wait");
+        assert_eq!(said(Ui::Es, left), "3 hilos hechos; 1 queda: tiene una alerta; 2 quedan: sus pacientes esperan");
+    }
 
     #[test]
     fn a_long_wait_is_said_by_when_it_began() {

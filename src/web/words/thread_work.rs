@@ -1,9 +1,10 @@
 //! The words of what is done with a thread: the forms beside it, and what its timeline says of them.
 
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::Ui;
-use crate::conversation::closing::Resolution;
+use crate::model::Resolution;
 
 /// Its sentences.
 #[derive(Debug)]
@@ -93,6 +94,9 @@ pub struct Words {
     pub too_many_tags: &'static str,
     pub bad_resolution: &'static str,
     pub is_closed: &'static str,
+    pub is_flagged: &'static str,
+    pub is_waiting: &'static str,
+    pub is_taken: fn(&str) -> String,
     pub not_reopened: &'static str,
     pub no_offer: &'static str,
     pub bad_number: &'static str,
@@ -143,7 +147,7 @@ const EN: Words = Words {
 
     close: "Close",
     close_as: "How it was resolved",
-    offer: "Ask “anything else?” and close",
+    offer: "Ask “anything else?” first",
     reopen: "Reopen",
     merge: "Merge",
     merge_hint: "The other conversation then shows the words of both. Future texts of each number stay apart.",
@@ -190,6 +194,9 @@ const EN: Words = Words {
     too_many_tags: "It has 20 tags already. Remove one first.",
     bad_resolution: "Choose how it was resolved.",
     is_closed: "This conversation is closed. Reopen it first.",
+    is_flagged: "It has a red flag, so it stays in sight. See to it, and write what was done: when you close it, or beside “Clear the red flag”.",
+    is_waiting: "The patient waits for an answer. Answer first, or close it on its own page.",
+    is_taken: |who| format!("{who} has taken it meanwhile. Ask them, or reload the page and take it over."),
     not_reopened: "It cannot be reopened: this number has another open conversation, or it was merged.",
     no_offer: "There is no message “anything_else” in messages.toml. Ask your admin to write it.",
     bad_number: "That is not a phone number. Write it in full, such as +1 212 555 0100.",
@@ -240,7 +247,7 @@ const ES: Words = Words {
 
     close: "Cerrar",
     close_as: "Cómo se resolvió",
-    offer: "Preguntar «¿algo más?» y cerrar",
+    offer: "Preguntar antes «¿algo más?»",
     reopen: "Reabrir",
     merge: "Unir",
     merge_hint: "La otra conversación muestra entonces las palabras de ambas. Los mensajes futuros de cada número siguen aparte.",
@@ -287,6 +294,9 @@ const ES: Words = Words {
     too_many_tags: "Ya tiene 20 etiquetas. Quite una primero.",
     bad_resolution: "Elija cómo se resolvió.",
     is_closed: "Esta conversación está cerrada. Reábrala primero.",
+    is_flagged: "Tiene una alerta, así que sigue a la vista. Atiéndala y escriba qué se hizo: al cerrarla, o junto a «Quitar la alerta».",
+    is_waiting: "El paciente espera respuesta. Responda primero, o ciérrela en su propia página.",
+    is_taken: |who| format!("{who} la tomó entretanto. Pregúntele, o recargue la página y tómela."),
     not_reopened: "No se puede reabrir: este número tiene otra conversación abierta, o se unió a otra.",
     no_offer: "No hay plantilla «anything_else» en messages.toml. Pida a su administrador que la escriba.",
     bad_number: "Eso no es un teléfono. Escríbalo entero, como +1 212 555 0100.",
@@ -304,22 +314,24 @@ pub fn words(ui: Ui) -> &'static Words {
 }
 
 /// How a thread was resolved, in words.
-pub fn resolution(ui: Ui, resolution: &str) -> String {
-    let word = match resolution.parse() {
-        Ok(Resolution::Answered) => ui.pick("answered", "respondida"),
-        Ok(Resolution::AppointmentBooked) => ui.pick("appointment booked", "cita hecha"),
-        Ok(Resolution::MovedToVoice) => ui.pick("settled on the phone", "resuelta por teléfono"),
-        Ok(Resolution::NoReplyNeeded) => ui.pick("no reply needed", "sin necesidad de respuesta"),
-        Ok(Resolution::WrongNumber) => ui.pick("spam or wrong number", "spam o número equivocado"),
-        Ok(Resolution::Other) => ui.pick("other", "otra"),
-        Err(()) => match resolution {
-            "silent" => ui.pick("the patient did not answer", "el paciente no respondió"),
-            "keyword" => ui.pick("a keyword", "una palabra clave"),
-            "merged" => ui.pick("merged", "unida a otra"),
-            other => other,
-        },
-    };
-    word.to_owned()
+pub fn resolution(ui: Ui, resolution: Resolution) -> &'static str {
+    match resolution {
+        Resolution::Answered => ui.pick("answered", "respondida"),
+        Resolution::AppointmentBooked => ui.pick("appointment booked", "cita hecha"),
+        Resolution::MovedToVoice => ui.pick("settled on the phone", "resuelta por teléfono"),
+        Resolution::NoReplyNeeded => ui.pick("no reply needed", "sin necesidad de respuesta"),
+        Resolution::WrongNumber => ui.pick("spam or wrong number", "spam o número equivocado"),
+        Resolution::Other => ui.pick("other", "otra"),
+        Resolution::Silent => ui.pick("the patient did not answer", "el paciente no respondió"),
+        Resolution::Keyword => ui.pick("a keyword", "una palabra clave"),
+        Resolution::Merged => ui.pick("merged", "unida a otra"),
+    }
+}
+
+/// As [`resolution`], of what the timeline keeps.
+fn resolved(ui: Ui, detail: &Value) -> &'static str {
+    let how = detail.get("resolution").and_then(|how| Resolution::deserialize(how).ok());
+    resolution(ui, how.unwrap_or(Resolution::Other))
 }
 
 /// What a deed was, as a sentence. `who` did it; `name` turns a sign-in name into a person's; `at` writes a time.
@@ -374,8 +386,8 @@ pub fn deed(
         "moved_to_voice" => format!("{who} la pasó al teléfono"),
         "close_offered" if en => format!("{who} asked whether there is anything else"),
         "close_offered" => format!("{who} preguntó si hay algo más"),
-        "closed" if en => format!("{who} closed it: {}", resolution(ui, text("resolution"))),
-        "closed" => format!("{who} la cerró: {}", resolution(ui, text("resolution"))),
+        "closed" if en => format!("{who} closed it: {}", resolved(ui, detail)),
+        "closed" => format!("{who} la cerró: {}", resolved(ui, detail)),
         "reopened" if en => format!("{who} reopened it"),
         "reopened" => format!("{who} la reabrió"),
         "merged" if en => format!("{who} merged it into another"),

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use threadline::clock::Now;
 use threadline::ivr::{
-    Action, CallbackRequest, CallbackWhen, CallerFacts, Engine, Input, JoinRequest, NoCallback, Place, TextRequest,
-    TextResult,
+    Action, CallbackRequest, CallbackWhen, CallerFacts, Engine, Input, JoinRequest, NoCallback, Place, TONE,
+    TextRequest, TextResult,
 };
 use threadline::model::{Caller, Digit, DigitSource, PhoneNumber, Pressed, PromptKey};
 use threadline::tree::Tree;
@@ -42,6 +42,10 @@ pub struct Call {
     /// A person speaks with the caller.
     pub talks: bool,
     pub records: bool,
+    /// Since when, tone included, and until which silence.
+    recorded: (Duration, Duration),
+    /// Whether the caller speaks while they are recorded.
+    pub speaks: bool,
     music: bool,
 }
 
@@ -64,6 +68,8 @@ impl Call {
             holds: false,
             talks: false,
             records: false,
+            recorded: (Duration::ZERO, Duration::ZERO),
+            speaks: true,
             music: false,
         }
     }
@@ -97,6 +103,10 @@ impl Call {
             Input::ConversationOver | Input::HungUp => self.talks = false,
             _ => {}
         }
+        if self.records {
+            let spoken = self.engine.handle(self.now, Input::Spoken(self.spoken(&input)));
+            assert!(spoken.is_empty(), "{spoken:?}");
+        }
         let actions = self.engine.handle(self.now, input.clone());
         assert!(!over || actions.is_empty(), "{input:?} after the end: {actions:?}");
         let answers: Vec<Input> = actions.into_iter().filter_map(|action| self.perform(action)).collect();
@@ -104,6 +114,17 @@ impl Call {
             self.input(answer);
         }
         assert!(!self.engine.is_over() || !(self.holds || self.records || self.talks), "{:?}", self.log);
+    }
+
+    /// How much the caller has said of their message when `input` comes.
+    fn spoken(&self, input: &Input) -> Duration {
+        let (since, silence) = self.recorded;
+        let recorded = self.now.mono.saturating_sub(since).saturating_sub(TONE);
+        match input {
+            _ if !self.speaks => Duration::ZERO,
+            Input::RecordingEnded => recorded.saturating_sub(silence),
+            _ => recorded,
+        }
     }
 
     fn is_transfer(&self) -> bool {
@@ -160,9 +181,10 @@ impl Call {
                 assert!(std::mem::take(&mut self.holds), "nothing to leave: {:?}", self.log);
                 self.log.push("leave".to_owned());
             }
-            Action::Record(_) => {
+            Action::Record(request) => {
                 assert!(!self.records && self.ends.is_none() && !self.music, "not silent: {:?}", self.log);
                 self.records = true;
+                self.recorded = (self.now.mono, request.silence);
                 self.log.push("record".to_owned());
             }
             Action::Keep(request) => {

@@ -182,6 +182,24 @@ fn a_person_ends_everything_at_once() {
 }
 
 #[test]
+fn whoever_is_hung_up_on_at_once_has_their_old_place() {
+    let mut call = in_music();
+    call.wait(40.0);
+    call.input(Input::Connected);
+    call.wait(1.0);
+    call.done();
+    call.input(Input::ConversationOver);
+    call.expect(&["join front", "play in_line"]);
+    assert_eq!(call.joins[1].since, call.joins[0].since);
+    call.place(1);
+    call.wait(10.0);
+    call.input(Input::HungUp);
+    let (waited, outcome) = (call.engine.waited(), call.engine.outcome());
+    assert_eq!((waited, outcome), (Duration::from_secs(60), Outcome::Abandoned), "the second of talk is not waited");
+    assert_eq!(call.engine.unserved(), Some(Unserved::InLine { position: Some(1), waited }));
+}
+
+#[test]
 fn who_hangs_up_during_the_conversation_was_served() {
     let mut call = in_music();
     call.input(Input::Connected);

@@ -44,6 +44,35 @@ fn a_person_answers_and_hangs_up_first() {
     assert_eq!((call.engine.outcome(), call.engine.waited()), (Outcome::Served, Duration::from_secs(7)));
 }
 
+/// As if the receiver had slipped from somebody's hand.
+fn slip(call: &mut Call) {
+    call.input(Input::Connected);
+    call.wait(1.9);
+    call.input(Input::ConversationOver);
+}
+
+#[test]
+fn whoever_is_hung_up_on_at_once_is_rung_for_again_twice_at_most() {
+    let mut call = rung();
+    for _ in 0..2 {
+        slip(&mut call);
+        call.expect(&["stop", "ring ring:desk for 40s", "music hold"]);
+        assert_eq!((call.engine.outcome(), call.engine.unserved()), (Outcome::Abandoned, Some(Unserved::Unanswered)));
+        call.wait(5.0);
+    }
+    slip(&mut call);
+    call.expect(&["stop", "play voicemail"]);
+    assert_eq!(call.engine.outcome(), Outcome::Missed);
+
+    let mut call = rung();
+    slip(&mut call);
+    call.input(Input::Connected);
+    call.wait(2.0);
+    call.input(Input::ConversationOver);
+    call.finish();
+    assert_eq!(call.engine.outcome(), Outcome::Served);
+}
+
 #[test]
 fn whoever_is_handed_on_in_vain_goes_where_the_node_leads_those_whom_nobody_answers() {
     let mut call = rung();
@@ -113,8 +142,16 @@ fn a_caller_in_other_hands_is_transferred() {
     call.input(Input::Connected);
     call.expect(&["stop"]);
     assert_eq!(call.engine.outcome(), Outcome::Transferred);
+    call.wait(2.0);
     call.input(Input::ConversationOver);
     call.expect(&["play goodbye"]);
+    // A receiver that is put down at once has taken nobody over.
+    let mut call = transferred();
+    call.input(Input::Connected);
+    call.wait(1.9);
+    call.input(Input::ConversationOver);
+    call.expect(&["stop", "transfer to +12125550199", "ringing"]);
+    assert_eq!(call.engine.outcome(), Outcome::Abandoned);
 }
 
 #[test]

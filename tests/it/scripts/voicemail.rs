@@ -1,7 +1,7 @@
 //! A message for the staff: kept, too short, and a text instead.
 
 use threadline::ivr::Input;
-use threadline::model::{Outcome, Unserved};
+use threadline::model::{Digit, DigitSource, Outcome, Pressed, Unserved};
 
 use super::call::{Call, MOBILE, number};
 use super::staff::staffed;
@@ -79,6 +79,24 @@ fn hanging_up_keeps_what_was_said() {
     call.input(Input::HungUp);
     call.expect(&[]);
     assert_eq!(call.engine.unserved(), Some(Unserved::InMenu));
+}
+
+#[test]
+fn silence_is_no_message_however_it_ends() {
+    for ends in [Input::HungUp, key('#'), Input::RecordingEnded] {
+        let mut call = recorded();
+        call.speaks = false;
+        call.wait(6.0);
+        call.input(ends.clone());
+        call.expect(if ends == Input::HungUp { &["discard"] } else { &["discard", "play too_short"] });
+        call.input(Input::HungUp);
+        assert_eq!(call.engine.unserved(), Some(Unserved::VoicemailTooShort), "{ends:?}");
+        assert_eq!(call.engine.outcome(), Outcome::Abandoned);
+    }
+}
+
+fn key(key: char) -> Input {
+    Input::Digit(Pressed { digit: Digit::from_char(key).unwrap(), source: DigitSource::Event })
 }
 
 #[test]

@@ -87,7 +87,7 @@ fn a_second_message_goes_into_the_open_thread_and_leaves_its_team() {
     threads::set_team(&tx(&conn), thread, Some("billing"), "ana", at(10)).unwrap();
     assert_eq!(keep_message(&tx(&conn), &left(Caller::Number(patient()), 60)).unwrap(), Some(thread));
     assert_eq!(threads::find(&conn, thread).unwrap().unwrap().team.as_deref(), Some("billing"));
-    threads::close(&tx(&conn), thread, "done", "ana", at(70)).unwrap();
+    threads::close(&tx(&conn), thread, crate::model::Resolution::Answered, "ana", at(70)).unwrap();
     let other = keep_message(&tx(&conn), &left(Caller::Number(patient()), 80)).unwrap();
     assert!(other.is_some_and(|other| other != thread), "a new call is a new matter");
 }

@@ -54,7 +54,7 @@ fn doing_a_thing_twice_does_and_records_it_once() {
     twice(&|| escalate(&tx, id, "clinical", "ana", at(21)));
     twice(&|| moved_to_voice(&tx, id, "ana", at(22)));
     twice(&|| close_offered(&tx, id, "ana", at(23)));
-    twice(&|| close(&tx, id, "answered", "ana", at(24)));
+    twice(&|| close(&tx, id, Resolution::Answered, "ana", at(24)));
     twice(&|| reopen(&tx, id, "ana", at(25)));
     let done = [
         "opened",
@@ -90,7 +90,9 @@ fn a_closed_thread_waits_for_nothing_and_takes_no_snooze() {
     follow_up(&tx, id, Some(at(60)), "ana", at(1)).unwrap();
     escalate(&tx, id, "clinical", "ana", at(2)).unwrap();
     assert_eq!(find(&conn, id).unwrap().unwrap().waiting_since, Some(at(2)));
-    close(&tx, id, "answered", "ana", at(3)).unwrap();
+    close(&tx, id, Resolution::Answered, "ana", at(3)).unwrap();
+    let done = events(&conn, id);
+    assert_eq!(done[done.len() - 2..], ["flag_cleared", "closed"], "the flag goes by a deed of its own");
     let closed = find(&conn, id).unwrap().unwrap();
     assert_eq!((closed.waiting_since, closed.red_flag, closed.follow_up_at), (None, None, None));
     assert!(!snooze(&tx, id, at(90), "ana", at(4)).unwrap());
@@ -99,11 +101,23 @@ fn a_closed_thread_waits_for_nothing_and_takes_no_snooze() {
 }
 
 #[test]
+fn what_was_settled_on_the_phone_was_moved_there() {
+    let conn = in_memory();
+    let tx = tx(&conn);
+    let id = thread(&tx, MARIA, 0);
+    flag(&tx, id, "chest pain", at(1)).unwrap();
+    assert!(close(&tx, id, Resolution::MovedToVoice, "ana", at(2)).unwrap());
+    assert!(!close(&tx, id, Resolution::MovedToVoice, "ana", at(3)).unwrap());
+    assert_eq!(find(&conn, id).unwrap().unwrap().moved_to_voice, Some(at(2)));
+    assert_eq!(events(&conn, id), ["opened", "flagged", "flag_cleared", "moved_to_voice", "closed"]);
+}
+
+#[test]
 fn a_number_keeps_one_open_thread() {
     let conn = in_memory();
     let tx = tx(&conn);
     let old = thread(&tx, MARIA, 0);
-    close(&tx, old, "answered", "ana", at(1)).unwrap();
+    close(&tx, old, Resolution::Answered, "ana", at(1)).unwrap();
     let new = thread(&tx, MARIA, 2);
     assert!(!reopen(&tx, old, "ana", at(3)).unwrap());
     assert_eq!(open_of(&conn, &PhoneNumber::e164(MARIA).unwrap()).unwrap(), Some(new));
@@ -120,6 +134,7 @@ fn two_threads_become_one_that_waits_for_both() {
     merge(&tx, maria, john, "ana", at(6)).unwrap().unwrap();
     let kept = find(&conn, john).unwrap().unwrap();
     assert_eq!((kept.waiting_since, kept.red_flag.as_deref()), (Some(at(2)), Some("chest pain")));
+    assert!(!events(&conn, maria).contains(&"flag_cleared".to_owned()), "it goes on in the other");
     let gone = find(&conn, maria).unwrap().unwrap();
     assert_eq!((gone.state, gone.merged_into), (ThreadState::Closed, Some(john)));
     assert_eq!(latest(&conn, &gone.number).unwrap(), None, "the next text opens a thread of its own");
@@ -136,7 +151,7 @@ fn an_open_thread_continues_in_the_earlier_one_of_its_number() {
     let conn = in_memory();
     let tx = tx(&conn);
     let old = thread(&tx, MARIA, 0);
-    close(&tx, old, "answered", "ana", at(1)).unwrap();
+    close(&tx, old, Resolution::Answered, "ana", at(1)).unwrap();
     let new = thread(&tx, MARIA, 2);
     merge(&tx, new, old, "ana", at(3)).unwrap().unwrap();
     let kept = latest(&conn, &PhoneNumber::e164(MARIA).unwrap()).unwrap().unwrap();
