@@ -47,7 +47,6 @@ pub struct Daemon {
     accepting: Arc<AtomicBool>,
     /// Stops whatever outlives the calls: outbox worker, webhooks.
     stop: CancellationToken,
-    calls: TaskTracker,
     tasks: TaskTracker,
 }
 
@@ -78,7 +77,7 @@ impl Daemon {
         let line = Line::start(clock.clone(), store.clone(), media, endpoint.clone(), book, stop.clone());
         let control = control::listen(&settings.store.path)
             .with_context(|| format!("{} cannot be made", control::socket(&settings.store.path).display()))?;
-        let (calls, tasks) = (TaskTracker::new(), TaskTracker::new());
+        let tasks = TaskTracker::new();
         let accepting = Arc::new(AtomicBool::new(true));
 
         let worker = Outbox {
@@ -127,8 +126,8 @@ impl Daemon {
             let stop = stop.clone();
             async move { gateway.run(&inbound, &stop).await }
         });
-        tasks.spawn(take_calls(line.clone(), incoming, calls.clone(), stop.clone()));
-        Ok(Daemon { line, endpoint, trunks, events, web, accepting, stop, calls, tasks })
+        tasks.spawn(take_calls(line.clone(), incoming, stop.clone()));
+        Ok(Daemon { line, endpoint, trunks, events, web, accepting, stop, tasks })
     }
 
     /// Where webhooks, `/healthz` and `/metrics` are.
@@ -168,12 +167,13 @@ impl Daemon {
     pub async fn drain(self, limit: Duration) {
         self.accepting.store(false, Ordering::Relaxed);
         self.endpoint.set_accepting(false);
-        self.calls.close();
+        self.line.closing.cancel();
+        self.line.calls.close();
         info!(calls = self.line.registry.count(), "no new calls; waiting for those in progress");
-        if tokio::time::timeout(limit, self.calls.wait()).await.is_err() {
+        if tokio::time::timeout(limit, self.line.calls.wait()).await.is_err() {
             warn!(calls = self.line.registry.count(), "saying goodbye to the calls still in progress");
             self.line.goodbye.cancel();
-            let _ = tokio::time::timeout(FAREWELL_LIMIT, self.calls.wait()).await;
+            let _ = tokio::time::timeout(FAREWELL_LIMIT, self.line.calls.wait()).await;
         }
         self.trunks.stop().await;
         self.stop.cancel();
@@ -205,12 +205,8 @@ fn raise_file_limit() {
     }
 }
 
-async fn take_calls(
-    line: Arc<Line>,
-    mut incoming: mpsc::Receiver<Incoming>,
-    calls: TaskTracker,
-    stop: CancellationToken,
-) {
+async fn take_calls(line: Arc<Line>, mut incoming: mpsc::Receiver<Incoming>, stop: CancellationToken) {
+    let calls = &line.calls;
     loop {
         tokio::select! {
             call = incoming.recv() => match call {

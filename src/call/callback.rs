@@ -1,11 +1,14 @@
 //! Calls back: booked in a call, and kept. At its turn staff ring first, then the patient, twice at most.
 //!
 //! One task looks for those that are due and starts one task each. A call back that keeps a place in a line holds it in
-//! the [`switchboard`](super::switchboard) as a caller would.
+//! the [`switchboard`](super::switchboard) as a caller would. `hours` says when each may be made.
+
+mod hours;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::future::Future;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,6 +17,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, error, info, info_span, warn};
 
+use super::desk::ToPatient;
 use super::dial::Shown;
 use super::switchboard::{Connected, Told};
 use super::trace::Legs;
@@ -21,8 +25,8 @@ use super::{Line, desk, record};
 use crate::ivr::{CallbackRequest, CallbackWhen, JoinRequest, NoCallback, RingRequest};
 use crate::model::{CallId, CallStart, CallbackId, Caller, Member, Strategy, ThreadId};
 use crate::sms::compose::spoken::{self, AskedCallback};
-use crate::store::callbacks::{self, Callback, CallbackState, NotBooked};
-use crate::tree::{Due, Kind};
+use crate::store::callbacks::{self, Again, Callback, CallbackState, NotBooked};
+use crate::tree::{Due, Kind, Tree};
 
 /// So many call backs may wait.
 const MOST: usize = 200;
@@ -32,6 +36,8 @@ const AT_ONCE: usize = 50;
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 /// Between two attempts to reach a patient, or the staff who is to call them.
 const AGAIN_AFTER: SignedDuration = SignedDuration::from_mins(10);
+/// Why it has failed for which nobody of the clinic was there in its time.
+const NOBODY: &str = "nobody_there";
 /// How long the staff's phones ring for one that is due at a time.
 const STAFF_RINGS: Duration = Duration::from_secs(120);
 
@@ -90,13 +96,14 @@ pub(super) fn book(
     request: CallbackRequest,
 ) -> impl Future<Output = Result<ThreadId, NoCallback>> + Send + use<> {
     let now = line.clock.now();
-    let (place, due_at) = match request.when {
+    let window = request.window;
+    let place = match request.when {
         CallbackWhen::Turn { line, priority, since } => {
             let waited = SignedDuration::try_from(now.mono.saturating_sub(since)).unwrap_or_default();
             let since = now.wall.checked_sub(waited).unwrap_or(now.wall);
-            (Some((line, priority, since)), now.wall)
+            Some((line, priority, since))
         }
-        CallbackWhen::At(at) => (None, at),
+        CallbackWhen::Opening => None,
     };
     let asked = AskedCallback {
         id: CallbackId::new(now.wall),
@@ -104,7 +111,10 @@ pub(super) fn book(
         node: request.node,
         to: request.to,
         place,
-        due_at,
+        hours: window.hours,
+        due_at: window.from,
+        due_until: window.until,
+        last_at: window.last,
         most: MOST,
         reason: request.reason,
         language: request.language,
@@ -129,10 +139,7 @@ pub(super) fn book(
 
 /// Begins what is due, until `stop`.
 pub async fn run(line: Arc<Line>, stop: CancellationToken) {
-    let now = line.clock.now().wall;
-    if let Err(error) = line.store.write(move |tx| callbacks::resume(tx, now)).await {
-        warn!(%error, "the call backs of the last run could not be taken up");
-    }
+    resume(&line).await;
     loop {
         let now = line.clock.now().wall;
         let due =
@@ -142,15 +149,10 @@ pub async fn run(line: Arc<Line>, stop: CancellationToken) {
                 for callback in due {
                     let Some(under_way) = line.callbacks.begin(callback.id) else { continue };
                     let span = info_span!("callback", id = %callback.id);
-                    let (line, stop) = (line.clone(), stop.clone());
-                    tokio::spawn(
+                    let clinic = line.clone();
+                    line.calls.spawn(
                         async move {
-                            tokio::select! {
-                                () = take(&line, callback) => {}
-                                () = under_way.2.cancelled() => info!("a call back was called off"),
-                                // The next start takes it up.
-                                () = stop.cancelled() => {}
-                            }
+                            take(&clinic, callback, &under_way.2).await;
                             drop(under_way);
                         }
                         .instrument(span),
@@ -165,6 +167,7 @@ pub async fn run(line: Arc<Line>, stop: CancellationToken) {
         };
         tokio::select! {
             () = stop.cancelled() => return,
+            () = line.closing.cancelled() => return,
             () = line.callbacks.0.booked.notified() => {}
             () = tokio::time::sleep(wait.clamp(Duration::from_millis(200), LOOK_EVERY)) => {}
         }
@@ -172,12 +175,10 @@ pub async fn run(line: Arc<Line>, stop: CancellationToken) {
 }
 
 /// Who calls, as the tree in force says.
-fn group(line: &Line, callback: &Callback) -> Option<(Vec<Member>, Strategy)> {
-    let book = line.book();
-    let node = book.tree.nodes().map(|(_, node)| node).find(|node| node.name == callback.node)?;
-    let Kind::Callback(node) = &node.kind else { return None };
+fn group(tree: &Tree, callback: &Callback) -> Option<(Vec<Member>, Strategy)> {
+    let Kind::Callback(node) = &tree.named(&callback.node)?.kind else { return None };
     let of_queue = match node.due {
-        Due::Turn(queue) => match &book.tree.node(queue).kind {
+        Due::Turn(queue) => match &tree.node(queue).kind {
             Kind::Queue(queue) => Some(&queue.group),
             _ => None,
         },
@@ -187,17 +188,53 @@ fn group(line: &Line, callback: &Callback) -> Option<(Vec<Member>, Strategy)> {
     Some((group.members.clone(), group.strategy))
 }
 
-/// Sees one call back to its end, or to its next attempt.
-async fn take(line: &Arc<Line>, callback: Callback) {
-    let Some((members, strategy)) = group(line, &callback) else {
+/// Sees one call back to its end, or to its next attempt; `off` ends it as long as the patient does not ring.
+async fn take(line: &Arc<Line>, callback: Callback, off: &CancellationToken) {
+    let book = line.book();
+    let Some((members, strategy)) = group(&book.tree, &callback) else {
         warn!(node = callback.node, "no call back can be made: the node is gone from the phone tree");
-        let now = line.clock.now().wall;
-        return written(line.store.write(move |tx| callbacks::fail(tx, callback.id, "no_node", now).map(drop)).await);
+        return fail(line, &callback, "no_node").await;
     };
-    // It waits under its own id, as the call that the patient will be called by does not exist yet.
-    let id = CallId::from(callback.id);
+    let until = match hours::due(&book.tree, &callback, line.clock.now().wall) {
+        hours::Due::Now { until } => until,
+        hours::Due::Later(again) => return postpone(line, callback.id, again).await,
+        hours::Due::Never => return fail(line, &callback, NOBODY).await,
+    };
     let shown = Shown { reason: callback.reason.clone(), ..Shown::patient(Caller::Number(callback.number.clone())) };
     let legs = shown.legs.clone();
+    let again = match seek(line, &callback, (members, strategy), shown, until, off).await {
+        Sought::Connected(staff) => return speak(line, &callback, *staff, legs).await,
+        Sought::Stopped => return,
+        Sought::Nobody(again) => again,
+    };
+    // The patient is not called, and it is no attempt of theirs.
+    match hours::next(&line.book().tree, &callback, again) {
+        Some(again) => postpone(line, callback.id, again).await,
+        None => fail(line, &callback, NOBODY).await,
+    }
+}
+
+/// What came of looking for somebody of the clinic who calls.
+enum Sought {
+    /// They have picked up.
+    Connected(Box<Connected>),
+    /// Nobody is there: it is tried again, not before then.
+    Nobody(Timestamp),
+    /// It was called off, or the daemon stops: the next start takes it up.
+    Stopped,
+}
+
+/// Rings the phones of the clinic, or waits for the turn.
+async fn seek(
+    line: &Arc<Line>,
+    callback: &Callback,
+    (members, strategy): (Vec<Member>, Strategy),
+    shown: Shown,
+    until: Timestamp,
+    off: &CancellationToken,
+) -> Sought {
+    // It waits under its own id, as the call that the patient will be called by does not exist yet.
+    let id = CallId::from(callback.id);
     let mut ticket = match &callback.line {
         Some(name) => {
             let now = line.clock.now();
@@ -227,48 +264,115 @@ async fn take(line: &Arc<Line>, callback: Callback) {
             line.switchboard.ring(id, request, shown)
         }
     };
+    let mut over = pin!(until_wall(line, until));
     loop {
-        match ticket.told().await {
-            Told::Connected(staff) => return speak(line, &callback, *staff, legs).await,
-            // Nobody of the clinic is there: the patient is not called, and it is no attempt of theirs.
-            Told::Unanswered(why) => {
-                info!(?why, "nobody of the clinic took a call back; it is tried again");
-                return postpone(line, callback.id).await;
+        tokio::select! {
+            told = ticket.told() => match told {
+                Told::Connected(staff) => return Sought::Connected(staff),
+                Told::Unanswered(why) => {
+                    info!(?why, "nobody of the clinic took a call back; it is tried again");
+                    let now = line.clock.now().wall;
+                    return Sought::Nobody(now.checked_add(AGAIN_AFTER).unwrap_or(now));
+                }
+                Told::Place(_) | Told::OfferText => {}
+            },
+            () = &mut over => {
+                info!("nobody of the clinic took a call back in its hours");
+                return Sought::Nobody(until);
             }
-            Told::Place(_) | Told::OfferText => {}
+            () = off.cancelled() => {
+                info!("a call back was called off");
+                return Sought::Stopped;
+            }
+            () = line.closing.cancelled() => return Sought::Stopped,
         }
+    }
+}
+
+/// Waits until the clock on the wall shows `at`, which may be set meanwhile.
+async fn until_wall(line: &Line, at: Timestamp) {
+    while let Ok(left) = Duration::try_from(at.duration_since(line.clock.now().wall))
+        && !left.is_zero()
+    {
+        tokio::time::sleep(left.min(LOOK_EVERY)).await;
     }
 }
 
 /// Calls the patient for whoever has picked up.
 async fn speak(line: &Arc<Line>, callback: &Callback, staff: Connected, legs: Legs) {
-    let (id, actor) = (callback.id, staff.phone.to_string());
-    let attempted = move |line: &Line, call: CallId| {
-        let now = line.clock.now().wall;
-        line.store.try_write_detached("callback attempt", move |tx| callbacks::attempt(tx, id, call, now).map(drop));
-    };
-    let reached =
-        desk::connect_patient(line, staff, &callback.number, None, Some(callback.thread), legs, attempted).await;
-    let now = line.clock.now().wall;
-    if reached {
-        info!("the patient was called back");
-        return written(line.store.write(move |tx| callbacks::done(tx, id, &actor, now).map(drop)).await);
+    let (id, actor, now) = (callback.id, staff.phone.to_string(), line.clock.now().wall);
+    let call = CallId::new(now);
+    match line.store.write(move |tx| callbacks::attempt(tx, id, call, now)).await {
+        Ok(true) => {}
+        Ok(false) => {
+            info!("a call back was called off as it was picked up");
+            staff.leg.close().await;
+            return;
+        }
+        // Somebody is on the phone to call a patient who was promised it.
+        Err(error) => written(Err(error)),
     }
+    let wanted = ToPatient {
+        id: call,
+        to: callback.number.clone(),
+        staff: None,
+        thread: Some(callback.thread),
+        node: Some(callback.node.clone()),
+        waited: Duration::try_from(now.duration_since(callback.since)).unwrap_or_default(),
+    };
+    // Written as soon as they speak: whatever happens then, they are not called again.
+    let reached = |line: &Line| {
+        info!("the patient was called back");
+        let now = line.clock.now().wall;
+        line.store.try_write_detached("call back", move |tx| callbacks::done(tx, id, &actor, now).map(drop));
+    };
+    if !desk::connect_patient(line, staff, wanted, legs, reached).await {
+        not_reached(line, callback, "not_reached").await;
+    }
+}
+
+/// They are called once more, or texted that it was in vain.
+async fn not_reached(line: &Line, callback: &Callback, cause: &'static str) {
+    let (id, now) = (callback.id, line.clock.now().wall);
     let again = now.checked_add(AGAIN_AFTER).unwrap_or(now);
-    match line.store.write(move |tx| callbacks::not_reached(tx, id, "not_reached", again, now)).await {
-        Ok(Some(CallbackState::Failed)) => {
+    let again = hours::next(&line.book().tree, callback, again);
+    match line.store.write(move |tx| callbacks::not_reached(tx, id, cause, again, now)).await {
+        Ok(Some(callback)) if callback.state == CallbackState::Failed => {
             info!("the patient could not be reached");
-            record::callback_failed(line, callback);
+            record::callback_failed(line, &callback);
         }
         Ok(_) => info!("the patient could not be reached; they are called once more"),
         Err(error) => written(Err(error)),
     }
 }
 
-/// Tries it again in a while.
-async fn postpone(line: &Line, id: CallbackId) {
-    let again: Timestamp = line.clock.now().wall.checked_add(AGAIN_AFTER).unwrap_or(line.clock.now().wall);
+/// Tries it again at another time.
+async fn postpone(line: &Line, id: CallbackId, again: Again) {
     written(line.store.write(move |tx| callbacks::postpone(tx, id, again).map(drop)).await);
+}
+
+/// It can no longer be made: the patient is told.
+async fn fail(line: &Line, callback: &Callback, cause: &'static str) {
+    let (id, now) = (callback.id, line.clock.now().wall);
+    match line.store.write(move |tx| callbacks::fail(tx, id, cause, now)).await {
+        Ok(failed) => {
+            info!(cause, "a call back has failed");
+            failed.iter().for_each(|callback| record::callback_failed(line, callback));
+        }
+        Err(error) => written(Err(error)),
+    }
+}
+
+/// The patients who were being called when the last run ended have not been reached.
+async fn resume(line: &Line) {
+    match line.store.read(callbacks::stopped).await {
+        Ok(stopped) => {
+            for callback in stopped {
+                not_reached(line, &callback, "restart").await;
+            }
+        }
+        Err(error) => warn!(%error, "the call backs of the last run could not be taken up"),
+    }
 }
 
 fn written(result: Result<(), crate::store::StoreError>) {

@@ -68,7 +68,15 @@ async fn from_extension(line: Arc<Line>, incoming: Incoming, extension: String) 
             place(&line, incoming, by, Phone::Extension(name), shown, None).await;
         }
         Dialled::Trunk(number) => {
-            let record = Outward::begin(&line, &number, None, &by, None, incoming.call_id.clone());
+            let wanted = ToPatient {
+                id: CallId::new(line.clock.now().wall),
+                to: number.clone(),
+                staff: None,
+                thread: None,
+                node: None,
+                waited: Duration::ZERO,
+            };
+            let record = Outward::begin(&line, wanted, &by, incoming.call_id.clone());
             let shown = Shown::colleague(&extension, &book.settings);
             place(&line, incoming, by, Phone::Number(number), shown, Some(record)).await;
         }
@@ -95,7 +103,7 @@ async fn place(line: &Arc<Line>, mut incoming: Incoming, by: Phone, to: Phone, s
     let shown = Shown { legs: legs.clone(), ..shown };
     let _theirs = matches!(to, Phone::Extension(_)).then(|| line.switchboard.on_call(to.clone()));
     let ring_for = if matches!(to, Phone::Number(_) | Phone::Emergency(_)) { RING_OUTSIDE } else { RING_INSIDE };
-    let (stop, rings) = (Stop::default(), CancellationToken::new());
+    let (stop, rings) = (Stop::at_goodbye(line), CancellationToken::new());
     let rung = {
         let mut ringing = std::pin::pin!(dial::ring(line, &to, &shown, ring_for, &stop, &rings));
         let mut told = false;
@@ -177,44 +185,70 @@ pub struct CallOut {
     pub thread: Option<ThreadId>,
 }
 
-/// Places the call that the inbox asks for; it goes on by itself.
+/// Places the call that the inbox asks for; it goes on by itself. None begins when the daemon is about to stop.
 pub fn call_out(line: &Arc<Line>, wanted: CallOut) {
-    let (line, span) = (line.clone(), info_span!("desk", staff = %wanted.staff));
-    tokio::spawn(
+    if line.closing.is_cancelled() {
+        return;
+    }
+    let span = info_span!("desk", staff = %wanted.staff);
+    let clinic = line.clone();
+    line.calls.spawn(
         async move {
+            let line = clinic;
             let shown = Shown::patient(Caller::Number(wanted.to.clone()));
-            let (stop, rings) = (Stop::default(), CancellationToken::new());
+            let (stop, rings) = (Stop::at_goodbye(&line), CancellationToken::new());
             let near = match dial::ring(&line, &wanted.phone, &shown, RING_INSIDE, &stop, &rings).await {
                 Ok(near) => near,
                 Err(why) => return info!(?why, "nobody picked up the phone that asked for a call"),
             };
             let on_call = line.switchboard.on_call(wanted.phone.clone());
             let near = Connected { leg: near, phone: wanted.phone, on_call };
-            connect_patient(&line, near, &wanted.to, Some(wanted.staff), wanted.thread, shown.legs, |_, _| {}).await;
+            let to = ToPatient {
+                id: CallId::new(line.clock.now().wall),
+                to: wanted.to,
+                staff: Some(wanted.staff),
+                thread: wanted.thread,
+                node: None,
+                waited: Duration::ZERO,
+            };
+            connect_patient(&line, near, to, shown.legs, |_| {}).await;
         }
         .instrument(span),
     );
 }
 
-/// Rings a patient for somebody who is on the phone already, and lets them speak. Whether the patient picked up; `legs`
-/// are the phones that have rung so far, and `begun` hears of the call's record.
+/// A call that the clinic places to a patient, for its record.
+pub(super) struct ToPatient {
+    /// Its id.
+    pub id: CallId,
+    /// Whom.
+    pub to: PhoneNumber,
+    /// Who asked for it.
+    pub staff: Option<StaffName>,
+    /// The thread that it belongs to.
+    pub thread: Option<ThreadId>,
+    /// The node at which the patient asked for it.
+    pub node: Option<String>,
+    /// How long they have waited for it.
+    pub waited: Duration,
+}
+
+/// Rings a patient for somebody who is on the phone already, and lets them speak. Whether the patient picked up, of which
+/// `reached` hears at once; `legs` are the phones that have rung so far.
 pub(super) async fn connect_patient(
     line: &Arc<Line>,
     near: Connected,
-    to: &PhoneNumber,
-    staff: Option<StaffName>,
-    thread: Option<ThreadId>,
+    wanted: ToPatient,
     legs: Legs,
-    begun: impl FnOnce(&Line, CallId),
+    reached: impl FnOnce(&Line),
 ) -> bool {
     let Connected { leg: mut near, phone: by, on_call: _on_call } = near;
-    let outward = Outward::begin(line, to, staff, &by, thread, near.dialog.call_id().to_owned());
-    begun(line, outward.start.id);
+    let phone = Phone::Number(wanted.to.clone());
+    let outward = Outward::begin(line, wanted, &by, near.dialog.call_id().to_owned());
     let _traced = line.traces.begin(outward.start.id, legs.clone());
     near.session.play_looped(vec![ringback()]);
-    let phone = Phone::Number(to.clone());
     let shown = Shown { codec: near.codec(), legs: legs.clone(), ..Shown::of(&by, &line.book().settings) };
-    let (stop, rings) = (Stop::default(), CancellationToken::new());
+    let (stop, rings) = (Stop::at_goodbye(line), CancellationToken::new());
     let rung = {
         let mut ringing = std::pin::pin!(dial::ring(line, &phone, &shown, RING_OUTSIDE, &stop, &rings));
         loop {
@@ -234,11 +268,16 @@ pub(super) async fn connect_patient(
         Ok(far) => far,
         Err(why) => {
             near.dialog.bye(cause(why)).await;
-            outward.end(line, EndedBy::Network, cause(why), None);
+            let (by, cause) = match line.goodbye.is_cancelled() {
+                true => (EndedBy::System, "shutdown"),
+                false => (EndedBy::Network, cause(why)),
+            };
+            outward.end(line, by, cause, None);
             return false;
         }
     };
     let outward = outward.answered(line);
+    reached(line);
     let (entry, requests) = line.handovers.offer(near.dialog.call_id());
     let over = Pair::new(line, [near, far], [by, phone], requests, legs).speak().await;
     drop(entry);
@@ -249,33 +288,24 @@ pub(super) async fn connect_patient(
 /// The record of a call that the clinic places.
 struct Outward {
     start: CallStart,
-    to: PhoneNumber,
-    staff: Option<StaffName>,
+    wanted: ToPatient,
     phone: Phone,
-    thread: Option<ThreadId>,
     answered_at: Option<jiff::Timestamp>,
     _present: super::registry::Presence,
 }
 
 impl Outward {
-    fn begin(
-        line: &Line,
-        to: &PhoneNumber,
-        staff: Option<StaffName>,
-        phone: &Phone,
-        thread: Option<ThreadId>,
-        sip_call_id: String,
-    ) -> Outward {
+    fn begin(line: &Line, wanted: ToPatient, phone: &Phone, sip_call_id: String) -> Outward {
         let at = line.clock.now().wall;
         let book = line.book();
         let trunk = book.settings.trunks.first();
         let ours = trunk.and_then(|trunk| trunk.numbers.first()).unwrap_or(&book.settings.sms.from);
         let start = CallStart {
-            id: CallId::new(at),
+            id: wanted.id,
             direction: Direction::Outbound,
             trunk: trunk.map(|trunk| trunk.name.clone()).unwrap_or_default(),
             from: Caller::Number(ours.clone()),
-            to: Some(to.clone()),
+            to: Some(wanted.to.clone()),
             diversion: vec![],
             sip_call_id,
             at,
@@ -283,16 +313,16 @@ impl Outward {
         let present = line.registry.enter(InProgress {
             id: start.id,
             trunk: start.trunk.clone(),
-            from: Caller::Number(to.clone()),
+            from: Caller::Number(wanted.to.clone()),
             since: at,
-            node: None,
+            node: wanted.node.clone(),
             node_since: at,
-            path: vec![],
+            path: wanted.node.iter().cloned().collect(),
             with: Some(phone.clone()),
             place: None,
         });
-        record::started(&line.store, &start);
-        Outward { start, to: to.clone(), staff, phone: phone.clone(), thread, answered_at: None, _present: present }
+        record::placed(&line.store, &start, wanted.thread);
+        Outward { start, wanted, phone: phone.clone(), answered_at: None, _present: present }
     }
 
     fn answered(self, line: &Line) -> Outward {
@@ -305,17 +335,17 @@ impl Outward {
             id: self.start.id,
             answered_at: self.answered_at,
             at: line.clock.now().wall,
-            path: vec![],
+            path: self.wanted.node.into_iter().collect(),
             digits: String::new(),
             language: line.book().settings.clinic.language.clone(),
             outcome,
             ended_by: by,
             cause: cause.to_owned(),
-            waited: Duration::ZERO,
-            thread: self.thread,
+            waited: self.wanted.waited,
+            thread: self.wanted.thread,
             quality,
         };
         info!(?outcome, cause, "call over");
-        record::called_out(line, self.to, self.staff, &self.phone, end);
+        record::called_out(line, self.wanted.to, self.wanted.staff, &self.phone, end);
     }
 }

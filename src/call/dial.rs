@@ -92,6 +92,11 @@ pub(super) struct Stop {
 }
 
 impl Stop {
+    /// Is taken back at the daemon's goodbye at the latest.
+    pub fn at_goodbye(line: &Line) -> Stop {
+        Stop { now: line.goodbye.child_token(), elsewhere: Arc::default() }
+    }
+
     /// Nobody needs the phone any more; `elsewhere`: because another was picked up (RFC 3326).
     pub fn stop(&self, elsewhere: bool) {
         self.elsewhere.store(elsewhere, Ordering::Relaxed);

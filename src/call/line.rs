@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
 use crate::conversation::templates::{Templates, Values};
@@ -81,6 +82,10 @@ pub struct Line {
     pub(super) traces: Traces,
     /// The clinic's own phones.
     pub phones: Phones,
+    /// The tasks of all calls: the daemon ends after the last of them.
+    pub calls: TaskTracker,
+    /// Cancelled when no new call begins any more; those in progress go on.
+    pub closing: CancellationToken,
     /// Cancelled when the daemon can wait no longer: every call is told goodbye.
     pub goodbye: CancellationToken,
     book: ArcSwap<Book>,
@@ -109,6 +114,8 @@ impl Line {
             phones: endpoint.phones().clone(),
             endpoint,
             traces: Traces::default(),
+            calls: TaskTracker::new(),
+            closing: CancellationToken::new(),
             goodbye: CancellationToken::new(),
             book: ArcSwap::from_pointee(book),
         });

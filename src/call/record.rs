@@ -33,6 +33,15 @@ pub fn started(store: &Store, start: &CallStart) {
     });
 }
 
+/// Writes the first row of a call that the clinic places, with the thread that it belongs to.
+pub fn placed(store: &Store, start: &CallStart, thread: Option<ThreadId>) {
+    started(store, start);
+    let call = start.id;
+    if let Some(thread) = thread {
+        store.try_write_detached("thread of a call", move |tx| calls::set_thread(tx, call, thread));
+    }
+}
+
 /// Writes the call's last row and, in the same transaction, the missed-call text if one is owed, in the words for how its
 /// caller was left.
 pub fn ended(store: &Store, book: &Book, start: &CallStart, end: CallEnd, unserved: Option<Unserved>) {
@@ -70,7 +79,9 @@ pub fn callback_failed(line: &Line, callback: &Callback) {
     let caller = Caller::Number(callback.number.clone());
     let now = line.clock.now().wall;
     let (outcome, left) = (Outcome::Missed, Unserved::CallbackFailed);
-    let missed = missed_call(&book, callback.call, &caller, &callback.language, &[], outcome, left, now);
+    // Their hours are those that the call came through.
+    let path: Vec<_> = callback.hours.iter().cloned().collect();
+    let missed = missed_call(&book, callback.call, &caller, &callback.language, &path, outcome, left, now);
     if let Some(missed) = missed {
         line.store.try_write_detached("missed-call text", move |tx| compose::missed_call_text(tx, &missed).map(drop));
     }

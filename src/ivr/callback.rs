@@ -1,10 +1,17 @@
 //! `callback`: books a call back at once, so that it is booked while the prompt says so.
 
+use jiff::{SignedDuration, Timestamp};
+
 use super::engine::{Engine, Event, RESULT_WAIT, State, Step};
-use super::{Action, CallbackRequest, CallbackWhen, Evidence, NoCallback};
+use super::{Action, CallbackRequest, CallbackWhen, CallbackWindow, Evidence, NoCallback};
 use crate::clock::Now;
 use crate::model::{PhoneNumber, PromptKey, Unserved};
-use crate::tree::{Callback, Due, Group, Kind, NodeId};
+use crate::tree::{Callback, Due, Group, Kind, NodeId, Stretch};
+
+/// So many openings are tried: the one in which it is due, and those that follow.
+const OPENINGS: usize = 3;
+/// Where no hours say when the clinic is there, a place is kept for so long.
+const WITHOUT_HOURS: SignedDuration = SignedDuration::from_hours(4);
 
 /// How far it has come.
 #[derive(Clone, Copy, Debug)]
@@ -88,20 +95,20 @@ impl Engine {
 
     /// None: the hours never open.
     fn callback_request(&self, id: NodeId, callback: &Callback, to: PhoneNumber, now: Now) -> Option<CallbackRequest> {
-        let (when, of_queue) = match callback.due {
+        let (when, window, of_queue) = match callback.due {
             Due::Turn(queue) => {
                 // The checker has seen that it names a queue.
                 let Kind::Queue(queue) = &self.tree.node(queue).kind else { return None };
                 let since = self.wait.in_line_since(&queue.line).unwrap_or(now.mono);
                 let when = CallbackWhen::Turn { line: queue.line.clone(), priority: queue.priority, since };
-                (when, Some(&queue.group))
+                (when, self.window_of_line(now.wall), Some(&queue.group))
             }
             Due::Opening(hours) => {
                 let Kind::Hours(node) = &self.tree.node(hours).kind else { return None };
-                let mut stretches = node.hours.stretches(now.wall, self.tree.zone());
+                let stretches = node.hours.stretches(now.wall, self.tree.zone());
                 // One that has begun is no longer the next.
-                let next = stretches.find(|stretch| stretch.from > now.wall)?;
-                (CallbackWhen::At(next.from), None)
+                let next = stretches.skip_while(|stretch| stretch.from <= now.wall);
+                (CallbackWhen::Opening, window(&self.tree.node(hours).name, next)?, None)
             }
         };
         let Group { members, strategy } = callback.group.as_ref().or(of_queue)?.clone();
@@ -109,11 +116,29 @@ impl Engine {
             node: self.tree.node(id).name.clone(),
             to,
             when,
+            window,
             members,
             strategy,
             reason: callback.reason.clone(),
             language: self.language.clone(),
         })
+    }
+
+    /// A line is served in the hours that the call came through last, if it went on as open: a line for the time after
+    /// them keeps no hours that we know.
+    fn window_of_line(&self, now: Timestamp) -> CallbackWindow {
+        let steps = self.path().iter().zip(self.path().iter().skip(1)).rev();
+        let passed = steps.filter_map(|(name, to)| match &self.tree.named(name)?.kind {
+            Kind::Hours(hours) => Some((name, hours, self.tree.node(hours.when_open).name == *to)),
+            _ => None,
+        });
+        let kept = passed.take(1).find(|(_, _, open)| *open);
+        kept.and_then(|(name, node, _)| window(name, node.hours.stretches(now, self.tree.zone()))).unwrap_or_else(
+            || {
+                let last = now.checked_add(WITHOUT_HOURS).unwrap_or(now);
+                CallbackWindow { hours: None, from: now, until: last, last }
+            },
+        )
     }
 
     fn refuse_callback(
@@ -139,4 +164,11 @@ impl Engine {
             self.go(then, false, now, out);
         }
     }
+}
+
+/// The first of these openings, and the end of the last that is tried; none: they never come.
+fn window(hours: &str, mut openings: impl Iterator<Item = Stretch>) -> Option<CallbackWindow> {
+    let first = openings.next()?;
+    let last = openings.take(OPENINGS - 1).last().unwrap_or(first).to;
+    Some(CallbackWindow { hours: Some(hours.to_owned()), from: first.from, until: first.to, last })
 }

@@ -28,6 +28,8 @@ mod voicemail;
 use std::fmt;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use crate::model::{Caller, Digit, Language, Member, Phone, PhoneNumber, Pressed, PromptKey, Strategy, Unanswered};
 
 pub use engine::Engine;
@@ -220,8 +222,10 @@ pub struct CallbackRequest {
     pub node: String,
     /// Who is called.
     pub to: PhoneNumber,
-    /// When.
+    /// What makes it due.
     pub when: CallbackWhen,
+    /// When it may be made.
+    pub window: CallbackWindow,
     /// Who calls them.
     pub members: Vec<Member>,
     /// Which of them ring.
@@ -244,8 +248,21 @@ pub enum CallbackWhen {
         /// Since when they have waited in it, on the clock of [`Now::mono`](crate::clock::Now).
         since: Duration,
     },
-    /// From then on.
-    At(jiff::Timestamp),
+    /// The next opening.
+    Opening,
+}
+
+/// When a call back may be made: nobody is rung at night for what was asked in the daytime, nor next week.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallbackWindow {
+    /// The node whose hours decide: `hours:clinic`. None: it may be made at any hour.
+    pub hours: Option<String>,
+    /// Not before.
+    pub from: Timestamp,
+    /// Not from then on; then the next opening's turn comes.
+    pub until: Timestamp,
+    /// It has failed if it was not made by then.
+    pub last: Timestamp,
 }
 
 /// A caller to hand on.

@@ -3,6 +3,8 @@
 //! `waiting` → `ringing` → `done`, or back to `waiting` after a first attempt that failed, or `failed` after the last;
 //! `cancelled` by somebody of the clinic at any time before.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 use serde::{Deserialize, Serialize};
@@ -57,8 +59,14 @@ pub struct Callback {
     pub priority: u8,
     /// Since when they wait.
     pub since: Timestamp,
+    /// The node whose hours say when it may be made; none: at any hour.
+    pub hours: Option<String>,
     /// Not before.
     pub due_at: Timestamp,
+    /// Then that opening is over, and the next one's turn comes. None: somebody wants it now, whatever the hour.
+    pub due_until: Option<Timestamp>,
+    /// It has failed if it was not made by then.
+    pub last_at: Timestamp,
     /// When it was asked for.
     pub asked_at: Timestamp,
     /// Where it stands.
@@ -75,6 +83,15 @@ pub struct Callback {
     pub cause: Option<String>,
 }
 
+/// When a call back is tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Again {
+    /// Not before.
+    pub from: Timestamp,
+    /// Not from then on.
+    pub until: Timestamp,
+}
+
 /// Why no call back is booked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotBooked {
@@ -86,7 +103,7 @@ pub enum NotBooked {
 
 const COLUMNS: &str =
     "id, call, node, thread, number, language, reason, line, priority, since, due_at, asked_at, state,
-    attempts, last_attempt_at, last_call, ended_at, cause";
+    attempts, last_attempt_at, last_call, ended_at, cause, hours, due_until, last_at";
 const WAITING: &str = "state = 'waiting' ORDER BY due_at, id LIMIT ?";
 const RINGING: &str = "state = 'ringing' ORDER BY last_attempt_at LIMIT ?";
 const DUE: &str = "state = 'waiting' AND due_at <= ? ORDER BY due_at, id LIMIT ?";
@@ -109,7 +126,7 @@ pub fn may_book(conn: &Connection, number: &PhoneNumber, most: usize) -> Result<
 /// Books a call back that [`may_book`] allows. Its thread waits for a person.
 pub fn add(tx: &Tx<'_>, callback: &Callback) -> Result<(), StoreError> {
     let sql = format!(
-        "INSERT INTO callbacks ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'waiting', 0, NULL, NULL, NULL, NULL)"
+        "INSERT INTO callbacks ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'waiting', 0, NULL, NULL, NULL, NULL, ?, ?, ?)"
     );
     tx.prepare_cached(&sql)?.execute(params![
         callback.id,
@@ -124,6 +141,9 @@ pub fn add(tx: &Tx<'_>, callback: &Callback) -> Result<(), StoreError> {
         At(callback.since),
         At(callback.due_at),
         At(callback.asked_at),
+        callback.hours,
+        callback.due_until.map(At),
+        At(callback.last_at),
     ])?;
     calls::set_thread(tx, callback.call, callback.thread)?;
     threads::spoke(tx, callback.thread, Spoken::Callback, callback.asked_at)?;
@@ -181,21 +201,27 @@ pub fn attempt(tx: &Tx<'_>, id: CallbackId, call: CallId, at: Timestamp) -> Resu
     Ok(false)
 }
 
-/// The patient could not be reached: they are called once more from `again` on, or have been called as often as may
-/// be. Answers where it stands now; none: it was not ringing.
+/// The patient could not be reached: they are called once more, or it has failed: they have been called as often as may
+/// be, or there is no other time at which they may be. Answers how it stands now; none: it was not ringing.
 pub fn not_reached(
     tx: &Tx<'_>,
     id: CallbackId,
     cause: &str,
-    again: Timestamp,
+    again: Option<Again>,
     at: Timestamp,
-) -> Result<Option<CallbackState>, StoreError> {
-    let sql = "UPDATE callbacks SET state = CASE WHEN attempts < ?2 THEN 'waiting' ELSE 'failed' END, cause = ?3,
-             due_at = CASE WHEN attempts < ?2 THEN ?4 ELSE due_at END,
-             ended_at = CASE WHEN attempts < ?2 THEN NULL ELSE ?5 END
-         WHERE id = ?1 AND state = 'ringing'";
-    let values = params![id, MOST_ATTEMPTS, cause, At(again), At(at)];
-    Ok(change(tx, id, sql, values, "callback.not_reached", "system", at)?.map(|callback| callback.state))
+) -> Result<Option<Callback>, StoreError> {
+    let (once_more, ended) = match again {
+        Some(again) => (format!("attempts < {MOST_ATTEMPTS}"), again),
+        None => ("FALSE".to_owned(), Again { from: at, until: at }),
+    };
+    let sql = format!(
+        "UPDATE callbacks SET state = iif({once_more}, 'waiting', 'failed'), cause = ?2,
+             due_at = iif({once_more}, ?3, due_at), due_until = iif({once_more}, ?4, due_until),
+             ended_at = iif({once_more}, NULL, ?5)
+         WHERE id = ?1 AND state = 'ringing'"
+    );
+    let values = params![id, cause, At(ended.from), At(ended.until), At(at)];
+    change(tx, id, &sql, values, "callback.not_reached", "system", at)
 }
 
 /// Somebody has spoken with the patient: the matter is on the phone. `actor`: who, or `staff`.
@@ -208,23 +234,24 @@ pub fn done(tx: &Tx<'_>, id: CallbackId, actor: &str, at: Timestamp) -> Result<b
     Ok(true)
 }
 
-/// Nobody of the clinic is there to call: it waits until `again`, and that was no attempt to reach the patient.
-pub fn postpone(tx: &Tx<'_>, id: CallbackId, again: Timestamp) -> Result<bool, StoreError> {
-    let sql = "UPDATE callbacks SET due_at = ?2 WHERE id = ?1 AND state = 'waiting'";
-    Ok(tx.prepare_cached(sql)?.execute(params![id, At(again)])? > 0)
+/// Nobody of the clinic is there to call: it waits for its next time, and that was no attempt to reach the patient.
+pub fn postpone(tx: &Tx<'_>, id: CallbackId, again: Again) -> Result<bool, StoreError> {
+    let sql = "UPDATE callbacks SET due_at = ?2, due_until = ?3 WHERE id = ?1 AND state = 'waiting'";
+    Ok(tx.prepare_cached(sql)?.execute(params![id, At(again.from), At(again.until)])? > 0)
 }
 
-/// Somebody wants it to take place now. False: it is due already, under way or over.
+/// Somebody wants it to take place now, whatever the hour. False: it is due already, under way or over.
 pub fn hurry(tx: &Tx<'_>, id: CallbackId, actor: &str, at: Timestamp) -> Result<bool, StoreError> {
-    let sql = "UPDATE callbacks SET due_at = ?2 WHERE id = ?1 AND state = 'waiting' AND due_at > ?2";
+    let sql = "UPDATE callbacks SET due_at = ?2, due_until = NULL WHERE id = ?1 AND state = 'waiting' AND due_at > ?2";
     Ok(change(tx, id, sql, params![id, At(at)], "callback.hurried", actor, at)?.is_some())
 }
 
-/// It can never take place: its node is gone from the tree, say. The thread goes on waiting for a person.
-pub fn fail(tx: &Tx<'_>, id: CallbackId, cause: &str, at: Timestamp) -> Result<bool, StoreError> {
+/// It can no longer take place: its node is gone from the tree, or nobody of the clinic was there in its time. The thread
+/// goes on waiting for a person. None: it was over already.
+pub fn fail(tx: &Tx<'_>, id: CallbackId, cause: &str, at: Timestamp) -> Result<Option<Callback>, StoreError> {
     let sql = "UPDATE callbacks SET state = 'failed', ended_at = ?2, cause = ?3
          WHERE id = ?1 AND state IN ('waiting', 'ringing')";
-    Ok(change(tx, id, sql, params![id, At(at), cause], "callback.failed", "system", at)?.is_some())
+    change(tx, id, sql, params![id, At(at), cause], "callback.failed", "system", at)
 }
 
 /// Somebody calls it off.
@@ -233,13 +260,9 @@ pub fn cancel(tx: &Tx<'_>, id: CallbackId, actor: &str, at: Timestamp) -> Result
     Ok(change(tx, id, sql, params![id, At(at)], "callback.cancelled", actor, at)?.is_some())
 }
 
-/// For the start of the daemon: whoever was being called when it stopped waits again, or was called often enough.
-pub fn resume(tx: &Tx<'_>, at: Timestamp) -> Result<usize, StoreError> {
-    let stopped = list(tx, RINGING, params![i64::MAX])?;
-    for callback in &stopped {
-        not_reached(tx, callback.id, "restart", at, at)?;
-    }
-    Ok(stopped.len())
+/// For the start of the daemon: the patients who were being called when it stopped.
+pub fn stopped(conn: &Connection) -> Result<Vec<Callback>, StoreError> {
+    list(conn, RINGING, params![i64::MAX])
 }
 
 /// Runs an `UPDATE` of one call back; if it changed the row, puts that on record and answers the row.
@@ -256,6 +279,10 @@ fn change(
         return Ok(None);
     }
     let Some(callback) = find(tx, id)? else { return Ok(None) };
+    if callback.state == CallbackState::Failed {
+        let waited = Duration::try_from(at.duration_since(callback.since)).unwrap_or_default();
+        calls::callback_failed(tx, callback.call, waited)?;
+    }
     let detail = json!({ "attempts": callback.attempts, "state": callback.state, "cause": callback.cause });
     record(tx, &callback, action, actor, detail, at)?;
     Ok(Some(callback))
@@ -309,6 +336,9 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Callback> {
         last_call: row.get(15)?,
         ended_at: row.get::<_, Option<At>>(16)?.map(|at| at.0),
         cause: row.get(17)?,
+        hours: row.get(18)?,
+        due_until: row.get::<_, Option<At>>(19)?.map(|at| at.0),
+        last_at: at(20)?,
     })
 }
 

@@ -113,6 +113,16 @@ pub fn left_line(tx: &Tx<'_>, call: CallId, position: usize) -> Result<(), Store
     Ok(())
 }
 
+/// The call back that was booked in a call has failed: its caller was missed after all. `waited`: since they have waited
+/// for a person.
+pub fn callback_failed(tx: &Tx<'_>, call: CallId, waited: Duration) -> Result<(), StoreError> {
+    tx.prepare_cached(
+        "UPDATE calls SET outcome = ?2, cause = 'callback_failed', waited_ms = ?3 WHERE id = ?1 AND outcome = ?4",
+    )?
+    .execute(params![call, Word(Outcome::Missed), millis(waited), Word(Outcome::Callback)])?;
+    Ok(())
+}
+
 /// A call that was running when the daemon stopped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Interrupted {

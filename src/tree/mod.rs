@@ -349,6 +349,11 @@ impl Tree {
         })
     }
 
+    /// The node of this name.
+    pub fn named(&self, name: &str) -> Option<&Node> {
+        self.nodes.iter().find(|node| node.name == name)
+    }
+
     /// How long a prompt plays; zero for one that the tree does not use.
     pub fn length(&self, prompt: &PromptKey) -> Duration {
         self.spoken.get(prompt).copied().unwrap_or_default()

@@ -152,6 +152,34 @@ impl Desk {
         self.house.clinic.until(&format!("the call back is {state}"), is).await;
     }
 
+    /// What has become of the call backs, in the order in which they were asked for.
+    fn states(&self) -> Vec<String> {
+        let conn = store::open_read_only(&self.house.clinic.store).unwrap();
+        let mut states = conn.prepare("SELECT state FROM callbacks ORDER BY asked_at").unwrap();
+        states.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    }
+
+    /// The record of a call that the clinic has placed, once it is over.
+    async fn called(&self, index: usize) -> Value {
+        let find = || {
+            let all = self.house.clinic.rows(What::Calls);
+            let mut out = all.into_iter().filter(|call| call["direction"] == "outbound");
+            out.nth(index).filter(|call| !call["ended_at"].is_null())
+        };
+        self.house.clinic.until("the call out is over", async || find().is_some()).await;
+        find().unwrap()
+    }
+
+    /// The call in which a call back was asked for says that it has failed, how long was waited, and where.
+    async fn has_failed(&self, number: &str) {
+        let failed = async || self.record(number).await["cause"] == "callback_failed";
+        self.house.clinic.until("the call says so", failed).await;
+        let call = self.record(number).await;
+        assert_eq!(call["outcome"], "missed", "{call}");
+        assert!(call["path"].as_array().unwrap().contains(&"callback:desk".into()), "{call}");
+        assert!(call["waited_ms"].as_u64().is_some_and(|waited| waited > 0), "{call}");
+    }
+
     /// A caller books a call back from the line, and hangs up.
     async fn book(&self, number: &str, place: u64) {
         let (_telephone, mut caller) = self.waits(number, place).await;
@@ -262,6 +290,9 @@ async fn a_call_back_comes_at_its_turn_the_desk_first() {
     desk.callback_is("done", 1).await;
     let thread = desk.house.clinic.rows(What::Threads).into_iter().find(|thread| thread["number"] == FIRST).unwrap();
     assert!(!thread["moved_to_voice"].is_null(), "{thread}");
+    let call = desk.called(0).await;
+    assert_eq!((&call["outcome"], &call["path"][0]), (&"served".into(), &"callback:desk".into()), "{call}");
+    assert!(call["waited_ms"].as_u64().is_some_and(|waited| waited > 0), "{call}");
     let (who, mut staff) = desk.next().await;
     assert_eq!(who, SECOND);
     hang_up(&mut second, &mut staff).await;
@@ -285,4 +316,42 @@ async fn who_cannot_be_reached_twice_is_texted() {
         conn.execute("UPDATE callbacks SET due_at = 0 WHERE state = 'waiting'", []).unwrap();
     }
     assert_eq!(desk.text_to(FIRST).await, "Riverside Therapy: we tried to call you back.");
+    for attempt in [0, 1] {
+        let call = desk.called(attempt).await;
+        assert_eq!((&call["outcome"], &call["path"][0]), (&"missed".into(), &"callback:desk".into()), "{call}");
+        assert!(call["waited_ms"].as_u64().is_some_and(|waited| waited > 0), "{call}");
+    }
+    desk.has_failed(FIRST).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn told_to_stop_the_daemon_lets_a_call_back_end_and_who_was_spoken_with_is_not_called_again() {
+    let mut desk = Desk::open().await;
+    let (_busy, mut patient, mut staff) = desk.busy().await;
+    desk.book(FIRST, 1).await;
+    desk.book(SECOND, 2).await;
+    hang_up(&mut patient, &mut staff).await;
+    let (_, mut staff) = desk.next().await;
+    let mut called = desk.outside.answers().await;
+    both_hear(&called, &staff).await;
+    desk.house.clinic.signal(nix::sys::signal::Signal::SIGTERM);
+    let url = format!("http://{}/healthz", desk.house.clinic.web);
+    let stops = async || reqwest::get(&url).await.is_ok_and(|answer| answer.status() == 503);
+    desk.house.clinic.until("the daemon stops", stops).await;
+    both_hear(&called, &staff).await;
+    hang_up(&mut called, &mut staff).await;
+    desk.house.clinic.until_ended().await;
+    let call = desk.called(0).await;
+    assert_eq!((&call["outcome"], &call["ended_by"]), (&"served".into(), &"caller".into()), "{call}");
+    let thread = desk.house.clinic.rows(What::Threads).into_iter().find(|thread| thread["number"] == FIRST).unwrap();
+    assert!(!thread["moved_to_voice"].is_null(), "{thread}");
+
+    // While it was down, the node of the other one has gone.
+    desk.house
+        .clinic
+        .write_tree(&TREE.replace("callback:desk", "callback:other").replace("[callback.desk]", "[callback.other]"));
+    desk.house.clinic.start().await;
+    desk.has_failed(SECOND).await;
+    assert_eq!(desk.text_to(SECOND).await, "Riverside Therapy: we tried to call you back.");
+    assert_eq!(desk.states(), ["done", "failed"]);
 }

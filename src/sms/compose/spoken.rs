@@ -110,8 +110,14 @@ pub struct AskedCallback {
     pub to: PhoneNumber,
     /// The line whose place it keeps, its priority, and since when they wait in it; none: it is due at a time.
     pub place: Option<(String, u8, Timestamp)>,
+    /// The node whose hours say when it may be made; none: at any hour.
+    pub hours: Option<String>,
     /// Not before.
     pub due_at: Timestamp,
+    /// Then that opening is over, and the next one's turn comes.
+    pub due_until: Timestamp,
+    /// It has failed if it was not made by then.
+    pub last_at: Timestamp,
     /// So many call backs may wait.
     pub most: usize,
     /// What it is about.
@@ -154,7 +160,10 @@ pub fn book_callback(tx: &Tx<'_>, asked: &AskedCallback) -> Result<Result<Thread
         line,
         priority,
         since,
+        hours: asked.hours.clone(),
         due_at: asked.due_at,
+        due_until: Some(asked.due_until),
+        last_at: asked.last_at,
         asked_at: asked.now,
         state: CallbackState::Waiting,
         attempts: 0,

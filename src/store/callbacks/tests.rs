@@ -37,7 +37,10 @@ fn booked(conn: &Connection, end: u8, second: i64) -> Callback {
         line: Some("queue:desk".into()),
         priority: 3,
         since: at(second - 60),
+        hours: Some("hours:clinic".into()),
         due_at: at(second + 60),
+        due_until: Some(at(second + 600)),
+        last_at: at(second + 6000),
         asked_at: at(second),
         state: CallbackState::Waiting,
         attempts: 0,
@@ -98,25 +101,69 @@ fn what_is_due_comes_in_its_order() {
     assert_eq!(next_due(&conn, at(110)).unwrap(), None);
 }
 
+fn again(second: i64) -> Option<Again> {
+    Some(Again { from: at(second), until: at(second + 60) })
+}
+
+/// The row of the call in which it was asked for.
+fn of_its_call(conn: &Connection, callback: &Callback) -> (String, String, i64) {
+    let sql = "SELECT outcome, cause, waited_ms FROM calls WHERE id = ?";
+    conn.query_row(sql, [callback.call], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap()
+}
+
+/// Writes that row, as it is when the call is over.
+fn call_over(conn: &Connection, callback: &Callback) {
+    let sql = "INSERT INTO calls (id, outcome, cause, waited_ms) VALUES (?, 'callback', 'hangup', 60000)";
+    conn.execute(sql, [callback.call]).unwrap();
+}
+
 #[test]
 fn a_patient_is_called_twice_at_most() {
     let conn = in_memory();
-    let id = booked(&conn, 1, 0).id;
-    assert_eq!(not_reached(&tx(&conn), id, "486", at(300), at(0)).unwrap(), None, "it was not ringing");
+    let booked = booked(&conn, 1, 0);
+    let id = booked.id;
+    call_over(&conn, &booked);
+    assert_eq!(not_reached(&tx(&conn), id, "486", again(300), at(0)).unwrap(), None, "it was not ringing");
     let calls = [CallId::new(at(60)), CallId::new(at(300))];
     assert!(attempt(&tx(&conn), id, calls[0], at(60)).unwrap());
     assert!(!attempt(&tx(&conn), id, calls[0], at(60)).unwrap(), "it is ringing");
-    assert_eq!(ringing(&conn, 9).unwrap().len(), 1);
-    assert_eq!(not_reached(&tx(&conn), id, "486", at(300), at(70)).unwrap(), Some(CallbackState::Waiting));
-    assert_eq!(find(&conn, id).unwrap().unwrap().due_at, at(300));
+    assert_eq!(stopped(&conn).unwrap().len(), 1);
+    let once_more = not_reached(&tx(&conn), id, "486", again(300), at(70)).unwrap().unwrap();
+    assert_eq!(
+        (once_more.state, once_more.due_at, once_more.due_until),
+        (CallbackState::Waiting, at(300), Some(at(360)))
+    );
+    assert_eq!(of_its_call(&conn, &booked), ("callback".into(), "hangup".into(), 60_000));
     assert!(attempt(&tx(&conn), id, calls[1], at(300)).unwrap());
-    assert_eq!(not_reached(&tx(&conn), id, "no_answer", at(900), at(330)).unwrap(), Some(CallbackState::Failed));
-    let ended = find(&conn, id).unwrap().unwrap();
-    assert_eq!((ended.attempts, ended.last_call, ended.ended_at), (2, Some(calls[1]), Some(at(330))));
-    assert_eq!(ended.cause.as_deref(), Some("no_answer"));
+    let ended = not_reached(&tx(&conn), id, "no_answer", again(900), at(330)).unwrap().unwrap();
+    assert_eq!((ended.state, ended.ended_at), (CallbackState::Failed, Some(at(330))));
+    assert_eq!((ended.attempts, ended.last_call, ended.cause.as_deref()), (2, Some(calls[1]), Some("no_answer")));
     assert!(!attempt(&tx(&conn), id, calls[1], at(900)).unwrap());
     let thread = threads::find(&conn, ended.thread).unwrap().unwrap();
     assert_eq!(thread.waiting_since, Some(at(0)), "somebody has still to see to them");
+    // They had waited since a minute before they asked.
+    assert_eq!(of_its_call(&conn, &booked), ("missed".into(), "callback_failed".into(), 390_000));
+}
+
+#[test]
+fn without_another_time_the_first_attempt_was_the_last() {
+    let conn = in_memory();
+    let id = booked(&conn, 1, 0).id;
+    assert!(attempt(&tx(&conn), id, CallId::new(at(60)), at(60)).unwrap());
+    let ended = not_reached(&tx(&conn), id, "486", None, at(70)).unwrap().unwrap();
+    assert_eq!((ended.state, ended.ended_at), (CallbackState::Failed, Some(at(70))));
+}
+
+#[test]
+fn one_that_is_put_off_keeps_its_end_and_one_that_is_hurried_minds_no_hour() {
+    let conn = in_memory();
+    let booked = booked(&conn, 1, 0);
+    assert!(postpone(&tx(&conn), booked.id, again(900).unwrap()).unwrap());
+    let found = find(&conn, booked.id).unwrap().unwrap();
+    assert_eq!((found.due_at, found.due_until, found.last_at), (at(900), Some(at(960)), booked.last_at));
+    assert!(hurry(&tx(&conn), booked.id, "ana", at(10)).unwrap());
+    let found = find(&conn, booked.id).unwrap().unwrap();
+    assert_eq!((found.due_at, found.due_until, found.last_at), (at(10), None, booked.last_at));
 }
 
 #[test]
@@ -137,22 +184,10 @@ fn what_is_called_off_or_cannot_be_is_over() {
     let conn = in_memory();
     let (off, gone) = (booked(&conn, 1, 0).id, booked(&conn, 2, 0).id);
     assert!(cancel(&tx(&conn), off, "ana", at(10)).unwrap());
-    assert!(fail(&tx(&conn), gone, "no_such_node", at(10)).unwrap());
-    assert!(!fail(&tx(&conn), gone, "no_such_node", at(11)).unwrap());
+    assert!(fail(&tx(&conn), gone, "no_such_node", at(10)).unwrap().is_some());
+    assert_eq!(fail(&tx(&conn), gone, "no_such_node", at(11)).unwrap(), None);
     assert_eq!((state(&conn, off), state(&conn, gone)), (CallbackState::Cancelled, CallbackState::Failed));
     assert_eq!(waiting(&conn, 9).unwrap(), []);
-}
-
-#[test]
-fn a_restart_while_the_patient_is_called_counts_as_an_attempt() {
-    let conn = in_memory();
-    let id = booked(&conn, 1, 0).id;
-    for expected in [CallbackState::Waiting, CallbackState::Failed] {
-        attempt(&tx(&conn), id, CallId::new(at(60)), at(60)).unwrap();
-        assert_eq!(resume(&tx(&conn), at(100)).unwrap(), 1);
-        assert_eq!(state(&conn, id), expected);
-    }
-    assert_eq!(resume(&tx(&conn), at(100)).unwrap(), 0);
 }
 
 #[test]

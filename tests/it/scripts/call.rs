@@ -199,7 +199,7 @@ impl Call {
             Action::BookCallback(request) => {
                 let when = match &request.when {
                     CallbackWhen::Turn { line, .. } => format!("in line {line}"),
-                    CallbackWhen::At(at) => at.to_string(),
+                    CallbackWhen::Opening => request.window.from.to_string(),
                 };
                 self.log.push(format!("{} calls {} {when}", request.node, request.to.as_str()));
                 self.callbacks.push(request);

@@ -1,10 +1,10 @@
 //! Call backs: at the caller's turn, at the next opening, and none.
 
-use threadline::ivr::{CallbackWhen, Input, NoCallback};
+use threadline::ivr::{CallbackWhen, CallbackWindow, Input, NoCallback};
 use threadline::model::{Caller, Outcome, Strategy, Unanswered, Unserved};
 
 use super::call::{Call, MOBILE, number};
-use super::staff::{in_line, staffed};
+use super::staff::{by_the_hours, in_line, staffed};
 
 const TURN: &str = "callback:turn calls +12125550142 in line front";
 
@@ -46,6 +46,41 @@ fn the_next_opening_is_one_that_has_not_begun() {
     // It is Monday, ten in the morning: the clinic opens again after lunch, at one.
     call.expect(&["stop", "callback:opening calls +12125550142 2026-07-06T17:00:00Z", "hang up: hangup"]);
     assert_eq!(call.callbacks[0].strategy, Strategy::InTurn);
+    // It is tried on Monday afternoon, and on Tuesday in the morning and in the afternoon.
+    assert_eq!(window(&call), ("hours:clinic", "2026-07-06T17:00:00Z", "2026-07-06T21:00:00Z", "2026-07-07T21:00:00Z"));
+}
+
+fn window(call: &Call) -> (&str, &str, &str, &str) {
+    let CallbackWindow { hours, from, until, last } = &call.callbacks[0].window;
+    let text = |at: &jiff::Timestamp| -> &str { at.to_string().leak() };
+    (hours.as_deref().unwrap_or("none"), text(from), text(until), text(last))
+}
+
+#[test]
+fn a_place_in_the_line_is_kept_in_the_hours_that_led_there() {
+    let turn = |at: &str, wait: f64| {
+        let mut call = by_the_hours(at);
+        call.wait(wait);
+        call.press("6");
+        call
+    };
+    let call = turn("2026-07-06T15:30:00Z", 1.0);
+    assert_eq!(window(&call), ("hours:clinic", "2026-07-06T15:30:01Z", "2026-07-06T16:00:00Z", "2026-07-07T16:00:00Z"));
+    // Asked for as the clinic has just closed: nobody rings in the evening.
+    let call = turn("2026-07-06T20:59:59Z", 2.0);
+    assert_eq!(window(&call), ("hours:clinic", "2026-07-07T12:00:00Z", "2026-07-07T16:00:00Z", "2026-07-08T16:00:00Z"));
+    // On Friday evening, Monday is the next day.
+    let call = turn("2026-07-10T20:59:59Z", 2.0);
+    assert_eq!(window(&call).1, "2026-07-13T12:00:00Z");
+}
+
+#[test]
+fn a_line_that_keeps_no_hours_keeps_a_place_for_a_while() {
+    let mut call = by_the_hours("2026-07-06T22:00:00Z");
+    call.wait(2.0);
+    call.press("2");
+    let until = "2026-07-07T02:00:02Z";
+    assert_eq!(window(&call), ("none", "2026-07-06T22:00:02Z", until, until), "a line for the evening");
 }
 
 #[test]

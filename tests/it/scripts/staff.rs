@@ -139,6 +139,15 @@ pub fn staffed(caller: Caller) -> Call {
     call
 }
 
+/// A call that comes to the menu by the opening hours, or to the line where the clinic is closed.
+pub fn by_the_hours(at: &str) -> Call {
+    let tree = TREE.replace("start = \"menu:m\"", "start = \"hours:clinic\"");
+    let tree = tree.replace("when_closed = \"menu:m\"", "when_closed = \"queue:desk\"");
+    let mut call = Call::ringing(parsed(&tree), number(MOBILE), at);
+    call.input(Input::Answered);
+    call
+}
+
 /// A call that has just stayed on the line.
 pub fn in_line() -> Call {
     let mut call = staffed(number(MOBILE));
