@@ -11,18 +11,18 @@ use crate::sip::outbound::CallIds;
 use crate::sip::{Ended, ReferReply, Replaces};
 
 use super::actor::Ending;
-use super::dial;
+use super::features;
 use super::leg::{Leg, News};
 use super::parking::ParkingPlace;
 use super::perform::{Done, Performer};
 use super::recording::{MOST_PIECES, Recording};
 use super::switchboard::{Connected, Told};
 use super::talk::{Said, Talk, next_of};
-use super::transfer::{self, Transfer};
+use super::transfer::{self, Transfer, Wanted};
 use super::{Book, Line, hold, record, until};
 
-/// How long the phone rings that a caller is transferred to.
-const TRANSFER_RINGS: Duration = Duration::from_secs(30);
+/// How long the number of a parking place is said, before the phone that asked for one by REFER may hang up.
+const PLACE_SAID: Duration = Duration::from_secs(2);
 /// How long a goodbye may take before the line is cut.
 const GOODBYE_LIMIT: Duration = Duration::from_secs(8);
 
@@ -108,10 +108,15 @@ impl<'a> Conversation<'a> {
                 }
             }
             said = next_of(&mut self.talk, self.line) => self.said(said).await?,
-            done = self.performer.next() => match done {
-                Done::Tell(input) => input?,
-                Done::Told(told) => self.told(told)?,
-            },
+            done = self.performer.next() => {
+                if let (Some(came), Some(talk)) = (self.performer.desk_text_came(), &self.talk) {
+                    talk.session().play(features::sign(came));
+                }
+                match done {
+                    Done::Tell(input) => input?,
+                    Done::Told(told) => self.told(told)?,
+                }
+            }
             change = Between::next(&mut self.between) => match change {
                 Change::Fetched(by) => {
                     self.connect(*by);
@@ -216,7 +221,7 @@ impl<'a> Conversation<'a> {
             }
             Said::Held(held) if self.between.is_none() => hold(&self.caller.session, held, self.book),
             Said::Digit(_) | Said::Held(_) => {}
-            Said::Park => self.park(),
+            Said::Park => drop(self.park(None)),
             Said::Refer { to, replaces, reply } => self.refer(&to, replaces, reply).await,
             Said::Ended { by, cause } => {
                 info!(%cause, "the person is gone");
@@ -313,12 +318,14 @@ impl<'a> Conversation<'a> {
         }
     }
 
-    /// Puts the call down: the person hears the number of its place and may hang up.
-    fn park(&mut self) {
-        let Some(talk) = self.talk.as_ref().filter(|_| self.between.is_none()) else { return };
-        let Some(place) = self.line.parking.park(self.start.id) else {
-            info!("every parking place is taken");
-            return;
+    /// Puts the call down at `wanted`, or at the first place that is free: the person hears its number and may hang up.
+    /// Whether there was one.
+    fn park(&mut self, wanted: Option<u8>) -> bool {
+        let Some(talk) = self.talk.as_ref().filter(|_| self.between.is_none()) else { return false };
+        let Some(place) = self.line.parking.park(self.start.id, wanted) else {
+            info!("no parking place is free");
+            talk.session().play(features::sign(false));
+            return false;
         };
         self.caller.session.unbridge();
         self.performer.say_digits(talk.session(), &place.number().to_string());
@@ -326,6 +333,7 @@ impl<'a> Conversation<'a> {
         let (by, until) = (talk.phone().clone(), self.line.clock.now().mono.saturating_add(self.parked_for()));
         info!(place = place.number(), "parked");
         self.between = Some(Between::Parked { place, by, until });
+        true
     }
 
     fn parked_for(&self) -> Duration {
@@ -350,40 +358,39 @@ impl<'a> Conversation<'a> {
         let Some(talk) = self.talk.as_ref().filter(|_| self.between.is_none()) else {
             return drop(tokio::spawn(reply.refuse(603)));
         };
-        if let Some(replaces) = replaces {
-            // The person has spoken with the other first: whoever is on the far side of that call is connected.
-            let Some(connected) = self.line.handovers.take_over(&replaces.call_id).await else {
-                return drop(tokio::spawn(reply.refuse(481)));
-            };
-            tokio::spawn(reply.finish(200));
-            self.connect(connected);
-            return;
-        }
-        let Some(phone) = transfer::destination(self.line, to, talk.phone()) else {
-            info!("a transfer to where this phone may not call was refused");
-            return drop(tokio::spawn(reply.refuse(403)));
+        let whom = match transfer::wanted(self.line, talk.phone(), talk.leg(), to, replaces) {
+            Ok(Wanted::Transfer(whom)) => whom,
+            Ok(Wanted::Park(place)) => {
+                if self.park(place) {
+                    reply.accept().await;
+                    tokio::spawn(async move {
+                        tokio::time::sleep(PLACE_SAID).await;
+                        reply.finish(200).await;
+                    });
+                } else {
+                    tokio::spawn(reply.refuse(486));
+                }
+                return;
+            }
+            Err(status) => {
+                info!(status, "a transfer to where this phone may not call was refused");
+                return drop(tokio::spawn(reply.refuse(status)));
+            }
         };
         info!("a transfer begins");
-        reply.accept().await;
+        let by = talk.phone().clone();
         self.caller.session.unbridge();
         hold(&self.caller.session, true, self.book);
-        let shown = self.performer.shown(&self.caller);
-        let transfer = Transfer::begin(self.line, phone, shown, TRANSFER_RINGS, Some(reply));
+        let transfer = Transfer::begin(self.line, by, whom, self.performer.shown(&self.caller), reply);
         self.between = Some(Between::Transferring(Box::new(transfer)));
     }
 
-    /// The other phone was picked up, or not.
+    /// Somebody else is there for the caller, or will not come.
     fn transferred(&mut self) -> Option<Input> {
         let Some(Between::Transferring(transfer)) = &mut self.between else { return None };
-        let (reply, outcome) = (transfer.reply.take(), transfer.outcome());
-        if let Some(reply) = reply {
-            tokio::spawn(reply.finish(outcome.as_ref().map_or_else(|why| dial::status(*why), |_| 200)));
-        }
-        match outcome {
-            Ok(leg) => {
-                let phone = transfer.phone.clone();
-                let on_call = self.line.switchboard.on_call(phone.clone());
-                self.connect(Connected { leg, phone, on_call });
+        match transfer.outcome() {
+            Ok(connected) => {
+                self.connect(connected);
                 None
             }
             Err(_) => self.nobody_came(Unanswered::NoAnswer),
@@ -466,7 +473,7 @@ impl Between {
         match between {
             Some(Between::Parked { place, .. }) => Change::Fetched(place.fetched().await),
             Some(Between::Transferring(transfer)) => {
-                transfer.rung().await;
+                transfer.done().await;
                 Change::Rung
             }
             Some(Between::Ringing) | None => std::future::pending().await,

@@ -9,6 +9,7 @@ use tracing::{Instrument, info, info_span, warn};
 
 use super::dial::{self, Shown, Stop};
 use super::dial_plan::Dialled;
+use super::handover::Given;
 use super::leg::{self, Leg, News};
 use super::pair::Pair;
 use super::registry::InProgress;
@@ -47,6 +48,7 @@ async fn from_extension(line: Arc<Line>, incoming: Incoming, extension: String) 
             incoming.reject(403, &why.to_string()).await;
         }
         Dialled::Parking(place) if !line.parking.is_taken(place) => {
+            info!(place, "a call was refused: nothing is parked there");
             incoming.reject(404, "Nothing is parked there").await;
         }
         Dialled::Parking(place) => {
@@ -57,7 +59,10 @@ async fn from_extension(line: Arc<Line>, incoming: Incoming, extension: String) 
                 }
             }
         }
-        Dialled::Park => incoming.reject(404, "Park by *2 during a call").await,
+        Dialled::Park => {
+            info!("a call was refused: `*2` parks only during a call");
+            incoming.reject(404, "Park by *2 during a call").await;
+        }
         Dialled::PickUp => {
             if let Some(leg) = off_hook(&line, incoming).await {
                 line.switchboard.pick_up(leg, by);
@@ -96,12 +101,14 @@ async fn off_hook(line: &Line, incoming: Incoming) -> Option<Leg> {
 
 /// Rings `to` for a phone of the clinic, and lets the two speak.
 async fn place(line: &Arc<Line>, mut incoming: Incoming, by: Phone, to: Phone, shown: Shown, outward: Option<Outward>) {
-    let _on_call = line.switchboard.on_call(by.clone());
+    let on_call = line.switchboard.on_call(by.clone());
     let legs = legs_of(&by, &incoming.call_id);
     let id = outward.as_ref().map_or_else(|| CallId::new(line.clock.now().wall), |outward| outward.start.id);
     let _traced = line.traces.begin(id, legs.clone());
     let shown = Shown { legs: legs.clone(), ..shown };
-    let _theirs = matches!(to, Phone::Extension(_)).then(|| line.switchboard.on_call(to.clone()));
+    let theirs = line.switchboard.on_call(to.clone());
+    let mut asked = line.handovers.open();
+    let rings_for = asked.by(incoming.identity(), &by, 0);
     let ring_for = if matches!(to, Phone::Number(_) | Phone::Emergency(_)) { RING_OUTSIDE } else { RING_INSIDE };
     let (stop, rings) = (Stop::at_goodbye(line), CancellationToken::new());
     let rung = {
@@ -114,6 +121,8 @@ async fn place(line: &Arc<Line>, mut incoming: Incoming, by: Phone, to: Phone, s
                     told = true;
                     incoming.ringing().await;
                 }
+                // A transfer before anybody has picked up.
+                request = asked.next() => drop(request.give(Given::Rings(to.clone()))),
                 () = incoming.cancelled() => {
                     stop.stop(false);
                     let _ = ringing.await;
@@ -147,9 +156,10 @@ async fn place(line: &Arc<Line>, mut incoming: Incoming, by: Phone, to: Phone, s
         }
     };
     let outward = outward.map(|outward| outward.answered(line));
-    let (entry, requests) = line.handovers.offer(near.dialog.call_id());
-    let over = Pair::new(line, [near, far], [by, to], requests, legs).speak().await;
-    drop(entry);
+    drop(rings_for);
+    let near = Connected { leg: near, phone: by, on_call };
+    let far = Connected { leg: far, phone: to, on_call: theirs };
+    let over = Pair::new(line, [near, far], asked, legs).speak().await;
     if let Some(outward) = outward {
         outward.end(line, over.by, &over.cause, over.quality);
     }
@@ -197,11 +207,11 @@ pub fn call_out(line: &Arc<Line>, wanted: CallOut) {
             let line = clinic;
             let shown = Shown::patient(Caller::Number(wanted.to.clone()));
             let (stop, rings) = (Stop::at_goodbye(&line), CancellationToken::new());
+            let on_call = line.switchboard.on_call(wanted.phone.clone());
             let near = match dial::ring(&line, &wanted.phone, &shown, RING_INSIDE, &stop, &rings).await {
                 Ok(near) => near,
                 Err(why) => return info!(?why, "nobody picked up the phone that asked for a call"),
             };
-            let on_call = line.switchboard.on_call(wanted.phone.clone());
             let near = Connected { leg: near, phone: wanted.phone, on_call };
             let to = ToPatient {
                 id: CallId::new(line.clock.now().wall),
@@ -242,7 +252,7 @@ pub(super) async fn connect_patient(
     legs: Legs,
     reached: impl FnOnce(&Line),
 ) -> bool {
-    let Connected { leg: mut near, phone: by, on_call: _on_call } = near;
+    let Connected { leg: mut near, phone: by, on_call } = near;
     let phone = Phone::Number(wanted.to.clone());
     let outward = Outward::begin(line, wanted, &by, near.dialog.call_id().to_owned());
     let _traced = line.traces.begin(outward.start.id, legs.clone());
@@ -278,9 +288,9 @@ pub(super) async fn connect_patient(
     };
     let outward = outward.answered(line);
     reached(line);
-    let (entry, requests) = line.handovers.offer(near.dialog.call_id());
-    let over = Pair::new(line, [near, far], [by, phone], requests, legs).speak().await;
-    drop(entry);
+    let near = Connected { leg: near, phone: by, on_call };
+    let far = Connected { leg: far, on_call: line.switchboard.on_call(phone.clone()), phone };
+    let over = Pair::new(line, [near, far], line.handovers.open(), legs).speak().await;
     outward.end(line, over.by, &over.cause, over.quality);
     true
 }

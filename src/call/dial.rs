@@ -14,6 +14,7 @@ use super::trace::Legs;
 use super::waiting::Failure;
 use crate::model::{Caller, Codec, Phone, PhoneNumber, SrtpPolicy};
 use crate::settings::{Settings, Trunk};
+use crate::sip::Replaces;
 use crate::sip::outbound::{Call, Outbound, Step, Target};
 
 /// What a phone rings for: what it shows of who calls, and the call that its leg will belong to.
@@ -27,6 +28,8 @@ pub(super) struct Shown {
     pub codec: Option<Codec>,
     /// Where the leg is noted, for the trace of the call.
     pub legs: Legs,
+    /// The call of the phone's own telephone system whose place this one is to take (RFC 3891).
+    pub replaces: Option<Replaces>,
 }
 
 /// Who calls a phone of the clinic. Out in the world it is always the clinic.
@@ -42,7 +45,7 @@ pub(super) enum Who {
 
 impl Shown {
     fn new(who: Who) -> Shown {
-        Shown { who, reason: None, codec: None, legs: Legs::default() }
+        Shown { who, reason: None, codec: None, legs: Legs::default(), replaces: None }
     }
 
     /// A patient who called, or is to be called.
@@ -159,20 +162,22 @@ struct Way {
     targets: Vec<Target>,
     from: Option<PhoneNumber>,
     srtp: SrtpPolicy,
+    /// Whatever one target says, the next is tried.
+    insist: bool,
 }
 
 /// The ways to a phone: one for each device of an extension.
 fn ways(line: &Line, phone: &Phone) -> Vec<Way> {
     let book = line.book();
+    let one = |target: Target, srtp| Way { targets: vec![target], from: None, srtp, insist: false };
     match phone {
-        Phone::Extension(name) => line
-            .phones
-            .targets(name)
-            .into_iter()
-            .map(|target| Way { targets: vec![target], from: None, srtp: SrtpPolicy::Off })
-            .collect(),
+        Phone::Extension(name) => {
+            let known = book.settings.extensions.iter().find(|extension| extension.name == *name);
+            let srtp = known.map_or(SrtpPolicy::Off, |extension| extension.srtp);
+            line.phones.targets(name).into_iter().map(|target| one(target, srtp)).collect()
+        }
         Phone::Uri(uri) => match Target::direct(uri) {
-            Ok(target) => vec![Way { targets: vec![target], from: None, srtp: SrtpPolicy::Off }],
+            Ok(target) => vec![one(target, SrtpPolicy::Off)],
             Err(error) => {
                 warn!(%error, "a phone of the tree cannot be called");
                 vec![]
@@ -188,8 +193,10 @@ fn ways(line: &Line, phone: &Phone) -> Vec<Way> {
                 Phone::Extension(_) | Phone::Uri(_) => None,
             };
             let targets: Vec<_> = trunks.iter().filter_map(through).collect();
-            let from = trunks.iter().find_map(|trunk| trunk.numbers.first()).unwrap_or(&book.settings.sms.from);
-            if targets.is_empty() { vec![] } else { vec![Way { targets, from: Some(from.clone()), srtp }] }
+            let from =
+                Some(trunks.iter().find_map(|trunk| trunk.numbers.first()).unwrap_or(&book.settings.sms.from).clone());
+            let insist = matches!(phone, Phone::Emergency(_));
+            if targets.is_empty() { vec![] } else { vec![Way { targets, from, srtp, insist }] }
         }
     }
 }
@@ -219,7 +226,15 @@ async fn one(
             (user, Some(name))
         }
     };
-    let call = Call { targets: way.targets, from, display, offer: negotiation.sent().to_owned(), ring_for };
+    let call = Call {
+        targets: way.targets,
+        from,
+        display,
+        offer: negotiation.sent().to_owned(),
+        ring_for,
+        replaces: shown.replaces.clone(),
+        insist: way.insist,
+    };
     let mut placing = Outbound::dial(&line.endpoint, call);
     shown.legs.add(name, placing.call_ids());
     let mut given_up = false;

@@ -1,12 +1,18 @@
 //! Keys that a person of the clinic presses while they speak with a caller: `*1` texts the caller, `*2` parks the call.
 //! Everything else is the caller's to hear.
 
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+use crate::media::Prompt;
 use crate::model::Pressed;
 
 /// How long a star waits for the key that makes it a command.
 const PATIENCE: Duration = Duration::from_secs(3);
+
+/// The two tones of a sign, in Hz.
+const LOW: f64 = 520.0;
+const HIGH: f64 = 780.0;
 
 /// What a key comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +59,13 @@ impl Features {
         let due = self.star.take_if(|(_, at)| at.saturating_add(PATIENCE) <= now);
         due.map(|(star, _)| Command::Carry(star)).into_iter().collect()
     }
+}
+
+/// What the person hears of what they have asked for: done, or (falling) not.
+pub(super) fn sign(done: bool) -> Vec<Arc<Prompt>> {
+    static TONES: LazyLock<[Arc<Prompt>; 2]> = LazyLock::new(|| [LOW, HIGH].map(|hz| Arc::new(Prompt::beep(hz))));
+    let [low, high] = TONES.each_ref().map(Arc::clone);
+    if done { vec![low, high] } else { vec![high, low] }
 }
 
 #[cfg(test)]

@@ -8,7 +8,8 @@
 //! People: [`waiting`] decides who waits for whom and which phones ring, without any I/O; [`switchboard`] does it; `dial`
 //! rings one phone; `talk` is whoever speaks with a caller, `features` the keys they may press, `transfer`, `handover` and
 //! [`parking`] how a caller gets from one to the next, `hand_off` how they are left to the trunk. [`desk`] are the calls
-//! that begin at the clinic's own phones ([`dial_plan`]: whom those may call), `pair` two of which speak with each other.
+//! that begin at the clinic's own phones ([`dial_plan`]: whom those may call), `pair` two of which speak with each
+//! other.
 //! [`trace`] keeps what the legs of a call have said, [`front_desk`] is what pages see and ask for.
 //!
 //! What the tree says next is decided in [`crate::ivr`]; nothing here knows a web page.
@@ -43,6 +44,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use crate::media::{Prompt, Session};
+use crate::tree::digit_prompt;
 
 pub use line::{Book, Line};
 pub use negotiation::random_key;
@@ -58,6 +60,13 @@ fn hold(session: &Session, held: bool, book: &Book) {
     } else {
         session.stop_playing();
     }
+}
+
+/// Says digits to somebody of the clinic.
+fn say_digits(session: &Session, digits: &str, book: &Book) {
+    let language = &book.settings.clinic.language;
+    let prompts = digits.chars().filter_map(|digit| book.prompts.find(language, &digit_prompt(digit)));
+    session.play(prompts.collect());
 }
 
 /// What somebody hears for whom a phone rings.

@@ -1,24 +1,19 @@
 //! Two phones that speak with each other, at least one of them the clinic's own; the phone tree has no part in it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use tokio::sync::mpsc;
 use tracing::info;
 
 use super::Line;
-use super::dial::{self, Shown};
-use super::handover::Request;
+use super::dial::Shown;
+use super::handover::{Asked, Entry, Given, Request};
 use super::leg::{Happened, Leg, News};
-use super::switchboard::Connected;
+use super::switchboard::{Connected, OnCall};
 use super::trace::Legs;
-use super::transfer::{self, Transfer};
+use super::transfer::{self, Transfer, Wanted};
 use crate::model::{EndedBy, MediaQuality, Phone};
 use crate::sip::outbound::CallIds;
 use crate::sip::{Ended, ReferReply, Replaces};
-
-/// How long a phone rings that somebody is transferred to.
-const TRANSFER_RINGS: Duration = Duration::from_secs(30);
 
 /// Two phones that speak with each other.
 pub(super) struct Pair<'a> {
@@ -26,8 +21,11 @@ pub(super) struct Pair<'a> {
     /// Who called, and whom. One is missing while the other is handed on.
     legs: [Option<Leg>; 2],
     phones: [Phone; 2],
-    /// Somebody wants the far side.
-    requests: mpsc::Receiver<Request>,
+    on_call: [Option<OnCall>; 2],
+    /// Somebody wants one of the two.
+    asked: Asked,
+    /// What lets each ask for the other elsewhere.
+    entries: [Option<Entry>; 2],
     /// Who has asked for another to be connected in their place, and how far that is.
     transfer: Option<(usize, Transfer)>,
     /// For the trace of the call.
@@ -43,15 +41,20 @@ pub(super) struct PairOver {
 }
 
 impl<'a> Pair<'a> {
-    /// Who called, and whom; `requests` ask for the far side, and `known` are the legs for the trace.
-    pub fn new(
-        line: &'a Arc<Line>,
-        legs: [Leg; 2],
-        phones: [Phone; 2],
-        requests: mpsc::Receiver<Request>,
-        known: Legs,
-    ) -> Self {
-        Pair { line, legs: legs.map(Some), phones, requests, transfer: None, known }
+    /// Who called, and whom, one of whom may be `asked` for; `known` are the legs for the trace.
+    pub fn new(line: &'a Arc<Line>, [near, far]: [Connected; 2], asked: Asked, known: Legs) -> Self {
+        let entries =
+            [asked.by(near.leg.dialog.identity(), &near.phone, 0), asked.by(far.leg.dialog.identity(), &far.phone, 1)];
+        Pair {
+            line,
+            legs: [Some(near.leg), Some(far.leg)],
+            phones: [near.phone, far.phone],
+            on_call: [Some(near.on_call), Some(far.on_call)],
+            asked,
+            entries,
+            transfer: None,
+            known,
+        }
     }
 
     /// Lets them speak until one hangs up.
@@ -62,7 +65,7 @@ impl<'a> Pair<'a> {
             let (side, happened) = tokio::select! {
                 happened = next_of(near) => (0, happened),
                 happened = next_of(far) => (1, happened),
-                Some(request) = self.requests.recv() => match self.hand_over(request) {
+                request = self.asked.next() => match self.hand_over(request) {
                     Some(over) => return over,
                     None => continue,
                 },
@@ -80,7 +83,7 @@ impl<'a> Pair<'a> {
                     }
                 }
                 News::Held(held) => self.hold(1 - side, held),
-                News::Refer { to, replaces, reply } => self.refer(side, &to, replaces, reply).await,
+                News::Refer { to, replaces, reply } => self.refer(side, &to, replaces, reply),
                 // A transfer goes on without whoever asked for it.
                 News::Ended { .. } if self.asked_by(side) => self.close(side).await,
                 News::Ended { by, cause } => {
@@ -120,56 +123,51 @@ impl<'a> Pair<'a> {
         self.transfer.as_ref().is_some_and(|(asker, _)| *asker == side)
     }
 
-    /// Connects the other to somebody else, as `side` asks (RFC 3515, RFC 3891).
-    async fn refer(&mut self, side: usize, to: &str, replaces: Option<Replaces>, mut reply: ReferReply) {
-        if self.transfer.is_some() {
+    /// Connects the other to somebody else, as `side` asks (RFC 3515, RFC 3891). What is asked for may be this very call:
+    /// nobody waits for it here.
+    fn refer(&mut self, side: usize, to: &str, replaces: Option<Replaces>, reply: ReferReply) {
+        let Some(leg) = self.legs[side].as_ref().filter(|_| self.transfer.is_none()) else {
             return drop(tokio::spawn(reply.refuse(491)));
-        }
-        if let Some(replaces) = replaces {
-            let Some(Connected { leg, phone, .. }) = self.line.handovers.take_over(&replaces.call_id).await else {
-                return drop(tokio::spawn(reply.refuse(481)));
-            };
-            tokio::spawn(reply.finish(200));
-            self.put(side, leg, phone);
-            return;
-        }
-        let Some(phone) = transfer::destination(self.line, to, &self.phones[side]) else {
-            info!("a transfer to where this phone may not call was refused");
-            return drop(tokio::spawn(reply.refuse(403)));
         };
-        reply.accept().await;
-        if let Some(leg) = &self.legs[side] {
-            leg.session.unbridge();
-        }
+        let by = self.phones[side].clone();
+        let whom = match transfer::wanted(self.line, &by, leg, to, replaces) {
+            Ok(Wanted::Transfer(whom)) => whom,
+            // Callers are parked, whom the phone tree knows.
+            Ok(Wanted::Park(_)) => return drop(tokio::spawn(reply.refuse(403))),
+            Err(status) => {
+                info!(status, "a transfer to where this phone may not call was refused");
+                return drop(tokio::spawn(reply.refuse(status)));
+            }
+        };
+        leg.session.unbridge();
         self.hold(1 - side, true);
         let codec = self.legs[1 - side].as_ref().and_then(Leg::codec);
         let shown =
             Shown { codec, legs: self.known.clone(), ..Shown::of(&self.phones[1 - side], &self.line.book().settings) };
-        self.transfer = Some((side, Transfer::begin(self.line, phone, shown, TRANSFER_RINGS, Some(reply))));
+        self.transfer = Some((side, Transfer::begin(self.line, by, whom, shown, reply)));
     }
 
-    /// The other phone was picked up, or not; why it is all over, if it is.
+    /// Somebody else is there, or will not come; why it is all over, if it is.
     fn transferred(&mut self) -> Option<&'static str> {
         let (asker, mut transfer) = self.transfer.take()?;
-        let outcome = transfer.outcome();
-        if let Some(progress) = transfer.reply.take() {
-            tokio::spawn(progress.finish(outcome.as_ref().map_or_else(|why| dial::status(*why), |_| 200)));
-        }
-        match outcome {
-            Ok(leg) => self.put(asker, leg, transfer.phone.clone()),
+        match transfer.outcome() {
+            Ok(connected) => self.put(asker, connected),
             Err(_) if self.legs[asker].is_none() => return Some("the transfer failed"),
             Err(_) => self.join(),
         }
         None
     }
 
-    /// Puts a leg in the place of another, which is hung up.
-    fn put(&mut self, side: usize, leg: Leg, phone: Phone) {
+    /// Puts somebody in the place of another, who is hung up on.
+    fn put(&mut self, side: usize, connected: Connected) {
+        let Connected { leg, phone, on_call } = connected;
         self.known.add(&phone.to_string(), CallIds::one(leg.dialog.call_id()));
+        self.entries[side] = self.asked.by(leg.dialog.identity(), &phone, side);
         if let Some(before) = self.legs[side].replace(leg) {
             tokio::spawn(before.dismiss());
         }
         self.phones[side] = phone;
+        self.on_call[side] = Some(on_call);
         self.join();
     }
 
@@ -179,23 +177,25 @@ impl<'a> Pair<'a> {
         }
     }
 
-    /// Gives the far side away: what is left of the call is over.
+    /// Gives away whoever is not to leave: what is left of the call is over. A call that is itself handing somebody on
+    /// gives nobody away.
     fn hand_over(&mut self, request: Request) -> Option<PairOver> {
         if self.transfer.is_some() {
             return None;
         }
-        let far = self.legs[1].take()?;
-        far.session.unbridge();
-        let phone = self.phones[1].clone();
-        let on_call = self.line.switchboard.on_call(phone.clone());
-        if let Err(Connected { leg, .. }) = request.send(Connected { leg: far, phone, on_call }) {
+        let (leaves, stays) = (request.leaves, 1 - request.leaves);
+        let (leg, on_call) = (self.legs[stays].take()?, self.on_call[stays].take()?);
+        leg.session.unbridge();
+        let connected = Connected { leg, phone: self.phones[stays].clone(), on_call };
+        if let Err(Given::Party(back)) = request.give(Given::Party(Box::new(connected))) {
             // Whoever asked is gone: the two go on.
-            self.legs[1] = Some(leg);
+            self.legs[stays] = Some(back.leg);
+            self.on_call[stays] = Some(back.on_call);
             self.join();
             return None;
         }
-        if let Some(near) = self.legs[0].take() {
-            tokio::spawn(near.close());
+        if let Some(leg) = self.legs[leaves].take() {
+            tokio::spawn(leg.close());
         }
         Some(PairOver { by: EndedBy::Staff, cause: "transferred".to_owned(), quality: None })
     }
@@ -220,7 +220,7 @@ async fn next_of(leg: &mut Option<Leg>) -> Happened {
 
 async fn rung(transfer: &mut Option<(usize, Transfer)>) {
     match transfer {
-        Some((_, transfer)) => transfer.rung().await,
+        Some((_, transfer)) => transfer.done().await,
         None => std::future::pending().await,
     }
 }

@@ -32,10 +32,11 @@ pub(super) struct ParkingPlace {
 }
 
 impl Parking {
-    /// Takes the first free place; none is free: `None`.
-    pub(super) fn park(&self, call: CallId) -> Option<ParkingPlace> {
+    /// Takes the place `wanted`, or the first that is free; there is none: `None`.
+    pub(super) fn park(&self, call: CallId, wanted: Option<u8>) -> Option<ParkingPlace> {
         let mut places = self.places();
-        let number = PLACES.into_iter().find(|number| !places.contains_key(number))?;
+        let fits = |number: &u8| wanted.is_none_or(|wanted| wanted == *number) && !places.contains_key(number);
+        let number = PLACES.into_iter().find(fits)?;
         let (fetch, fetched) = oneshot::channel();
         places.insert(number, Parked { call, fetched: fetch });
         Some(ParkingPlace { parking: self.clone(), number, call, fetched })
@@ -93,11 +94,13 @@ mod tests {
     fn places_are_given_in_order_and_free_again_when_left() {
         let parking = Parking::default();
         let at: jiff::Timestamp = "2026-11-02T14:00:00Z".parse().unwrap();
-        let mut taken: Vec<_> = (0..9).map(|_| parking.park(CallId::new(at)).unwrap()).collect();
+        let mut taken: Vec<_> = (0..9).map(|_| parking.park(CallId::new(at), None).unwrap()).collect();
         assert_eq!(taken.iter().map(ParkingPlace::number).collect::<Vec<_>>(), (1..=9).collect::<Vec<_>>());
-        assert!(parking.park(CallId::new(at)).is_none(), "all are taken");
+        assert!(parking.park(CallId::new(at), None).is_none(), "all are taken");
         drop(taken.remove(3));
         assert!(!parking.is_taken(4));
-        assert_eq!(parking.park(CallId::new(at)).map(|place| place.number()), Some(4));
+        assert!(parking.park(CallId::new(at), Some(5)).is_none(), "another is there");
+        assert_eq!(parking.park(CallId::new(at), Some(4)).map(|place| place.number()), Some(4));
+        assert_eq!(parking.park(CallId::new(at), None).map(|place| place.number()), Some(4));
     }
 }

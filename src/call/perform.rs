@@ -10,7 +10,6 @@ use tracing::{debug, error, info, warn};
 use crate::ivr::{Action, Engine, HangupCause, Input, MessageRequest, RingRequest, TextRequest, TextResult};
 use crate::media::{PlayId, Prompt, Session};
 use crate::model::{CallStart, Member, Phone, PromptKey, Strategy, ThreadId};
-use crate::tree::digit_prompt;
 
 use super::dial::Shown;
 use super::hand_off::HandOff;
@@ -68,6 +67,8 @@ pub(super) struct Performer<'a> {
     ticket: Option<Ticket>,
     /// How many the desk has sent in this call.
     desk_texts: usize,
+    /// Whether the last of them is on its way; nobody has been told so yet.
+    desk_text_came: Option<bool>,
     /// The trunk is asked to connect the caller.
     hand_off: Option<HandOff>,
 }
@@ -89,6 +90,7 @@ impl<'a> Performer<'a> {
             connected: false,
             ticket: None,
             desk_texts: 0,
+            desk_text_came: None,
             hand_off: None,
         }
     }
@@ -233,9 +235,7 @@ impl<'a> Performer<'a> {
 
     /// Says digits to somebody of the clinic.
     pub fn say_digits(&self, session: &Session, digits: &str) {
-        let language = &self.book.settings.clinic.language;
-        let prompts = digits.chars().filter_map(|digit| self.book.prompts.find(language, &digit_prompt(digit)));
-        session.play(prompts.collect());
+        super::say_digits(session, digits, &self.book);
     }
 
     /// What phones show of the caller.
@@ -285,8 +285,14 @@ impl<'a> Performer<'a> {
     pub fn text_from_desk(&mut self, engine: &Engine, by: &Phone) {
         let (path, language, count) = (engine.path(), engine.language(), self.desk_texts);
         self.desk_texts += 1;
-        let writing = record::desk_text(self.line, &self.book, self.start, count, path, language, by);
+        let (call, to) = (self.start.id, &self.start.from);
+        let writing = record::desk_text(self.line, &self.book, call, to, count, path, language, by);
         self.writing.push_back(tokio::spawn(async move { Written::DeskText(writing.await) }));
+    }
+
+    /// What became of the last text from the desk, once.
+    pub fn desk_text_came(&mut self) -> Option<bool> {
+        self.desk_text_came.take()
     }
 
     /// A conversation's recording has ended and is being kept: the call's end waits for it.
@@ -349,10 +355,12 @@ impl<'a> Performer<'a> {
             }
             Ok(Written::DeskText(Ok(thread))) => {
                 self.thread = Some(thread);
+                self.desk_text_came = Some(true);
                 None
             }
             Ok(Written::DeskText(Err(NoText::Refused(reason) | NoText::Failed(reason)))) => {
                 warn!(reason, "a text from the desk could not be sent");
+                self.desk_text_came = Some(false);
                 None
             }
             Ok(Written::Voicemail(Ok(kept))) => {

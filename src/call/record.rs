@@ -140,25 +140,27 @@ pub fn text(
 /// The template that `*1` sends, pressed on a phone of the clinic during a call.
 pub const DESK_TEXT: &str = "desk_text";
 
-/// Writes the text that somebody of the clinic sends while they speak with the caller; answers its thread. `count`: how
-/// many they have sent in this call before.
+/// Writes the text that somebody of the clinic sends while they speak with the caller, or with whom they have called;
+/// answers its thread. `count`: how many they have sent in this call before.
 ///
 /// # Errors
 /// Why there will be no text.
+#[expect(clippy::too_many_arguments, reason = "all that decides who is told what")]
 pub fn desk_text(
     line: &Line,
     book: &Arc<Book>,
-    start: &CallStart,
+    call: CallId,
+    to: &Caller,
     count: usize,
     path: &[String],
     language: &Language,
     by: &Phone,
 ) -> impl Future<Output = Result<ThreadId, NoText>> + Send + use<> {
     let text = || {
-        let to = start.from.number().ok_or_else(|| NoText::Refused("the caller's number is withheld".to_owned()))?;
+        let to = to.number().ok_or_else(|| NoText::Refused("the caller's number is withheld".to_owned()))?;
         let body = book.templates.render(DESK_TEXT, language, &book.values(path));
         Ok(DeskText {
-            call: start.id,
+            call,
             count,
             by: by.to_string(),
             to: to.clone(),

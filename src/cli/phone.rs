@@ -73,7 +73,14 @@ impl Phone {
         let key = crate::call::random_key;
         let offer = sdp::offer(&local, SessionId { id: 1, version: 1 }, key);
         let targets = vec![Target::direct(uri)?];
-        let call = Call { targets, from: from.to_owned(), display: None, offer: offer.clone(), ring_for: RING_FOR };
+        let call = Call {
+            targets,
+            from: from.to_owned(),
+            display: None,
+            offer: offer.clone(),
+            ring_for: RING_FOR,
+            ..Call::default()
+        };
         let mut placing = Outbound::dial(&self.endpoint, call);
         loop {
             match placing.next().await {

@@ -147,6 +147,11 @@ impl Prompt {
         Prompt::tones(&[440.0, 480.0], Duration::from_secs(2), Duration::from_secs(4))
     }
 
+    /// A short tone.
+    pub fn beep(hz: f64) -> Prompt {
+        Prompt::tones(&[hz], Duration::from_millis(180), Duration::from_millis(20))
+    }
+
     /// A digit as a phone would sound it, with the pause after it. Encoded at its first use.
     pub(super) fn of_digit(digit: Digit) -> Arc<Prompt> {
         static DIGITS: [OnceLock<Arc<Prompt>>; 16] = [const { OnceLock::new() }; 16];

@@ -15,6 +15,9 @@ use super::{
 use crate::model::toml_file::{Reader, Table, Value};
 use crate::model::{Country, Language, PhoneNumber, Problem, Problems, SrtpPolicy};
 
+/// How strict one may be about encrypted audio.
+pub(super) const SRTP: [(&str, SrtpPolicy); 3] =
+    [("off", SrtpPolicy::Off), ("optional", SrtpPolicy::Optional), ("required", SrtpPolicy::Required)];
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -289,8 +292,7 @@ fn trunk(table: &Table<'_>, around: &Around<'_>) -> Option<Trunk> {
         .get("numbers")
         .map(|value| value.one_or_more().iter().filter_map(|value| number(value, around)).collect());
     let register = table.get("register").map(|value| register(&value.table()?, around));
-    let policies = [("off", SrtpPolicy::Off), ("optional", SrtpPolicy::Optional), ("required", SrtpPolicy::Required)];
-    let srtp = table.get("srtp").and_then(|value| value.choice(&policies));
+    let srtp = table.get("srtp").and_then(|value| value.choice(&SRTP));
     table.finish();
     let trunk = Trunk {
         name: name?.to_owned(),

@@ -199,6 +199,8 @@ pub struct Extension {
     pub may_call: Vec<String>,
     /// Devices that may be registered at once.
     pub contacts: usize,
+    /// Whether its audio is encrypted (RFC 4568) where we ring it; what it offers itself is taken as it is.
+    pub srtp: SrtpPolicy,
 }
 
 impl Extension {

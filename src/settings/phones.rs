@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::file::Around;
+use super::file::{Around, SRTP};
 use super::{Extension, Phones};
 use crate::model::extension_name;
 use crate::model::toml_file::{Table, Value};
@@ -107,6 +107,7 @@ fn extension<'r>(table: &Table<'r>, around: &Around<'_>) -> Option<(Extension, V
     });
     let may_call = table.get("may_call").map(|value| value.one_or_more().iter().filter_map(prefix).collect());
     let contacts = table.get("contacts").and_then(|value| value.integer(1..=20)).unwrap_or(CONTACTS);
+    let srtp = table.get("srtp").and_then(|value| value.choice(&SRTP));
     table.finish();
     let spelled = spelled?;
     let extension = Extension {
@@ -115,6 +116,7 @@ fn extension<'r>(table: &Table<'r>, around: &Around<'_>) -> Option<(Extension, V
         password: password?,
         may_call: may_call.unwrap_or_default(),
         contacts: usize::try_from(contacts).unwrap_or(1),
+        srtp: srtp.unwrap_or_default(),
     };
     Some((extension, name?))
 }

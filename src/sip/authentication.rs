@@ -210,6 +210,7 @@ mod tests {
             password: password.clone(),
             may_call: vec![],
             contacts: 3,
+            srtp: crate::model::SrtpPolicy::Off,
         };
         vec![one("201"), one("202")]
     }

@@ -59,6 +59,11 @@ pub struct Incoming {
 }
 
 impl Incoming {
+    /// What names this call, see [`Dialog::identity`].
+    pub fn identity(&self) -> Replaces {
+        self.dialog.identity()
+    }
+
     /// Tells the caller that it rings (180; reliably where the caller requires that).
     pub async fn ringing(&mut self) {
         self.dialog.command(Command::Ringing).await;
@@ -87,6 +92,10 @@ impl Incoming {
         while !matches!(self.dialog.next().await, DialogEvent::Ended { .. }) {}
     }
 }
+
+/// So many emergency calls of the clinic's own phones find room beside `[sip] max_calls`, also while the daemon waits for
+/// its last calls.
+const EMERGENCIES: usize = 10;
 
 /// A call's place among `[sip] max_calls`; with it goes the memory of its INVITE.
 #[derive(Debug)]
@@ -146,7 +155,9 @@ pub(super) async fn arrive(endpoint: &Endpoint, transaction: Transaction) {
         return endpoint.refuse(transaction, 400, vec![why]).await;
     };
     let flow = Flow { pinned: matches!(party, Party::Extension(_)), ..flow };
-    if !endpoint.0.accepting.load(Relaxed) {
+    let dialled = request.uri.auth.as_ref().map(|auth| auth.user.clone()).unwrap_or_else(|| user(&uri));
+    let emergency = matches!(party, Party::Extension(_)) && settings.phones.emergency.contains(&dialled);
+    if !emergency && !endpoint.0.accepting.load(Relaxed) {
         endpoint.count(|c| &c.calls_rejected_busy);
         return endpoint.refuse(transaction, 503, busy()).await;
     }
@@ -154,7 +165,8 @@ pub(super) async fn arrive(endpoint: &Endpoint, transaction: Transaction) {
     if !endpoint.note_invite(&key) {
         return endpoint.refuse(transaction, 482, vec![]).await;
     }
-    let Some(slot) = CallSlot::take(endpoint, settings.sip.max_calls, &key) else {
+    let Some(slot) = CallSlot::take(endpoint, settings.sip.max_calls + if emergency { EMERGENCIES } else { 0 }, &key)
+    else {
         endpoint.forget_invite(&key);
         endpoint.count(|c| &c.calls_rejected_busy);
         return endpoint.refuse(transaction, 503, busy()).await;
@@ -178,9 +190,8 @@ pub(super) async fn arrive(endpoint: &Endpoint, transaction: Transaction) {
         identity::diversions(&diversion, &history),
         first!(request, CallId).unwrap_or_default().to_owned(),
         message::sdp(first!(request, ContentType), &request.body),
-        request.uri.auth.as_ref().map(|auth| auth.user.clone()).unwrap_or_else(|| user(&uri)),
     );
-    let (from, diversion, call_id, offer, dialled) = call;
+    let (from, diversion, call_id, offer) = call;
     let (trunk, extension, srtp) = match party {
         Party::Trunk(trunk) => (trunk.name.clone(), None, trunk.srtp),
         Party::Extension(name) => (String::new(), Some(name), SrtpPolicy::Optional),

@@ -24,7 +24,7 @@ use self::take_back::{Why, reap, send_cancel, way};
 use self::target::Way;
 pub use self::target::{Target, TargetError};
 use super::capabilities::{ALLOW, SUPPORTED};
-use super::dialog::{self, Dialog};
+use super::dialog::{self, Dialog, Replaces};
 use super::digest::{Asker, Authenticator, Signed};
 use super::endpoint::{ClientTransaction, Endpoint, Flow};
 use super::message::{self, all, first};
@@ -43,7 +43,7 @@ const LONGEST_NAME: usize = 64;
 const MIN_SE: u64 = 90;
 
 /// A call to place.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Call {
     /// In failover order: the next is tried when one cannot be reached, does not answer, or says 408 or 503.
     pub targets: Vec<Target>,
@@ -55,6 +55,10 @@ pub struct Call {
     pub offer: String,
     /// How long it may ring, over all targets.
     pub ring_for: Duration,
+    /// The call of the peer's own that this one is to take the place of (RFC 3891).
+    pub replaces: Option<Replaces>,
+    /// Whatever one target answers, the next is tried: for emergency calls, of which nobody but the last may say no.
+    pub insist: bool,
 }
 
 /// What happens to a call that we place. After [`Step::Answered`] or [`Step::Failed`] nothing more comes.
@@ -306,6 +310,7 @@ impl Dialling {
                     }
                 }
                 status @ (408 | 503) => return Tried::Next(status),
+                status if self.call.insist => return Tried::Next(status),
                 status => return Tried::Over(Step::Failed { status }),
             }
         }
@@ -332,6 +337,10 @@ impl Dialling {
         if matches!(target.way, Way::Flow(_)) {
             // To our own phones alone: a trunk gets what it must know (RFC 3325 section 6).
             headers.push(Header::PAssertedIdentity(format!("{name}<{from}>").into()));
+        }
+        if let Some(replaces) = &self.call.replaces {
+            headers.push(Header::Other("Replaces".into(), replaces.render()));
+            headers.push(Header::Require("replaces".into()));
         }
         let mut request = message::request(Method::Invite, target.uri.expose(), headers);
         let offer = self.call.offer.clone().into_bytes();

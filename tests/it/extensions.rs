@@ -45,6 +45,7 @@ async fn a_box() -> TestBox {
         password: Private::new(PASSWORD.to_owned()),
         may_call: vec![],
         contacts: 1,
+        srtp: threadline::model::SrtpPolicy::Off,
     };
     let settings = |settings: &mut threadline::settings::Settings| {
         settings.extensions = ["201", "202"].map(extension).to_vec();
@@ -72,6 +73,7 @@ async fn call(box_: &TestBox, extension: &str) -> (Dialog, String) {
         display: Some("(646) 253-0142 · Billing".into()),
         offer: OFFER.into(),
         ring_for: PATIENCE,
+        ..Call::default()
     };
     let mut call = Outbound::dial(&box_.endpoint, call);
     loop {

@@ -54,6 +54,7 @@ fn extension(name: &str, shown_as: &str) -> Extension {
         password: Private::new(String::new()),
         may_call: vec![],
         contacts: 1,
+        srtp: threadline::model::SrtpPolicy::Off,
     }
 }
 

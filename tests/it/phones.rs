@@ -134,6 +134,7 @@ impl Telephone {
             display: None,
             offer: offer.clone(),
             ring_for: PATIENCE,
+            ..Call::default()
         };
         let mut placing = Outbound::dial(&self.endpoint, call);
         loop {

@@ -4,7 +4,7 @@ use threadline::model::{Codec, SrtpPolicy};
 use threadline::settings::Listen;
 
 use super::phones::{Talking, Telephone};
-use super::staff::{House, both_hear, press};
+use super::staff::{House, both_hear, password, press};
 
 const TREE: &str = r#"start = "menu:which"
 [menu.which]
@@ -170,4 +170,97 @@ async fn encrypted_with_the_trunk_and_plain_with_the_phone() {
         staff.ended().await;
         patient.ended().await;
     }
+}
+
+/// What each phone does, as `threadline calls --json` says.
+fn doing(house: &House, extension: &str) -> String {
+    let output = house.clinic.command(&["calls", "--json"]).output().unwrap();
+    let now: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let named = format!("extension:{extension}");
+    let phone = now["phones"].as_array().unwrap().iter().find(|phone| phone["phone"] == named.as_str());
+    phone.map(|phone| phone["doing"].as_str().unwrap().to_owned()).unwrap_or_default()
+}
+
+/// Two phones of the clinic speak with each other.
+async fn two_speak(
+    house: &House,
+    caller: &Telephone,
+    by: &str,
+    called: &mut Telephone,
+    to: &str,
+) -> (Talking, Talking) {
+    let (password, uri) = (password(by), house.uri(to));
+    let (near, far) = tokio::join!(caller.dial_as(by, &password, &uri), called.answers());
+    let near = near.unwrap();
+    both_hear(&near, &far).await;
+    (near, far)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_phone_takes_over_no_call_but_its_own_and_never_the_one_it_speaks_in() {
+    let house = open("60s").await;
+    let mut desk = house.extension("201", &[Codec::Pcmu]).await;
+    let colleague = house.extension("202", &[Codec::Pcmu]).await;
+    let mut lab = house.extension("203", &[Codec::Pcmu]).await;
+    let (mut near, mut far) = two_speak(&house, &colleague, "202", &mut lab, "203").await;
+    let (_phone, mut patient) = house.patient(&[Codec::Pcmu]).await;
+    press(&patient, '3');
+    let staff = desk.answers().await;
+    both_hear(&patient, &staff).await;
+    let uri = house.uri("203");
+    // The call in which it is asked, and a colleague's.
+    for (asks, named) in [(&near, &near), (&far, &far), (&staff, &near), (&near, &staff)] {
+        assert!(asks.dialog.refer_replacing(&uri, &named.dialog).await.is_err());
+    }
+    both_hear(&near, &far).await;
+    both_hear(&patient, &staff).await;
+    // Neither is stuck: each hang-up arrives.
+    far.dialog.bye("").await;
+    near.ended().await;
+    far.ended().await;
+    patient.dialog.bye("").await;
+    patient.ended().await;
+    assert_eq!(house.record().await["outcome"], "served");
+    house
+        .clinic
+        .until("nobody is on a call", async || ["201", "202", "203"].iter().all(|phone| doing(&house, phone) == "free"))
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_phone_that_has_handed_on_its_call_is_free_and_the_new_one_is_not() {
+    let house = open("60s").await;
+    let desk = house.extension("201", &[Codec::Pcmu]).await;
+    let mut colleague = house.extension("202", &[Codec::Pcmu]).await;
+    let mut lab = house.extension("203", &[Codec::Pcmu]).await;
+    let (mut near, mut far) = two_speak(&house, &desk, "201", &mut lab, "203").await;
+    let target = house.uri("202");
+    let (referred, last) = tokio::join!(near.dialog.refer(&target), colleague.answers());
+    referred.unwrap();
+    near.ended().await;
+    both_hear(&far, &last).await;
+    let known = async || doing(&house, "201") == "free" && doing(&house, "202") == "on_call";
+    house.clinic.until("each phone is where it is", known).await;
+    last.dialog.bye("").await;
+    far.ended().await;
+    house.clinic.until("all are free", async || doing(&house, "202") == "free" && doing(&house, "203") == "free").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_is_parked_by_refer() {
+    let house = open("60s").await;
+    let mut desk = house.extension("201", &[Codec::Pcmu]).await;
+    let lab = house.extension("203", &[Codec::Pcmu]).await;
+    let (_phone, mut patient) = house.patient(&[Codec::Pcmu]).await;
+    press(&patient, '3');
+    let mut staff = desk.answers().await;
+    both_hear(&patient, &staff).await;
+    staff.dialog.refer(&house.uri("*24")).await.unwrap();
+    staff.dialog.bye("").await;
+    staff.ended().await;
+    let fetched = lab.dial_as("203", &password("203"), &house.uri("*24")).await.unwrap();
+    both_hear(&patient, &fetched).await;
+    patient.dialog.bye("").await;
+    patient.ended().await;
+    assert_eq!(house.record().await["outcome"], "served");
 }

@@ -101,6 +101,7 @@ async fn dial(endpoint: &Endpoint, house: SocketAddr, from: &str, phone: SocketA
         display: None,
         offer: sdp(phone),
         ring_for: PATIENCE,
+        ..Call::default()
     };
     let mut placing = Outbound::dial(endpoint, call);
     loop {

@@ -34,7 +34,7 @@ impl Replaces {
     }
 
     /// As it stands in a header.
-    fn render(&self) -> String {
+    pub(in crate::sip) fn render(&self) -> String {
         format!("{};to-tag={};from-tag={}", self.call_id, self.to_tag, self.from_tag)
     }
 }

@@ -26,6 +26,7 @@ async fn dial(targets: Vec<Target>) -> Outbound {
         display: None,
         offer: OFFER.into(),
         ring_for: Duration::from_secs(30),
+        ..Call::default()
     };
     Outbound::dial(&endpoint, call)
 }
@@ -190,8 +191,14 @@ async fn a_phone_that_rang_and_is_gone_holds_nobody() {
         let (endpoint, _calls) = Endpoint::bind_with(&rig::settings(""), Clock::system(), timers).await.unwrap();
         let peer = Peer::new().await;
         let ring_for = if given_up { Duration::from_secs(600) } else { Duration::from_millis(300) };
-        let call =
-            Call { targets: vec![target(&peer)], from: "t".into(), display: None, offer: OFFER.into(), ring_for };
+        let call = Call {
+            targets: vec![target(&peer)],
+            from: "t".into(),
+            display: None,
+            offer: OFFER.into(),
+            ring_for,
+            ..Call::default()
+        };
         let mut call = Outbound::dial(&endpoint, call);
         peer.reply(&peer.next("INVITE").await, 180, "a", "", "").await;
         call.next().await;
@@ -262,13 +269,40 @@ async fn ringing_ends_when_it_has_lasted_long_enough() {
     let peer = Peer::new().await;
     let endpoint = rig::endpoint(&rig::settings("")).await;
     let ring_for = Duration::from_millis(300);
-    let call = Call { targets: vec![target(&peer)], from: "t".into(), display: None, offer: OFFER.into(), ring_for };
+    let call = Call {
+        targets: vec![target(&peer)],
+        from: "t".into(),
+        display: None,
+        offer: OFFER.into(),
+        ring_for,
+        ..Call::default()
+    };
     let mut call = Outbound::dial(&endpoint, call);
     let invite = peer.next("INVITE").await;
     peer.reply(&invite, 180, "a", "", "").await;
     peer.next("CANCEL").await;
     peer.reply(&invite, 487, "a", "", "").await;
     assert_eq!(failed(&mut call).await, 408);
+}
+
+/// 403, 404 and the like are one trunk's word: an emergency call asks the next.
+#[tokio::test]
+async fn what_one_trunk_refuses_the_next_is_asked_for_where_it_must_not_fail() {
+    for (insist, last) in [(false, 403), (true, 486)] {
+        let (first, second) = (Peer::new().await, Peer::new().await);
+        let endpoint = rig::endpoint(&rig::settings("")).await;
+        let targets = vec![target(&first), target(&second)];
+        let ring_for = Duration::from_secs(30);
+        let call = Call { targets, from: "t".into(), offer: OFFER.into(), ring_for, insist, ..Call::default() };
+        let mut call = Outbound::dial(&endpoint, call);
+        let invite = first.next("INVITE").await;
+        first.reply(&invite, 403, "a", "", "").await;
+        if insist {
+            let invite = second.next("INVITE").await;
+            second.reply(&invite, 486, "b", "", "").await;
+        }
+        assert_eq!(failed(&mut call).await, last);
+    }
 }
 
 #[tokio::test]

@@ -21,6 +21,7 @@ fn extension(name: &str) -> Extension {
         password: Private::new(PASSWORD.to_owned()),
         may_call: vec![],
         contacts: 2,
+        srtp: threadline::model::SrtpPolicy::Off,
     }
 }
 
@@ -72,6 +73,7 @@ pub fn call_to(box_: &TestBox, extension: &str) -> Outbound {
         display: Some("(646) 253-0142 · \"Billing\"".into()),
         offer: SDP.into(),
         ring_for: Duration::from_secs(30),
+        ..Call::default()
     };
     Outbound::dial(&box_.endpoint, call)
 }
@@ -221,6 +223,36 @@ async fn a_phone_that_proves_itself_places_a_call() {
         let bye = phone.to("BYE", "call", 3, header(&ok, "To").unwrap(), "", "");
         phone.send(&bye).await;
         assert_eq!(ended(&mut dialog).await.0, Ended::Remote);
+    }
+}
+
+#[tokio::test]
+async fn an_emergency_call_finds_room_where_no_other_does() {
+    let full = |settings: &mut Settings| {
+        with_phones(settings);
+        settings.sip.max_calls = 0;
+        settings.phones.emergency = vec!["911".to_owned()];
+    };
+    let mut box_ = TestBox::start(full).await;
+    box_.endpoint.set_accepting(false);
+    let phone = Peer::new(box_.udp).await;
+    for (dialled, served) in [("202", false), ("911", true)] {
+        let invite = |cseq, extra: &str| {
+            let invite = phone.request("INVITE", dialled, cseq, extra, SDP);
+            let to = format!("{dialled}@127.0.0.1");
+            invite.replace("sip:+16462530142@", "sip:201@").replace("+12125550100@127.0.0.1", &to)
+        };
+        phone.send(&invite(1, "")).await;
+        let challenge = phone.expect(401).await;
+        phone.ack(&challenge, 1, "").await;
+        let uri = format!("sip:{dialled}@127.0.0.1");
+        phone.send(&invite(2, &credentials(&challenge, "201", PASSWORD, "INVITE", &uri))).await;
+        if served {
+            assert_eq!(box_.call().await.dialled, "911");
+        } else {
+            let busy = phone.expect(503).await;
+            phone.ack(&busy, 2, "").await;
+        }
     }
 }
 

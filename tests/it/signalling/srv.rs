@@ -157,6 +157,7 @@ async fn the_next_server_is_tried_when_the_first_does_not_answer() {
         display: None,
         offer: SDP.into(),
         ring_for: Duration::from_secs(30),
+        ..Call::default()
     };
     let mut call = Outbound::dial(&box_.endpoint, call);
     serve(&silent, "INVITE", "").await;
@@ -189,8 +190,14 @@ async fn without_srv_records_the_name_itself_is_called_and_a_dot_says_no() {
     let number = PhoneNumber::e164("+12125550142").unwrap();
     let dial = |box_: &TestBox, settings: &Settings| {
         let targets = vec![Target::through(&settings.trunks[0], &number)];
-        let call =
-            Call { targets, from: "t".into(), display: None, offer: SDP.into(), ring_for: Duration::from_secs(30) };
+        let call = Call {
+            targets,
+            from: "t".into(),
+            display: None,
+            offer: SDP.into(),
+            ring_for: Duration::from_secs(30),
+            ..Call::default()
+        };
         Outbound::dial(&box_.endpoint, call)
     };
     // Port 5060 of the loopback is nobody's, or somebody's who does not know us: it was called in either case.

@@ -174,6 +174,7 @@ fn dial(box_: &TestBox, settings: &Settings) -> Outbound {
         display: None,
         offer: SDP.into(),
         ring_for: Duration::from_secs(30),
+        ..Call::default()
     };
     Outbound::dial(&box_.endpoint, call)
 }
