@@ -336,8 +336,15 @@ impl Waiting {
             out.push(Do::Cancel { ring, elsewhere: false });
             self.failed(ring, Failure::NoAnswer);
         }
-        for turn in self.waiters.keys().copied().collect::<Vec<_>>() {
-            self.give_up(turn, out);
+        // Whoever gives up silences phones: one of them may have been all that somebody before them could hope for.
+        loop {
+            let before = self.waiters.len();
+            for turn in self.waiters.keys().copied().collect::<Vec<_>>() {
+                self.give_up(turn, out);
+            }
+            if self.waiters.len() == before {
+                break;
+            }
         }
         for turn in self.waiters.keys().copied().collect::<Vec<_>>() {
             self.seek(turn, out);

@@ -327,6 +327,19 @@ fn a_line_that_nobody_serves_holds_nobody() {
     assert_eq!(ended(&clinic.pass(10), call), Some(Unanswered::Nobody));
 }
 
+/// While the phone rang for somebody, it could be hoped for.
+#[test]
+fn whoever_gives_up_takes_the_last_hope_of_those_before_them() {
+    let mut clinic = Clinic::with(&["201"]);
+    let (asks, waits) = (caller(), caller());
+    let give_up_after = seconds(10);
+    clinic.tell(Happened::Ring { call: asks, members: members(&["201"]), strategy: Strategy::All, give_up_after });
+    clinic.tell(urgent(join(waits, Strategy::All, &["201"])));
+    clinic.registered(&[]);
+    assert_eq!(ended(&clinic.pass(10), asks), Some(Unanswered::NoAnswer));
+    assert_eq!(ended(&clinic.pass(10), waits), Some(Unanswered::Nobody));
+}
+
 #[test]
 fn a_telephone_system_that_is_down_holds_nobody_either() {
     let mut clinic = Clinic::with(&[]);
