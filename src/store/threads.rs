@@ -363,6 +363,9 @@ pub fn tags_in_use(conn: &Connection) -> Result<Vec<String>, StoreError> {
     Ok(found)
 }
 
+/// Whoever has looked at a thread looks at it for so long: what their page shows anew is no new look.
+const LOOK_LASTS: jiff::SignedDuration = jiff::SignedDuration::from_mins(15);
+
 /// Puts on record that somebody opened a thread.
 pub fn viewed(tx: &Tx<'_>, thread: ThreadId, staff: &StaffName, at: Timestamp) -> Result<(), StoreError> {
     if find(tx, thread)?.is_none() {
@@ -371,6 +374,17 @@ pub fn viewed(tx: &Tx<'_>, thread: ThreadId, staff: &StaffName, at: Timestamp) -
     let (actor, subject) = (staff.as_str(), format!("thread:{thread}"));
     audit::append(tx, Entry { at, actor, action: "thread.viewed", subject: &subject, detail: json!({}) })?;
     seen(tx, thread, staff, at)
+}
+
+/// A page that somebody has open brings itself up to date, or shows more. Whoever has not looked at the thread lately
+/// looks at it now.
+pub fn refreshed(tx: &Tx<'_>, thread: ThreadId, staff: &StaffName, at: Timestamp) -> Result<(), StoreError> {
+    let last: Option<At> = tx
+        .prepare_cached("SELECT at FROM seen WHERE thread = ? AND staff = ?")?
+        .query_row(params![thread, staff], |row| row.get(0))
+        .optional()?;
+    let looks = last.is_some_and(|last| at.duration_since(last.0) < LOOK_LASTS);
+    if looks { seen(tx, thread, staff, at) } else { viewed(tx, thread, staff, at) }
 }
 
 /// Notes how far somebody has read a thread, and that the waiting patient's words were looked at.

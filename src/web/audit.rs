@@ -24,6 +24,7 @@ use super::live::Connection;
 use super::page::{Section, page};
 use super::person::Person;
 use super::problem::Problem;
+use super::record::record;
 use super::route::{Access, Route};
 use super::search::midnight;
 use super::words::audit::{Words, words};
@@ -98,16 +99,8 @@ async fn list(State(web): State<Web>, person: Person, Query(asked): Query<Asked>
         .store
         .read(move |conn| Ok((audit::page(conn, &filter, before, ROWS)?, audit::actors(conn)?, audit::actions(conn)?)))
         .await?;
-    record(&web, &person, "audit.viewed", json!({ "rows": found.rows.len(), "filters": asked.used() }));
+    record(&web, &person, "audit.viewed", "audit", json!({ "rows": found.rows.len(), "filters": asked.used() }));
     Ok(whole(&person, zone, &asked, &found, &actors, &actions))
-}
-
-fn record(web: &Web, person: &Person, action: &'static str, detail: serde_json::Value) {
-    let (actor, at) = (person.name.clone(), web.clock.now().wall);
-    web.store.try_write_detached("a look at the audit chain", move |tx| {
-        audit::append(tx, Entry { at, actor: actor.as_str(), action, subject: "audit", detail: detail.clone() })?;
-        Ok(())
-    });
 }
 
 /// `POST /admin/audit/check`
@@ -128,7 +121,7 @@ async fn check(State(web): State<Web>, person: Person) -> Result<Markup, Problem
             Err(VerifyError::Store(error)) => return Err(error.into()),
         }
     };
-    record(&web, &person, "audit.checked", json!({ "holds": check.holds(), "broken_at": broken }));
+    record(&web, &person, "audit.checked", "audit", json!({ "holds": check.holds(), "broken_at": broken }));
     let body = html! {
         h1 { (words.title) }
         @match broken {

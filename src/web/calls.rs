@@ -17,6 +17,7 @@ use serde_json::json;
 use super::page::{self, Section, is_fragment};
 use super::person::Person;
 use super::problem::Problem;
+use super::record::record;
 use super::route::{Access, Route};
 use super::words::calls::{self as words, Words};
 use super::words::queue::length;
@@ -26,7 +27,6 @@ use crate::call::front_desk::{CallOut, NoAnswering, PhoneDoing, Waiter, Waiting,
 use crate::call::registry::InProgress;
 use crate::conversation::permission::Act;
 use crate::model::{CallId, CallbackId, Caller, Phone, PhoneNumber, StaffName, ThreadId};
-use crate::store::audit::{self, Entry};
 use crate::store::{Connection, StoreError, callbacks, people, staff, threads};
 use crate::tree::Kind;
 
@@ -166,6 +166,7 @@ async fn show(State(web): State<Web>, person: Person, headers: HeaderMap) -> Res
     if is_fragment(&headers) {
         return Ok(part.into_response());
     }
+    record(&web, &person, "calls.viewed", "calls", json!({ "rows": calls.len() + waiting.waiters.len() }));
     let body = html! {
         h1 { (look.words.title) }
         div #calls { (part) }
@@ -408,16 +409,6 @@ fn refused(person: &Person) -> impl Fn(NoAnswering) -> Problem {
 /// After a form of the page.
 fn done(headers: &HeaderMap, to: &str) -> Response {
     if is_fragment(headers) { StatusCode::NO_CONTENT.into_response() } else { Redirect::to(to).into_response() }
-}
-
-/// Puts on record what somebody has asked for.
-fn record(web: &Web, person: &Person, action: &'static str, subject: String, detail: serde_json::Value) {
-    let (name, at) = (person.name.clone(), web.clock.now().wall);
-    web.store.try_write_detached(action, move |tx| {
-        let detail = detail.clone();
-        audit::append(tx, Entry { at, actor: name.as_str(), action, subject: &subject, detail })?;
-        Ok(())
-    });
 }
 
 /// `POST /calls/{id}/answer`

@@ -52,6 +52,7 @@ pub mod phone;
 pub mod presence;
 pub mod problem;
 pub mod queue;
+pub mod record;
 pub mod route;
 pub mod search;
 mod serve;

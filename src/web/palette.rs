@@ -17,6 +17,7 @@ use super::route::{Access, Route};
 use super::search::marked;
 use super::words::palette::{Words, words};
 use crate::conversation::permission::Act;
+use crate::conversation::snippets;
 use crate::model::Country;
 use crate::store::audit::{self, Entry};
 use crate::store::search::{self, Contact, Filters, Hit, Terms};
@@ -81,7 +82,8 @@ fn record(web: &Web, person: &Person, found: usize) {
 /// The templates whose names have what was typed.
 fn templates(web: &Web, typed: &str) -> Vec<String> {
     let typed = typed.trim().to_lowercase().replace(' ', "_");
-    let names = (web.files)().templates.names().into_keys();
+    let files = (web.files)();
+    let names = snippets::for_people(&files.templates, &files.tree).into_iter();
     names.filter(|name| !typed.is_empty() && name.to_lowercase().contains(&typed)).take(OFFERED).collect()
 }
 

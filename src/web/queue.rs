@@ -17,6 +17,7 @@ use super::Web;
 use super::page::{self, Section};
 use super::person::Person;
 use super::problem::Problem;
+use super::record::record;
 use super::route::{Access, Route};
 use super::words::queue::{self as words, Words};
 use crate::conversation::permission::Act;
@@ -143,6 +144,8 @@ async fn show(
     if page::is_fragment(&headers) {
         return Ok(part.into_response());
     }
+    let seen = json!({ "view": list.tab.name(), "rows": list.page.rows.len() });
+    record(&web, &person, "queue.viewed", "queue", seen);
     let words = words::words(person.ui);
     let body = html! {
         h1.hidden { (words.title) }

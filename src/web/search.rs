@@ -16,6 +16,7 @@ use serde_json::json;
 use super::page::{Section, is_fragment, page};
 use super::person::Person;
 use super::problem::Problem;
+use super::record::record;
 use super::route::{Access, Route};
 use super::words::Ui;
 use super::words::queue::moment;
@@ -23,7 +24,6 @@ use super::words::search::{Words, words};
 use super::{Files, Web};
 use crate::conversation::permission::Act;
 use crate::model::{MessageDirection, PhoneNumber, ThreadState};
-use crate::store::audit::{self, Entry};
 use crate::store::search::{self, CONTACTS, Contact, Filters, Found, Hit, Piece, Rest, Terms};
 use crate::store::staff::{self, Staff};
 
@@ -81,7 +81,8 @@ async fn find(
                 Ok((found, contacts))
             })
             .await?;
-        record(&web, &person, found.hits.len() + contacts.len());
+        let seen = found.hits.len() + contacts.len();
+        record(&web, &person, "threads.searched", "search", json!({ "found": seen }));
         let look =
             Look { words: words(person.ui), ui: person.ui, files: &files, staff: &staff, now: web.clock.now().wall };
         look.results(&asked, &found, &contacts)
@@ -90,16 +91,6 @@ async fn find(
         return Ok(answer);
     }
     Ok(whole(&person, &files, &staff, &asked, answer))
-}
-
-/// That somebody searched, and how much they saw.
-fn record(web: &Web, person: &Person, found: usize) {
-    let (actor, at) = (person.name.clone(), web.clock.now().wall);
-    web.store.try_write_detached("a search", move |tx| {
-        let detail = json!({ "found": found });
-        audit::append(tx, Entry { at, actor: actor.as_str(), action: "threads.searched", subject: "search", detail })?;
-        Ok(())
-    });
 }
 
 /// None if a date is none.

@@ -8,10 +8,12 @@ use axum::response::{IntoResponse, Redirect, Response};
 use jiff::Timestamp;
 use maud::{Markup, html};
 use serde::Deserialize;
+use serde_json::json;
 
 use super::page::{self, Section};
 use super::person::Person;
 use super::problem::Problem;
+use super::record::record;
 use super::route::{Access, Route};
 use super::words::calls::{self as words, Words};
 use super::words::queue::moment;
@@ -73,6 +75,7 @@ async fn list(
     let oldest = loose.last().map(|(voicemail, _)| voicemail.recorded_at.as_microsecond());
     // What nobody has heard comes first; each part stays in its order.
     loose.sort_by_key(|(voicemail, _)| voicemail.heard.is_some());
+    record(&web, &person, "voicemails.viewed", "voicemails", json!({ "rows": loose.len() }));
     let (files, now) = ((web.files)(), web.clock.now().wall);
     let body = html! {
         h1 { (words.voicemails) }

@@ -199,7 +199,11 @@ async fn the_palette_finds_what_its_person_may_see() {
     };
     let recorded = tokio::time::timeout(std::time::Duration::from_secs(30), recorded).await.unwrap();
     assert_eq!(recorded, ("ana".to_owned(), r#"{"by":"palette","found":1,"times":2}"#.to_owned()));
-    assert!(ana.post("/palette", &[("q", "missed")]).await.body.contains("data-template=\"missed_call\""));
+    // Messages that people send; none that the house sends by itself.
+    assert!(
+        ana.post("/palette", &[("q", "appointment")]).await.body.contains("data-template=\"appointment_confirmed\"")
+    );
+    assert!(!ana.post("/palette", &[("q", "missed")]).await.body.contains("data-template"));
     let list = admin.post("/palette", &[("q", "knee")]).await.body;
     assert!(!list.contains("knee") && !list.contains("option"), "{list}");
     let page = ana.get("/help").await.body;

@@ -145,6 +145,26 @@ async fn opening_is_on_record_and_refreshing_is_not() {
     assert_eq!(viewed.await.unwrap(), 1);
 }
 
+/// A part of the page by itself shows as much as the page.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_asks_for_parts_alone_has_looked_at_the_thread() {
+    let desk = Desk::open().await;
+    let ana = desk.person("ana", "front_desk").await;
+    let thread = texts(&desk, MARIA, "Hello").await;
+    for part in ["timeline", "side", "head", "timeline"] {
+        assert_eq!(ana.fragment(&format!("/threads/{thread}/{part}")).await.status, StatusCode::OK);
+    }
+    assert_eq!(ana.get("/").await.status, StatusCode::OK);
+    desk.write(|_| Ok(())).await;
+    let looks = desk.web.store.read(|conn| {
+        let mut rows =
+            conn.prepare("SELECT action FROM audit WHERE action LIKE '%.viewed' AND actor = 'ana' ORDER BY seq")?;
+        let rows = rows.query_map([], |row| row.get(0))?.collect::<Result<Vec<String>, _>>()?;
+        Ok::<_, threadline::store::StoreError>(rows)
+    });
+    assert_eq!(looks.await.unwrap(), ["thread.viewed", "queue.viewed"]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_is_one_text_however_often_its_form_comes() {
     let desk = Desk::open().await;

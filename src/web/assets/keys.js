@@ -12,12 +12,28 @@ const allowed = () => localStorage.getItem(OFF) === null;
 /** What can be done by a key now: in an open window only what is inside it. */
 function doable() {
   const root = document.querySelector("dialog[open]") ?? document;
-  return [...root.querySelectorAll("[data-key]")].filter((element) => !element.disabled && element.checkVisibility());
+  return [...root.querySelectorAll("[data-key]")].filter((element) => !element.disabled && reachable(element));
+}
+
+// What lies in a closed part of the page is opened for its key.
+const reachable = (element) => element.checkVisibility() || Boolean(folds(element).at(-1)?.checkVisibility());
+
+/** The parts of the page that have to be open for an element to be seen, the innermost first. */
+function folds(element) {
+  const found = [];
+  let at = element.matches("summary") ? element.parentElement.parentElement : element;
+  while ((at = at.closest("details"))) { found.push(at); at = at.parentElement; }
+  return found;
 }
 
 function run(element) {
-  if (field(element)) { element.focus(); element.select?.(); }
-  else element.click();
+  for (const fold of folds(element)) fold.open = true;
+  if (field(element)) { element.focus(); element.select?.(); return; }
+  element.click();
+  // Whoever opens a form by a key goes on writing.
+  if (element.matches("summary") && element.parentElement.open) {
+    element.parentElement.querySelector("input:not([type=hidden]), select, textarea")?.focus();
+  }
 }
 
 function forget() {

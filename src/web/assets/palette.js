@@ -115,8 +115,9 @@ function take(option) {
   else if (href) location.assign(href);
   else if (address) post(address, name, value);
   else if (template) {
-    const button = document.querySelector(`[data-template="${CSS.escape(template)}"]:not([role=option])`);
-    if (button) button.click();
+    // Into the answer that is being written, where there is one.
+    const choice = [...(document.getElementById("template")?.options ?? [])].some((known) => known.value === template);
+    if (choice) document.dispatchEvent(new CustomEvent("template", { detail: template }));
     else location.assign(`/new?template=${encodeURIComponent(template)}`);
   }
 }

@@ -27,19 +27,36 @@ function start(id) {
   document.addEventListener("live:again", look);
 
   // Rows that are known are replaced, new ones put in their place: what was loaded of earlier times stays.
+  let again = 0;
+  let failures = 0;
   async function update() {
+    clearTimeout(again);
     const response = await fetchPart(`${base}/timeline`).catch(() => null);
-    if (!response?.ok) return;
+    if (!response?.ok) {
+      // The event that told of it does not come again: asked anew, less and less often.
+      failures = Math.min(failures + 1, 5);
+      again = setTimeout(update, 1000 * 2 ** failures);
+      return;
+    }
+    failures = 0;
     const near = window.innerHeight + window.scrollY > document.body.scrollHeight - 200;
-    const fresh = new DOMParser().parseFromString(await response.text(), "text/html").querySelector("ol.timeline");
+    const html = await response.text();
+    const fresh = new DOMParser().parseFromString(html, "text/html").querySelector("ol.timeline");
+    const known = (row) => part("timeline").querySelector(`#${CSS.escape(row.id)}`);
+    if (fresh.children.length && ![...fresh.children].some(known)) {
+      // More has come than one page holds: what lies between is behind its "earlier".
+      part("timeline").innerHTML = html;
+      part("timeline").lastElementChild?.scrollIntoView({ block: "end" });
+      return;
+    }
     const list = [...part("timeline").querySelectorAll("ol.timeline")].at(-1);
     let before = null;
     for (const row of [...fresh.children]) {
-      const known = part("timeline").querySelector(`#${CSS.escape(row.id)}`);
+      const old = known(row);
       // What somebody listens to goes on.
-      const heard = [...(known?.querySelectorAll("audio") ?? [])].some((audio) => !audio.paused);
-      if (heard || known?.outerHTML === row.outerHTML) { before = known; continue; }
-      if (known) known.replaceWith(row);
+      const heard = [...(old?.querySelectorAll("audio") ?? [])].some((audio) => !audio.paused);
+      if (heard || old?.outerHTML === row.outerHTML) { before = old; continue; }
+      if (old) old.replaceWith(row);
       else if (before) before.after(row);
       else list.append(row);
       before = row;
@@ -178,6 +195,8 @@ function start(id) {
     const row = event.target.closest("#messages li");
     if (row) insert(row.dataset.name);
   });
+
+  document.addEventListener("template", (event) => insert(event.detail));
 
   // Ready messages: "/" and what follows it, up to the cursor.
   const typed = () => box().value.slice(0, box().selectionStart).match(/(?:^|\s)\/([\p{L}\d_]*)$/u);

@@ -13,9 +13,10 @@ use crate::store::queue::Queued;
 use crate::store::threads::Spoken;
 use crate::web::person::Person;
 use crate::web::presence::Present;
+use crate::web::thread::text::safe;
 use crate::web::words::queue::{self as words, Words};
 use crate::web::words::refusal::reason;
-use crate::web::words::{Ui, calls};
+use crate::web::words::{Ui, calls, thread};
 use crate::web::{Files, Web};
 
 /// What all rows of a page have in common.
@@ -65,10 +66,10 @@ impl Look<'_> {
                     span.hidden { (words.select) " " (who) }
                 }
                 p.who {
-                    a #{ "open-" (row.id) } href={ "/threads/" (row.id) } { (who) }
+                    a #{ "open-" (row.id) } href={ "/threads/" (row.id) } { bdi { (self.safe(who)) } }
                     @if !names.is_empty() { " " span.number.faint.small { (number) } }
                     " " span.channel.faint.small { (self.channel(row.opened_by)) }
-                    @if let Some(reason) = &row.reason { span.faint.small { " · " (reason) } }
+                    @if let Some(reason) = &row.reason { span.faint.small { " · " bdi { (self.safe(reason)) } } }
                 }
                 p.said {
                     @if row.unread { span.badge.new { (words.unread) } " " }
@@ -85,7 +86,7 @@ impl Look<'_> {
                     @if row.waiting_since.is_some() && row.opened_since.is_some() {
                         span.badge.plain { (words.opened_unanswered) } " "
                     }
-                    @for tag in &row.tags { span.badge { (tag) } " " }
+                    @for tag in &row.tags { span.badge { bdi { (self.safe(tag)) } } " " }
                     @if row.owner.is_some() || row.team.is_some() { span.badge.plain.whose aria-hidden="true" { (self.owner(row)) } " " }
                     @for other in others {
                         span.presence { (other.shown_as) " " (if other.typing { words.is_typing } else { words.is_looking }) } " "
@@ -142,7 +143,12 @@ impl Look<'_> {
             Some("system") => Some(self.words.automatic),
             Some(author) => Some(row.last_author_shown_as.as_deref().unwrap_or(author)),
         };
-        html! { @if let Some(author) = author { span.faint { (author) ": " } } (last.expose()) }
+        html! { @if let Some(author) = author { span.faint { (author) ": " } } bdi { (self.safe(last.expose())) } }
+    }
+
+    /// What somebody else has written, in a line with other things: it turns nothing around but itself, and hides nothing.
+    fn safe(&self, text: &str) -> Markup {
+        safe(text, thread::words(self.ui))
     }
 
     /// Who waits for whom, against the promise.

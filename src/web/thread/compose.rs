@@ -67,7 +67,7 @@ pub fn compose(compose: &Compose<'_>) -> Markup {
                 button type="submit" name="do" value="send" { (words.send) }
                 button #save .second type="submit" formaction={ "/threads/" (thread) "/draft" } { (words.save) }
                 details.later {
-                    summary.button.quiet { (words.send_later) }
+                    summary.button.quiet data-key="i l" data-does=(words.send_later) { (words.send_later) }
                     div.inline {
                         div {
                             label for="send_at" { ((words.later_at)(zone)) }

@@ -10,7 +10,7 @@ mod compose;
 mod contacts;
 mod show;
 mod side;
-mod text;
+pub(in crate::web) mod text;
 mod timeline;
 
 pub use timeline::way;

@@ -249,14 +249,12 @@ pub async fn timeline(
         Err(_) => return Err(told(&person)(Problem::NotFound)),
     };
     let whole_page = !is_fragment(&headers);
-    let newest = before.is_none();
     let part = entries(&web, &person, id, before, &format!("/threads/{id}/timeline")).await.map_err(told(&person))?;
     let (name, now) = (person.name.clone(), web.clock.now().wall);
-    if whole_page {
-        web.store.try_write_detached("thread.viewed", move |tx| threads::viewed(tx, id, &name, now));
-    } else if newest {
-        web.store.try_write_detached("thread.seen", move |tx| threads::seen(tx, id, &name, now));
-    }
+    web.store.try_write_detached("thread.viewed", move |tx| match whole_page {
+        true => threads::viewed(tx, id, &name, now),
+        false => threads::refreshed(tx, id, &name, now),
+    });
     if !whole_page {
         return Ok(part.into_response());
     }
@@ -318,6 +316,7 @@ pub async fn side(State(web): State<Web>, person: Person, Path(id): Path<ThreadI
     let files = (web.files)();
     let times = times(&web, &person, &files);
     let (opened, ()) = read(&web, &files, id, |_, _| Ok(())).await.map_err(told(&person))?;
+    looked(&web, &person, id);
     Ok(side::side(&opened, &person, &files.settings, &times).into_response())
 }
 
@@ -326,6 +325,7 @@ pub async fn head(State(web): State<Web>, person: Person, Path(id): Path<ThreadI
     let files = (web.files)();
     let times = times(&web, &person, &files);
     let (opened, ()) = read(&web, &files, id, |_, _| Ok(())).await.map_err(told(&person))?;
+    looked(&web, &person, id);
     Ok(heading(&opened, &person, &files, &times).into_response())
 }
 
@@ -336,6 +336,7 @@ pub async fn note(State(web): State<Web>, person: Person, Path((id, note)): Path
     let (opened, note) = read(&web, &files, id, move |conn, _| notes::find(conn, note)).await.map_err(told(&person))?;
     let of_thread = |note: &notes::Note| note.thread == id || opened.merged.iter().any(|part| part.id == note.thread);
     let Some(note) = note.filter(of_thread) else { return Err(told(&person)(Problem::NotFound)) };
+    looked(&web, &person, id);
     let words = thread::words(person.ui);
     let body = html! {
         p { a href={ "/threads/" (id) } { (words.newest) } }
@@ -346,6 +347,12 @@ pub async fn note(State(web): State<Web>, person: Person, Path((id, note)): Path
         }
     };
     Ok(page::page(&person, Section::Inbox, words.title, body).into_response())
+}
+
+/// A part of a thread was shown.
+fn looked(web: &Web, person: &Person, id: ThreadId) {
+    let (name, now) = (person.name.clone(), web.clock.now().wall);
+    web.store.try_write_detached("thread.viewed", move |tx| threads::refreshed(tx, id, &name, now));
 }
 
 /// Reads a thread and something more of it; without a thread, 404.

@@ -145,7 +145,7 @@ fn work(opened: &Opened, person: &Person, settings: &Settings, words: &Words, wo
                     form.inline method="post" action=(to("team")) data-quiet {
                         div {
                             label for="team" { (words.team) }
-                            select #team name="team" {
+                            select #team name="team" data-key="i t" data-does=(words.team) {
                                 option value="" { (words.no_team) }
                                 @for team in &settings.teams {
                                     option value=(team.name) selected[thread.team.as_ref() == Some(&team.name)] { (team.shown_as) }
@@ -157,14 +157,14 @@ fn work(opened: &Opened, person: &Person, settings: &Settings, words: &Words, wo
                     form.inline method="post" action=(to("reason")) data-quiet {
                         div {
                             label for="reason" { (words.reason) }
-                            input #reason name="reason" maxlength="80" autocomplete="off" dir="auto" value=(thread.reason.as_deref().unwrap_or_default());
+                            input #reason name="reason" data-key="i r" data-does=(words.reason) maxlength="80" autocomplete="off" dir="auto" value=(thread.reason.as_deref().unwrap_or_default());
                         }
                         button.second type="submit" { (words.set) }
                     }
                     form.inline method="post" action=(to("tag")) data-quiet {
                         div {
                             label for="tag" { (words.add_tag) }
-                            input #tag name="tag" maxlength="40" autocomplete="off" list="tags" dir="auto" required;
+                            input #tag name="tag" data-key="i g" data-does=(words.add_tag) maxlength="40" autocomplete="off" list="tags" dir="auto" required;
                             datalist #tags { @for tag in &opened.suggestions { option value=(tag) {} } }
                         }
                         button.second type="submit" { (words.add) }
@@ -190,7 +190,7 @@ fn finish(opened: &Opened, ui: Ui, words: &Words) -> Markup {
                     div.inline {
                         div {
                             label for="resolution" { (words.close_as) }
-                            select #resolution name="resolution" {
+                            select #resolution name="resolution" data-key="i c" data-does=(words.close_as) {
                                 @for known in Resolution::CHOICES {
                                     option value=(known.as_str()) { (thread_work::resolution(ui, known)) }
                                 }
@@ -256,7 +256,7 @@ fn clinical(opened: &Opened, words: &Words) -> Markup {
             section.card {
                 @if opened.thread.red_flag.is_some() {
                     form method="post" action=(to("clear-flag")) data-quiet {
-                        div.field { label for="flag_why" { (words.clear_flag_why) } textarea #flag_why name="note" rows="2" dir="auto" required {} }
+                        div.field { label for="flag_why" { (words.clear_flag_why) } textarea #flag_why name="note" data-key="i f" data-does=(words.clear_flag) rows="2" dir="auto" required {} }
                         button.danger type="submit" { (words.clear_flag) }
                     }
                 }
@@ -276,7 +276,7 @@ fn people(opened: &Opened, words: &Words, works: bool) -> Markup {
     html! {
         section.card aria-labelledby="people" {
             h2 #people { (words.people) }
-            @for contact in &opened.people {
+            @for (at, contact) in opened.people.iter().enumerate() {
                 div.contact {
                     p {
                         strong { bdi { (contact.name) } }
@@ -286,7 +286,7 @@ fn people(opened: &Opened, words: &Words, works: bool) -> Markup {
                     @if !contact.note.is_empty() { p.words.small dir="auto" { (contact.note) } }
                     @if works {
                         details {
-                            summary aria-label={ (words.edit) " " (contact.name) } { (words.edit) }
+                            summary data-key=[(at == 0).then_some("i e")] data-does=[(at == 0).then_some(words.edit)] aria-label={ (words.edit) " " (contact.name) } { (words.edit) }
                             (contact_form(&format!("/people/{}", contact.id), Some(contact), opened, words))
                             form.now method="post" action={ "/people/" (contact.id) "/remove" } data-quiet {
                                 input type="hidden" name="thread" value=(opened.thread.id);
@@ -352,7 +352,7 @@ fn consent(opened: &Opened, person: &Person, words: &Words, times: &Times) -> Ma
             }
             @if may && granted {
                 details {
-                    summary { (words.opt_out) }
+                    summary data-key="i o" data-does=(words.opt_out) { (words.opt_out) }
                     form method="post" action=(to("opt-out")) data-quiet {
                         div.field { label for="opt_out_why" { (words.opt_out_why) } textarea #opt_out_why name="words" rows="2" dir="auto" required {} }
                         button.danger type="submit" { (words.opt_out) }
@@ -361,7 +361,7 @@ fn consent(opened: &Opened, person: &Person, words: &Words, times: &Times) -> Ma
             }
             @if may && !granted {
                 details {
-                    summary { (words.grant) }
+                    summary data-key="i o" data-does=(words.grant) { (words.grant) }
                     form method="post" action=(to("consent")) data-quiet {
                         div.field { label for="grant_words" { (words.grant_words) } textarea #grant_words name="words" rows="2" dir="auto" required {} }
                         button.second type="submit" { (words.grant) }
@@ -406,7 +406,7 @@ fn merge(opened: &Opened, ui: Ui, words: &Words, country: Country, times: &Times
     html! {
         section.card {
             details {
-                summary { (words.merge) }
+                summary data-key="i m" data-does=(words.merge) { (words.merge) }
                 p.hint { (words.merge_hint) }
                 form method="post" action={ "/threads/" (opened.thread.id) "/merge" } {
                     @if !opened.earlier.is_empty() {

@@ -74,6 +74,7 @@ const EN: Words = Words {
         ("call.started", "a call came in"),
         ("call.text_offered", "offered a waiting caller a text"),
         ("call.viewed", "looked at a call"),
+        ("calls.viewed", "looked at the calls in progress"),
         ("callback.attempted", "a patient is being called back"),
         ("callback.booked", "a caller asked to be called back"),
         ("callback.cancelled", "called a call back off"),
@@ -102,6 +103,7 @@ const EN: Words = Words {
         ("prompt.replaced", "replaced a recording"),
         ("prompt.rolled_back", "put an older recording back"),
         ("prompt.words_set", "changed a recording's words"),
+        ("queue.viewed", "looked at the list of threads"),
         ("recording.deleted", "a recorded call was deleted"),
         ("recording.heard", "heard a recording"),
         ("recording.made", "a call was recorded"),
@@ -154,6 +156,7 @@ const EN: Words = Words {
         ("voicemail.deleted", "a voice message was deleted"),
         ("voicemail.filed", "put a voice message into a thread"),
         ("voicemail.heard", "heard a voice message"),
+        ("voicemails.viewed", "looked at the messages without a number"),
     ],
 };
 
@@ -193,6 +196,7 @@ const ES: Words = Words {
         ("call.started", "entró una llamada"),
         ("call.text_offered", "ofreció un mensaje a quien esperaba"),
         ("call.viewed", "vio una llamada"),
+        ("calls.viewed", "vio las llamadas en curso"),
         ("callback.attempted", "se llama a un paciente que lo pidió"),
         ("callback.booked", "alguien pidió que le llamen"),
         ("callback.cancelled", "canceló una llamada pendiente"),
@@ -221,6 +225,7 @@ const ES: Words = Words {
         ("prompt.replaced", "sustituyó una grabación"),
         ("prompt.rolled_back", "volvió a una grabación anterior"),
         ("prompt.words_set", "cambió las palabras de una grabación"),
+        ("queue.viewed", "vio la lista de hilos"),
         ("recording.deleted", "se borró una llamada grabada"),
         ("recording.heard", "oyó una grabación"),
         ("recording.made", "se grabó una llamada"),
@@ -273,6 +278,7 @@ const ES: Words = Words {
         ("voicemail.deleted", "se borró un mensaje de voz"),
         ("voicemail.filed", "puso un mensaje de voz en un hilo"),
         ("voicemail.heard", "oyó un mensaje de voz"),
+        ("voicemails.viewed", "vio los mensajes sin número"),
     ],
 };
 

@@ -89,12 +89,13 @@ async fn a_morning_from_the_first_call_to_the_empty_queue() {
     ana.press_button("Close").await;
     ana.reads("#head", "Closed").await;
 
-    // The rest is closed at once, and the clinic is caught up.
-    ben.go(&house.url("/?view=all")).await;
+    // In the rest somebody has written last: each is closed by a look at it, and the clinic is caught up.
     for thread in [&thread, &stopper, &worried] {
-        ben.click(&format!("#pick-{thread}")).await;
+        ben.go(&house.url(&format!("/threads/{thread}"))).await;
+        ben.press_button("Close").await;
+        ben.reads("#head", "Closed").await;
     }
-    ben.press_button("Close").await;
+    ben.go(&house.url("/?view=all")).await;
     for tab in ["mine", "unassigned", "team", "all"] {
         ben.click(&format!("#tab-{tab}")).await;
         ben.until("the list is the one asked for", &format!("location.search === '?view={tab}'")).await;
