@@ -29,11 +29,10 @@ function folds(element) {
 function run(element) {
   for (const fold of folds(element)) fold.open = true;
   if (field(element)) { element.focus(); element.select?.(); return; }
-  element.click();
+  if (!element.matches("summary")) { element.click(); return; }
   // Whoever opens a form by a key goes on writing.
-  if (element.matches("summary") && element.parentElement.open) {
-    element.parentElement.querySelector("input:not([type=hidden]), select, textarea")?.focus();
-  }
+  element.parentElement.open = true;
+  (element.parentElement.querySelector("input:not([type=hidden]), select, textarea") ?? element).focus();
 }
 
 function forget() {

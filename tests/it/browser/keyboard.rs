@@ -121,3 +121,40 @@ async fn type_in(browser: &Browser, text: &str) {
     let letters: Vec<String> = text.chars().map(String::from).collect();
     browser.keys(&letters.iter().map(String::as_str).collect::<Vec<_>>()).await;
 }
+
+/// Also what lies in a folded part of the page: its key opens it, and one goes on writing.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_deed_in_a_thread_has_its_keys() {
+    let Some(turn) = turn().await else { return };
+    let house = House::open().await;
+    let ana = house.arrive(&turn, "ana", "Ana López", "front_desk", "front_desk").await;
+    let thread = house.texts(FIRST, "Can I come at nine?").await;
+    ana.go(&house.url(&format!("/threads/{thread}"))).await;
+    for (keys, field) in [
+        (&["i", "g"][..], "tag"),
+        (&["i", "t"], "team"),
+        (&["i", "r"], "reason"),
+        (&["i", "c"], "resolution"),
+        (&["i", "l"], "send_at"),
+        (&["i", "m"], "into|merge_number"),
+        (&["i", "o"], "opt_out_why|grant_words"),
+        (&["a"], "to"),
+        (&["e"], "escalate_why"),
+        (&["f"], "follow_up_at"),
+        (&["p"], "name-new"),
+        (&["r"], "words"),
+    ] {
+        ana.keys(keys).await;
+        let there = format!("/^({field})$/.test(document.activeElement.id)");
+        ana.until(&format!("{keys:?} leads to {field}"), &there).await;
+        ana.keys(&[ESCAPE]).await;
+    }
+    // A message from the palette goes into the answer.
+    ana.chord(CONTROL, "k").await;
+    ana.until("the palette is open", "palette.open").await;
+    type_in(&ana, "confirmed").await;
+    ana.until("it offers the message", "document.querySelector('#palette [data-template=appointment_confirmed]')")
+        .await;
+    ana.click("#palette [data-template=appointment_confirmed]").await;
+    ana.until("it is in the answer", "words.value.includes('your appointment is confirmed')").await;
+}
