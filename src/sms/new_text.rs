@@ -8,7 +8,7 @@ use super::compose::{Composed, after, into_thread};
 use crate::conversation::consent::{Purpose, Refusal, may_text};
 use crate::conversation::templates::MOST_CHARACTERS;
 use crate::model::{
-    Consent, ConsentMethod, ConsentState, MessageId, OpenedBy, PhoneNumber, Private, StaffName, ThreadId,
+    Consent, ConsentMethod, ConsentState, MessageId, OpenedBy, PhoneNumber, Private, StaffName, ThreadId, ThreadState,
 };
 use crate::store::messages::{self, MessageKind, NewMessage};
 use crate::store::threads::NewThread;
@@ -58,9 +58,24 @@ pub fn may_write(conn: &Connection, to: &PhoneNumber, from: &PhoneNumber) -> Res
     Ok(may_text(consents::state(conn, to)?, Purpose::Conversation).map_err(NotSent::Consent))
 }
 
+/// The thread in which they are being written with already: an answer there is sent by whoever sees what was said, and
+/// two people do not answer at once. None for a text that has been sent by this form.
+pub fn elsewhere(conn: &Connection, text: &NewText) -> Result<Option<ThreadId>, StoreError> {
+    if messages::written_once(conn, &once(text))?.is_some() {
+        return Ok(None);
+    }
+    let latest = threads::latest(conn, &text.to)?;
+    Ok(latest.filter(|latest| latest.state != ThreadState::Closed).map(|latest| latest.id))
+}
+
+/// What the text of one form is known by.
+fn once(text: &NewText) -> String {
+    format!("new:{}:{}", text.author, text.form)
+}
+
 /// Sends a text into the number's open thread, or opens one. A thread that is nobody's becomes the author's.
 pub fn send(tx: &Tx<'_>, text: &NewText) -> Result<Result<Composed, NotSent>, StoreError> {
-    let once = format!("new:{}:{}", text.author, text.form);
+    let once = once(text);
     if let Some((thread, message)) = messages::written_once(tx, &once)? {
         return Ok(Ok(Composed { thread, message }));
     }

@@ -7,6 +7,7 @@ use axum::Form;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
+use jiff::Timestamp;
 use maud::{Markup, html};
 use serde::Deserialize;
 
@@ -19,10 +20,13 @@ use super::words::compose::{Words, words};
 use super::{Files, Web};
 use crate::conversation::consent::Refusal;
 use crate::conversation::permission::Act;
-use crate::conversation::templates::{Encoding, MOST_CHARACTERS, Segments, Variable, segments};
-use crate::model::{Language, MessageId, PhoneNumber, ThreadState};
+use crate::conversation::snippets;
+use crate::conversation::templates::{Encoding, MOST_CHARACTERS, Segments, segments};
+use crate::model::{Language, MessageId, PhoneNumber, StaffName, ThreadId, ThreadState};
+use crate::sms::addressee::{self, Addressee};
 use crate::sms::new_text::{self, NewText, NotSent};
 use crate::store::search::{self, Contact, Terms};
+use crate::store::{StoreError, Tx, drafts};
 
 /// Its routes.
 pub fn routes() -> Vec<Route> {
@@ -82,11 +86,19 @@ async fn look(State(web): State<Web>, person: Person, Form(mut asked): Form<Aske
         }
     };
     let mut problem = None;
+    let number = contact.number.clone();
+    let addressee = web.store.read(move |conn| addressee::of_number(conn, &number)).await?;
     if !asked.template.is_empty() && (!asked.fill.is_empty() || asked.body.is_empty()) {
-        match filled_in(&files, &asked.template, &contact) {
+        match filled_in(&files, &asked.template, addressee) {
             Some(body) => asked.body = body,
             None => problem = Some(words.no_value),
         }
+    }
+    let open = contact.thread.filter(|_| contact.state.is_some_and(|state| state != ThreadState::Closed));
+    if let (Some(thread), None, true) = (open, problem, may_write(&web, &files, &contact.number).await?.is_ok()) {
+        let (author, now) = (person.name.clone(), web.clock.now().wall);
+        web.store.write(move |tx| add_to_draft(tx, &author, thread, &asked.body, now)).await?;
+        return Ok(Redirect::to(&format!("/threads/{thread}#compose")).into_response());
     }
     asked.form = MessageId::new(web.clock.now().wall).to_string();
     what(&web, &person, &files, &asked, &contact, problem, None).await
@@ -109,7 +121,21 @@ async fn send(State(web): State<Web>, person: Person, Form(asked): Form<Asked>) 
         reopen_within: files.settings.desk.reopen_within,
         now: web.clock.now().wall,
     };
-    match web.store.write(move |tx| new_text::send(tx, &text)).await? {
+    let sent = web.store.write(move |tx| {
+        if let (Some(thread), Ok(())) =
+            (new_text::elsewhere(tx, &text)?, new_text::may_write(tx, &text.to, &text.from)?)
+        {
+            add_to_draft(tx, &text.author, thread, text.body.expose(), text.now)?;
+            return Ok(Err(thread));
+        }
+        new_text::send(tx, &text).map(Ok)
+    });
+    let sent = match sent.await? {
+        Ok(sent) => sent,
+        // Somebody has begun to write with them meanwhile: the words are kept, and it is seen first what was said.
+        Err(thread) => return Ok(Redirect::to(&format!("/threads/{thread}#compose")).into_response()),
+    };
+    match sent {
         Ok(composed) => Ok(Redirect::to(&format!("/threads/{}", composed.thread)).into_response()),
         Err(why) => {
             let contact = web.store.read(move |conn| search::contact(conn, &to)).await?;
@@ -203,16 +229,38 @@ fn disclosure(files: &Files, ui: Ui) -> String {
     words(ui).disclosure.replace("{clinic}", &files.settings.clinic.name)
 }
 
-/// A template for this person; none if it needs what is not known.
-fn filled_in(files: &Files, template: &str, contact: &Contact) -> Option<String> {
-    let (name, language) = template.split_once('/').unwrap_or((template, files.settings.clinic.language.as_str()));
-    let values = files.values();
-    let first = contact.name.as_ref().and_then(|name| name.expose().split_whitespace().next().map(str::to_owned));
-    let values = match first {
-        Some(first) => values.with(Variable::FirstName, first),
-        None => values,
+/// A message for whoever is behind the number, in the language that was chosen or else theirs; none if it needs what is
+/// not known, or is not one that people send.
+fn filled_in(files: &Files, template: &str, addressee: Addressee) -> Option<String> {
+    let (name, language) = match template.split_once('/') {
+        Some((name, language)) => (name, Some(Language::parse(language).ok()?)),
+        None => (template, addressee.language.clone()),
     };
-    files.templates.render(name, &Language::parse(language).ok()?, &values).ok()
+    let known = snippets::for_people(&files.templates, &files.tree).iter().any(|known| known == name);
+    let addressee = Addressee { language, ..addressee };
+    let filled = addressee.fill(&files.templates, name, files.values(), &files.settings.clinic.language);
+    filled.ok().filter(|_| known)
+}
+
+/// Whether they may be texted.
+async fn may_write(web: &Web, files: &Files, to: &PhoneNumber) -> Result<Result<(), NotSent>, Problem> {
+    let (to, from) = (to.clone(), files.settings.sms.from.clone());
+    Ok(web.store.read(move |conn| new_text::may_write(conn, &to, &from)).await?)
+}
+
+/// Puts words behind those that somebody has begun to write in a thread.
+fn add_to_draft(
+    tx: &Tx<'_>,
+    author: &StaffName,
+    thread: ThreadId,
+    words: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    if words.trim().is_empty() {
+        return Ok(());
+    }
+    let begun = drafts::find(tx, author, thread)?.map(|draft| draft.expose().clone() + "\n").unwrap_or_default();
+    drafts::save(tx, author, thread, &(begun + words.trim()), now)
 }
 
 fn whole(person: &Person, body: Markup) -> Markup {
@@ -268,9 +316,7 @@ async fn what(
     done: Option<&str>,
 ) -> Result<Response, Problem> {
     let words = words(person.ui);
-    let (to, from) = (contact.number.clone(), files.settings.sms.from.clone());
-    let may = web.store.read(move |conn| new_text::may_write(conn, &to, &from)).await?;
-    let continues = contact.state.is_some_and(|state| state != ThreadState::Closed);
+    let may = may_write(web, files, &contact.number).await?;
     let body = html! {
         div.card {
             div.bar {
@@ -278,9 +324,7 @@ async fn what(
                 a.push href="/new" { (words.other) }
             }
             @if may.is_ok() {
-                p.hint {
-                    @if continues { (words.goes_into) } @else { (words.new_thread) }
-                }
+                p.hint { (words.new_thread) }
             }
             @if let Some(done) = done { p.notice.good role="status" { (done) } }
             @match &may {
@@ -299,7 +343,9 @@ async fn what(
 }
 
 fn text_form(words: &Words, files: &Files, asked: &Asked, contact: &Contact, problem: Option<&str>) -> Markup {
-    let templates = files.templates.names();
+    let for_people = snippets::for_people(&files.templates, &files.tree);
+    let mut templates = files.templates.names();
+    templates.retain(|name, _| for_people.contains(name));
     html! {
         form method="post" action="/new" {
             input type="hidden" name="to" value=(contact.number.as_str());

@@ -134,8 +134,10 @@ async fn a_new_text_needs_consent_which_can_be_given_at_the_desk() {
     assert!(consent.disclosure.unwrap().contains("Riverside Therapy"));
 
     // A template, then the text; sent twice, it is one.
-    let page = ana.post("/new", &[("to", PATIENT), ("template", "missed_call/es"), ("fill", "yes")]).await.body;
-    assert!(page.contains("sentimos no haberle atendido") && page.contains("1 text"), "{page}");
+    let page =
+        ana.post("/new", &[("to", PATIENT), ("template", "appointment_confirmed/es"), ("fill", "yes")]).await.body;
+    assert!(page.contains("su cita") && page.contains("1 text"), "{page}");
+    assert!(!page.contains("missed call"), "what the house sends by itself is not offered: {page}");
     let form = hidden(&page, "form").to_owned();
     let fields = [("to", PATIENT), ("body", "Hello Rosa"), ("form", form.as_str())];
     let (once, twice) = (ana.post("/new/send", &fields).await, ana.post("/new/send", &fields).await);
@@ -149,6 +151,16 @@ async fn a_new_text_needs_consent_which_can_be_given_at_the_desk() {
     let (queued, owner) =
         ("SELECT cast(count(*) AS TEXT) FROM outbox", "SELECT opened_by || ' ' || owner FROM threads");
     assert_eq!((count(queued).await.unwrap(), count(owner).await.unwrap()), ("1".into(), "staff ana".into()));
+
+    // They are being written with now: whoever else wants to sees first what was said, and loses no word.
+    let ben = desk.person("ben", "front_desk").await;
+    let to_thread = format!("{}#compose", once.location());
+    let answer = ben.post("/new", &[("to", PATIENT)]).await;
+    assert_eq!((answer.status, answer.location()), (StatusCode::SEE_OTHER, to_thread.as_str()));
+    let answer = ben.post("/new/send", &[("to", PATIENT), ("body", "Hello from Ben"), ("form", "other")]).await;
+    assert_eq!((answer.status, answer.location()), (StatusCode::SEE_OTHER, to_thread.as_str()));
+    assert!(ben.get(once.location()).await.body.contains("Hello from Ben</textarea>"));
+    assert_eq!(count(queued).await.unwrap(), "1");
 
     // STOP holds against the desk.
     texts(&desk, PATIENT, "STOP").await;
