@@ -42,6 +42,11 @@ impl Parking {
         Some(ParkingPlace { parking: self.clone(), number, call, fetched })
     }
 
+    /// How many are parked.
+    pub fn count(&self) -> usize {
+        self.places().len()
+    }
+
     /// Connects whoever fetches to the call at `number`; gives them back where there is none.
     pub(super) fn fetch(&self, number: u8, by: Connected) -> Result<CallId, Box<Connected>> {
         let by = Box::new(by);

@@ -95,6 +95,12 @@ pub fn metrics(
         vec![
             Family::gauge("threadline_calls_in_progress", "Calls in progress", line.registry.count() as f64),
             Family::gauge(
+                "threadline_callers_waiting",
+                "Callers who wait in a line for a person",
+                line.registry.list().iter().filter(|call| call.place.is_some()).count() as f64,
+            ),
+            Family::gauge("threadline_calls_parked", "Calls that wait at a parking place", line.parking.count() as f64),
+            Family::gauge(
                 "threadline_media_sessions",
                 "Sessions of audio that are open, each with a pair of ports: one a leg",
                 line.media.sessions() as f64,

@@ -10,10 +10,12 @@ use axum::response::{IntoResponse, Redirect, Response};
 use jiff::Timestamp;
 use maud::{Markup, html};
 use serde::Deserialize;
+use serde_json::json;
 
 use super::page::{Section, page};
 use super::person::Person;
 use super::problem::Problem;
+use super::record::record;
 use super::route::{Access, Route};
 use super::words::Ui;
 use super::words::compose::{Words, words};
@@ -76,8 +78,12 @@ async fn blank(State(web): State<Web>, person: Person, Query(wanted): Query<Want
 async fn look(State(web): State<Web>, person: Person, Form(mut asked): Form<Asked>) -> Result<Response, Problem> {
     let (words, files) = (words(person.ui), (web.files)());
     let contact = match find(&web, &files, &asked.to).await? {
-        Known::One(contact) => contact,
+        Known::One(contact) => {
+            searched(&web, &person, 1);
+            contact
+        }
         Known::Several(contacts) => {
+            searched(&web, &person, contacts.len());
             return Ok(whole(&person, to_whom(words, &files, &asked, &contacts, None)).into_response());
         }
         Known::Nobody => {
@@ -176,9 +182,12 @@ async fn consent(State(web): State<Web>, person: Person, Form(asked): Form<Asked
 }
 
 /// `POST /new/people`: who may be meant, for the field's suggestions.
-async fn people(State(web): State<Web>, Form(asked): Form<Asked>) -> Result<Markup, Problem> {
+async fn people(State(web): State<Web>, person: Person, Form(asked): Form<Asked>) -> Result<Markup, Problem> {
     let terms = Terms::parse(&asked.to);
     let found = web.store.read(move |conn| search::contacts(conn, &terms)).await?;
+    if !found.is_empty() {
+        searched(&web, &person, found.len());
+    }
     Ok(html! {
         @for contact in found {
             option value=(contact.number.as_str()) { @if let Some(name) = &contact.name { (name.expose()) } }
@@ -189,6 +198,11 @@ async fn people(State(web): State<Web>, Form(asked): Form<Asked>) -> Result<Mark
 /// `POST /new/count`: what a text costs.
 async fn count(person: Person, Form(asked): Form<Asked>) -> Markup {
     cost(words(person.ui), &asked.body)
+}
+
+/// That somebody looked for people, and how many they saw.
+fn searched(web: &Web, person: &Person, found: usize) {
+    record(web, person, "threads.searched", "search", json!({ "by": "new", "found": found }));
 }
 
 enum Known {

@@ -7,12 +7,16 @@ use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use jiff::{SignedDuration, Timestamp};
 use maud::{Markup, PreEscaped, html};
+use serde_json::json;
 
 use super::page::{self, Section};
+use super::people;
 use super::person::Person;
 use super::problem::Problem;
+use super::record::record;
 use super::route::{Access, Route};
 use super::words::day::{self as words, Words};
+use super::words::people as people_words;
 use super::words::queue::{length, moment, open_length};
 use super::{Files, Web};
 use crate::call::registry::InProgress;
@@ -21,6 +25,7 @@ use crate::conversation::promise::Promise;
 use crate::model::Caller;
 use crate::report::chart::{Bar, Bars};
 use crate::report::today::{self, HourOfWaits, Share};
+use crate::store::staff;
 use crate::store::today::{self as rows, SignedIn, TeamWaits};
 
 /// Whoever has done something within this is active now.
@@ -54,12 +59,34 @@ async fn show(State(web): State<Web>, person: Person, headers: HeaderMap) -> Res
     if page::is_fragment(&headers) {
         return Ok(part.into_response());
     }
+    // The numbers of whoever is on the phone.
+    record(&web, &person, "calls.viewed", "day", json!({ "rows": web.registry.count() }));
     let words = words::words(person.ui);
     let body = html! {
         h1 { (words.title) }
         div #day { (part) }
+        (leave(&web, &person, &files, now).await?)
     };
     Ok(page::page(&person, Section::Day, words.title, body).into_response())
+}
+
+/// Who is away, for those who may say so; not a part that renews itself, as one types in it.
+async fn leave(web: &Web, person: &Person, files: &Files, now: Timestamp) -> Result<Markup, Problem> {
+    if !person.may(Act::ManageDesk) {
+        return Ok(html! {});
+    }
+    let staff = web.store.read(staff::list).await?;
+    Ok(html! {
+        section.card aria-labelledby="leave" {
+            h2 #leave { (people_words::words(person.ui).leave) }
+            @for one in staff.iter().filter(|one| one.disabled_at.is_none()) {
+                details {
+                    summary { (one.shown_as) }
+                    (people::leave(one, &files.settings.clinic.timezone, person.ui, now))
+                }
+            }
+        }
+    })
 }
 
 async fn read(web: &Web, files: Files, now: Timestamp) -> Result<Day, Problem> {
@@ -100,7 +127,7 @@ fn draw(person: &Person, files: &Files, day: &Day, calls: &[InProgress], now: Ti
             }
             div {
                 (on_the_phone(person, words, files, calls, now))
-                (people(person, words, files, &day.people, now))
+                (who(person, words, files, &day.people, now))
             }
         }
     }
@@ -243,7 +270,7 @@ pub(super) fn caller(person: &Person, words: &Words, files: &Files, caller: &Cal
     }
 }
 
-fn people(person: &Person, words: &Words, files: &Files, people: &[SignedIn], now: Timestamp) -> Markup {
+fn who(person: &Person, words: &Words, files: &Files, people: &[SignedIn], now: Timestamp) -> Markup {
     let zone = &files.settings.clinic.timezone;
     html! {
         section.card {

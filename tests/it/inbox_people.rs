@@ -426,6 +426,9 @@ async fn leave_and_hours_are_kept() {
         StatusCode::UNPROCESSABLE_ENTITY
     );
     // A manager calls them back, and a colleague may not.
+    // Who may set others away finds the form on the day; nobody else sees it.
+    assert!(max.get("/day").await.body.contains("action=\"/people/ana/away\""));
+    assert!(!ana.get("/day").await.body.contains("/away\""));
     assert_eq!(max.post("/people/ana/away", &[]).await.location(), "/day");
     assert_eq!(attendance().await.away_until, None);
     assert_eq!(ana.post("/people/max/away", &[]).await.status, StatusCode::FORBIDDEN);

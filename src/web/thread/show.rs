@@ -156,7 +156,10 @@ pub async fn again(
         };
     }
     match whole(web, person, id, shown).await {
-        Ok((_, page)) => (status, page).into_response(),
+        Ok((_, page)) => {
+            looked(web, person, id);
+            (status, page).into_response()
+        }
         Err(problem) => problem.for_person(person),
     }
 }

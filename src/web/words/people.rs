@@ -179,8 +179,8 @@ pub fn act(ui: Ui, act: Act) -> &'static str {
         Act::DeleteMessages => ui.pick("Delete voice messages", "Borrar mensajes de voz"),
         Act::HearRecordings => ui.pick("Hear recorded calls", "Oír llamadas grabadas"),
         Act::ManageDesk => ui.pick(
-            "Send somebody's threads back to the queue, set others away",
-            "Devolver a la cola los hilos de alguien, marcar a otros como ausentes",
+            "Set others away: what waits for them goes back to the queue",
+            "Marcar a otros como ausentes: lo que les espera vuelve a la cola",
         ),
         Act::SeeTree => ui.pick(
             "See the phone menu as a picture, hear its prompts, read why a call went where it went",
