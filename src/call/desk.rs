@@ -159,7 +159,7 @@ async fn place(line: &Arc<Line>, mut incoming: Incoming, by: Phone, to: Phone, s
     drop(rings_for);
     let near = Connected { leg: near, phone: by, on_call };
     let far = Connected { leg: far, phone: to, on_call: theirs };
-    let over = Pair::new(line, [near, far], asked, legs).speak().await;
+    let over = Pair::new(line, id, [near, far], asked, legs).speak().await;
     if let Some(outward) = outward {
         outward.end(line, over.by, &over.cause, over.quality);
     }
@@ -290,7 +290,7 @@ pub(super) async fn connect_patient(
     reached(line);
     let near = Connected { leg: near, phone: by, on_call };
     let far = Connected { leg: far, on_call: line.switchboard.on_call(phone.clone()), phone };
-    let over = Pair::new(line, [near, far], line.handovers.open(), legs).speak().await;
+    let over = Pair::new(line, outward.start.id, [near, far], line.handovers.open(), legs).speak().await;
     outward.end(line, over.by, &over.cause, over.quality);
     true
 }

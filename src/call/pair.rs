@@ -2,16 +2,18 @@
 
 use std::sync::Arc;
 
-use tracing::info;
+use tokio::task::JoinHandle;
+use tracing::{info, warn};
 
-use super::Line;
 use super::dial::Shown;
+use super::features::{self, Command, Features};
 use super::handover::{Asked, Entry, Given, Request};
 use super::leg::{Happened, Leg, News};
 use super::switchboard::{Connected, OnCall};
 use super::trace::Legs;
 use super::transfer::{self, Transfer, Wanted};
-use crate::model::{EndedBy, MediaQuality, Phone};
+use super::{Line, record};
+use crate::model::{CallId, Caller, EndedBy, MediaQuality, Phone, PhoneNumber};
 use crate::sip::outbound::CallIds;
 use crate::sip::{Ended, ReferReply, Replaces};
 
@@ -30,6 +32,13 @@ pub(super) struct Pair<'a> {
     transfer: Option<(usize, Transfer)>,
     /// For the trace of the call.
     known: Legs,
+    /// The call, for what is written of it.
+    call: CallId,
+    /// The keys that somebody of the clinic presses for themselves.
+    features: Features,
+    /// A text that is being written, and how many were before.
+    text: Option<JoinHandle<bool>>,
+    texts: usize,
 }
 
 /// How it ended.
@@ -41,8 +50,8 @@ pub(super) struct PairOver {
 }
 
 impl<'a> Pair<'a> {
-    /// Who called, and whom, one of whom may be `asked` for; `known` are the legs for the trace.
-    pub fn new(line: &'a Arc<Line>, [near, far]: [Connected; 2], asked: Asked, known: Legs) -> Self {
+    /// Who called, and whom, one of whom may be `asked` for; `known` are the legs for the trace of `call`.
+    pub fn new(line: &'a Arc<Line>, call: CallId, [near, far]: [Connected; 2], asked: Asked, known: Legs) -> Self {
         let entries =
             [asked.by(near.leg.dialog.identity(), &near.phone, 0), asked.by(far.leg.dialog.identity(), &far.phone, 1)];
         Pair {
@@ -54,6 +63,10 @@ impl<'a> Pair<'a> {
             entries,
             transfer: None,
             known,
+            call,
+            features: Features::default(),
+            text: None,
+            texts: 0,
         }
     }
 
@@ -73,15 +86,27 @@ impl<'a> Pair<'a> {
                     Some(cause) => return self.over(EndedBy::Network, cause).await,
                     None => continue,
                 },
+                () = super::until(self.line, self.features.deadline()) => {
+                    let commands = self.features.expire(self.line.clock.now().mono);
+                    self.obey(0, commands);
+                    continue;
+                }
+                sent = texted(&mut self.text) => {
+                    if let Some(near) = &self.legs[0] {
+                        near.session.play(features::sign(sent));
+                    }
+                    continue;
+                }
                 () = self.line.goodbye.cancelled() => return self.over(EndedBy::System, "shutdown").await,
             };
             let Some(news) = self.legs[side].as_mut().and_then(|leg| leg.take(happened)) else { continue };
             match news {
-                News::Digit(pressed) => {
-                    if let (Some(other), None) = (&self.legs[1 - side], &self.transfer) {
-                        other.session.carry_digit(pressed);
-                    }
+                // Whoever of the clinic speaks with a patient has keys of their own.
+                News::Digit(pressed) if side == 0 && self.patient().is_some() => {
+                    let commands = self.features.press(pressed, self.line.clock.now().mono);
+                    self.obey(side, commands);
                 }
+                News::Digit(pressed) => self.obey(side, vec![Command::Carry(pressed)]),
                 News::Held(held) => self.hold(1 - side, held),
                 News::Refer { to, replaces, reply } => self.refer(side, &to, replaces, reply),
                 // A transfer goes on without whoever asked for it.
@@ -117,6 +142,47 @@ impl<'a> Pair<'a> {
         if let Some(leg) = &self.legs[side] {
             super::hold(&leg.session, held, &self.line.book());
         }
+    }
+
+    /// The patient whom the clinic has called.
+    fn patient(&self) -> Option<&PhoneNumber> {
+        match &self.phones {
+            [Phone::Extension(_) | Phone::Uri(_), Phone::Number(number)] => Some(number),
+            _ => None,
+        }
+    }
+
+    /// Does what the keys of `side` come to. Such a call has no place in the phone tree, and none to be parked at.
+    fn obey(&mut self, side: usize, commands: Vec<Command>) {
+        for command in commands {
+            match (command, &self.legs[1 - side]) {
+                (Command::Carry(pressed), Some(other)) if self.transfer.is_none() => other.session.carry_digit(pressed),
+                (Command::Text, _) if self.text.is_none() => self.text_patient(),
+                (Command::Park, _) => {
+                    if let Some(leg) = &self.legs[side] {
+                        leg.session.play(features::sign(false));
+                    }
+                }
+                (Command::Carry(_) | Command::Text, _) => {}
+            }
+        }
+    }
+
+    /// Texts the patient, as `*1` asks.
+    fn text_patient(&mut self) {
+        let Some(to) = self.patient().cloned() else { return };
+        let book = self.line.book();
+        let language = book.settings.clinic.language.clone();
+        let to = Caller::Number(to);
+        let writing = record::desk_text(self.line, &book, self.call, &to, self.texts, &[], &language, &self.phones[0]);
+        self.texts += 1;
+        self.text = Some(tokio::spawn(async move {
+            let written = writing.await;
+            if let Err(why) = &written {
+                warn!(?why, "a text from the desk could not be sent");
+            }
+            written.is_ok()
+        }));
     }
 
     fn asked_by(&self, side: usize) -> bool {
@@ -214,6 +280,18 @@ impl<'a> Pair<'a> {
 async fn next_of(leg: &mut Option<Leg>) -> Happened {
     match leg {
         Some(leg) => leg.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Whether the text is on its way; for ever nothing while there is none.
+async fn texted(text: &mut Option<JoinHandle<bool>>) -> bool {
+    match text {
+        Some(writing) => {
+            let sent = writing.await.unwrap_or(false);
+            *text = None;
+            sent
+        }
         None => std::future::pending().await,
     }
 }

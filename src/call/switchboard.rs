@@ -43,16 +43,16 @@ pub(super) struct Connected {
     pub on_call: OnCall,
 }
 
-/// A phone is on a call for as long as this lives.
+/// A phone is on a call for as long as this lives. Of numbers that were not rung for a group nobody keeps account: they
+/// are anybody's, also patients'.
 #[derive(Debug)]
-pub(super) struct OnCall {
-    phone: Phone,
-    asks: mpsc::UnboundedSender<Ask>,
-}
+pub(super) struct OnCall(Option<(Phone, mpsc::UnboundedSender<Ask>)>);
 
 impl Drop for OnCall {
     fn drop(&mut self) {
-        let _ = self.asks.send(Ask::Free(self.phone.clone()));
+        if let Some((phone, asks)) = self.0.take() {
+            let _ = asks.send(Ask::Free(phone));
+        }
     }
 }
 
@@ -149,8 +149,11 @@ impl Switchboard {
 
     /// Notes that a phone is on a call that was not rung from here.
     pub(super) fn on_call(&self, phone: Phone) -> OnCall {
+        if matches!(phone, Phone::Number(_) | Phone::Emergency(_)) {
+            return OnCall(None);
+        }
         self.ask(Ask::Take(phone.clone()));
-        OnCall { phone, asks: self.0.clone() }
+        OnCall(Some((phone, self.0.clone())))
     }
 
     /// Rings `phone` for a caller who waits, out of turn: somebody has chosen them.
@@ -402,7 +405,7 @@ impl Desk {
 
     /// The machine counts the phone as on a call from now on, until [`OnCall`] says that it is not.
     fn connect(&mut self, call: CallId, leg: Leg, phone: Phone) {
-        let on_call = OnCall { phone: phone.clone(), asks: self.asks() };
+        let on_call = OnCall(Some((phone.clone(), self.asks())));
         let Some(waiter) = self.waiters.0.remove(&call) else { return };
         // A caller who has left in this moment: the leg is dropped, and so hung up.
         let _ = waiter.told.send(Told::Connected(Box::new(Connected { leg, phone, on_call })));

@@ -29,6 +29,7 @@ use super::clinic::{Clinic, PATIENT};
 use super::desk::{Desk, Page, Visitor};
 use super::gateway::FakeTwilio;
 use super::phones::{Talking, Telephone};
+use super::staff::press;
 
 const MARIA: &str = "+16462530142";
 
@@ -444,6 +445,9 @@ impl Live {
             ("address = \"127.0.0.1:5060\"", &format!("address = \"{trunk}\"")),
         ]);
         clinic.write_tree(TREE);
+        let messages = clinic.folder.path().join("messages.toml");
+        let text = std::fs::read_to_string(&messages).unwrap() + "[desk_text]\nen = \"{clinic}: as promised.\"\n";
+        std::fs::write(messages, text).unwrap();
         let thread = sign_in(&clinic).await;
         clinic.start().await;
         let client = Client::builder().redirect(redirect::Policy::none()).pool_max_idle_per_host(0).build().unwrap();
@@ -577,6 +581,18 @@ async fn a_patient_is_called_from_their_thread() {
     let mut patient = live.patient.pick_up(ringing).await;
     staff.say(1_000.0);
     patient.hears(1_000.0).await;
+    let now = live.clinic.command(&["calls", "--json"]).output().unwrap();
+    let now: serde_json::Value = serde_json::from_slice(&now.stdout).unwrap();
+    let phones = now["phones"].as_array().unwrap();
+    assert!(phones.iter().all(|phone| phone["phone"].as_str().unwrap().starts_with("extension:")), "{now}");
+    // What the person presses for themselves does not reach the patient as tones.
+    press(&staff, '*');
+    press(&staff, '1');
+    let texted = async || {
+        let sent = live.clinic.rows(What::Messages);
+        sent.iter().any(|message| message["direction"] == "outbound" && message["call"].is_string())
+    };
+    live.clinic.until("the patient is texted", texted).await;
     staff.dialog.bye("").await;
     patient.ended().await;
     let moved = async || live.clinic.rows(What::Threads).iter().any(|thread| !thread["moved_to_voice"].is_null());
