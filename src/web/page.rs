@@ -75,7 +75,7 @@ pub fn page(person: &Person, section: Section, title: &str, body: Markup) -> Mar
         p #offline .notice.warn hidden { (words.offline) }
         main #content tabindex="-1" { (body) }
         div #announce .hidden role="status" aria-live="polite" {}
-        div #toasts {}
+        div #toasts data-unreached=(words.unreached) {}
         (palette::dialogs(person))
     };
     document(person.ui, title, Some(person), whole)

@@ -11,15 +11,20 @@ export async function fetchPart(url, options = {}) {
   return response;
 }
 
-/** Replaces `element` by what the server says of it now, and keeps the focus where it was. */
+/** Replaces `element` by what the server says of it now. */
 export async function refresh(element, url) {
   const response = await fetchPart(url);
   if (!response.ok) return false;
+  replace(element, await response.text());
+  return true;
+}
+
+/** Replaces what is in `element` and keeps the focus where it was. */
+export function replace(element, html) {
   const focused = element.contains(document.activeElement) ? document.activeElement.id : "";
-  element.innerHTML = await response.text();
+  element.innerHTML = html;
   if (focused) document.getElementById(focused)?.focus();
   element.dispatchEvent(new CustomEvent("refreshed", { bubbles: true }));
-  return true;
 }
 
 /** Sends a form without leaving the page; resolves to the response. */
@@ -30,6 +35,9 @@ export function send(form, submitter) {
   const to = submitter?.hasAttribute("formaction") ? submitter.formAction : form.action;
   return fetchPart(to, { method: "POST", body });
 }
+
+/** Says that what was done did not get through. */
+export const unreached = () => toast(document.getElementById("toasts").dataset.unreached);
 
 /** Says something to people who listen and to people who look. `action` may be { text, run }. */
 export function toast(text, action) {

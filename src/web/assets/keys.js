@@ -1,10 +1,10 @@
 // Keys: what has data-key is done by it, outside of fields. "?" shows what is possible on this page.
 
-const WAIT = 1200; // ms for the second key of two
+const WAIT = 1200; // ms for the second key of two, as the hand presses them: a busy page takes nothing away
 const OFF = "keys-off";
 
 let before = "";
-let timer = 0;
+let at = 0; // when that was pressed
 
 const field = (element) => element?.closest?.("input:not([type=checkbox], [type=radio], [type=button], [type=submit]), textarea, select, [contenteditable]");
 const allowed = () => localStorage.getItem(OFF) === null;
@@ -37,23 +37,22 @@ function run(element) {
 
 function forget() {
   before = "";
-  clearTimeout(timer);
 }
 
-function press(key) {
+function press(key, when) {
+  if (when - at > WAIT) forget();
+  at = when;
   const all = doable();
   const typed = before ? `${before} ${key}` : key;
   const exact = all.find((element) => element.dataset.key === typed);
   if (exact) { forget(); run(exact); return true; }
   if (all.some((element) => element.dataset.key.startsWith(`${typed} `))) {
     before = typed;
-    clearTimeout(timer);
-    timer = setTimeout(forget, WAIT);
     return true;
   }
   if (!before) return false;
   forget();
-  return press(key);
+  return press(key, when);
 }
 
 function list() {
@@ -98,7 +97,7 @@ document.addEventListener("keydown", (event) => {
   // The list is there also for whoever has switched keys off: how else would they switch them on?
   if (event.key === "?") { event.preventDefault(); list(); return; }
   if (event.key === " " || !allowed()) return;
-  if (press(event.key)) event.preventDefault();
+  if (press(event.key, event.timeStamp)) event.preventDefault();
 });
 
 document.addEventListener("change", (event) => {

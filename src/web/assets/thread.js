@@ -1,6 +1,6 @@
 // A thread's page: its parts are fetched anew when something happens, what is typed is kept, and texts can be undone.
 
-import { fetchPart, refresh, send, toast } from "./fragment.js";
+import { fetchPart, refresh, replace, send, toast, unreached } from "./fragment.js";
 
 const page = document.getElementById("thread");
 // The GSM 7-bit alphabet and its extension table (3GPP TS 23.038 section 6.2.1), as the server counts by.
@@ -19,9 +19,7 @@ function start(id) {
   const look = () => {
     update();
     refresh(part("head"), `${base}/head`);
-    // A form that somebody is filling in is left alone.
-    const busy = part("side").contains(document.activeElement) && document.activeElement.matches("input, textarea, select");
-    if (!busy) keepOpen(part("side"), `${base}/side`);
+    side();
   };
   document.addEventListener("live:thread", (event) => { if (event.detail?.id === id) look(); });
   document.addEventListener("live:again", look);
@@ -67,11 +65,25 @@ function start(id) {
     if (seen && !box().value.trim()) seen.value = fresh.dataset.version;
   }
 
-  async function keepOpen(element, url) {
-    const open = [...element.querySelectorAll("details")].map((details) => details.open);
-    if (await refresh(element, url)) element.querySelectorAll("details").forEach((details, at) => { details.open ||= open[at] ?? false; });
+  // A form that somebody is filling in is left alone until they leave it. Looked at when the answer is here: they may
+  // have begun meanwhile.
+  const fields = () => [...part("side").querySelectorAll("input:not([type=hidden]), textarea")];
+  const busy = () => part("side").contains(document.activeElement) && document.activeElement.matches("input, textarea, select")
+    || fields().some((field) => field.type !== "checkbox" && field.type !== "radio" && field.value !== field.defaultValue);
+  let late = false;
+  async function side() {
+    const response = await fetchPart(`${base}/side`).catch(() => null);
+    if (!response?.ok) return;
+    const html = await response.text();
+    late = busy();
+    if (late) return;
+    const folds = () => [...part("side").querySelectorAll("details")];
+    const open = folds().map((details) => details.open);
+    replace(part("side"), html);
+    folds().forEach((details, at) => { details.open ||= open[at] ?? false; });
     here();
   }
+  page.addEventListener("focusout", () => setTimeout(() => { if (late && !busy()) side(); }));
 
   // Who is here.
   let typing = false;
@@ -104,10 +116,12 @@ function start(id) {
     form.dataset.busy = "1";
     const response = await send(form, submitter).catch(() => null);
     delete form.dataset.busy;
-    if (!response || response.status === 401) return;
+    if (!response) return unreached();
+    if (response.status === 401) return;
     if (answer) return answered(response, submitter);
     if (!response.ok) return said(response);
     if (form.dataset.said) toast(form.dataset.said);
+    form.reset(); // said and done: no longer being filled in
     const undone = form.action.endsWith("/undo");
     if (document.activeElement?.closest("#side")) document.activeElement.blur();
     if (undone) await compose();
@@ -134,7 +148,8 @@ function start(id) {
 
   async function takeBack(url) {
     const response = await fetchPart(url, { method: "POST" }).catch(() => null);
-    if (response && !response.ok) return said(response);
+    if (!response) return unreached();
+    if (!response.ok) return said(response);
     await compose();
     look();
   }
@@ -233,7 +248,7 @@ function start(id) {
     const end = box().selectionStart;
     const from = found ? end - found[1].length - 1 : end;
     const response = await fetchPart(`${base}/template`, { method: "POST", body: new URLSearchParams({ template: name, body: box().value }) }).catch(() => null);
-    if (!response) return;
+    if (!response) return unreached();
     if (!response.ok) return said(response);
     box().setRangeText(await response.text(), from, end, "end");
     box().dispatchEvent(new Event("input", { bubbles: true }));

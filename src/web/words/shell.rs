@@ -18,6 +18,7 @@ pub struct Words {
     pub account: &'static str,
     pub sign_out: &'static str,
     pub offline: &'static str,
+    pub unreached: &'static str,
 }
 
 const EN: Words = Words {
@@ -34,6 +35,7 @@ const EN: Words = Words {
     account: "My account",
     sign_out: "Sign out",
     offline: "Connection lost. Trying again; nothing is missed.",
+    unreached: "That did not get through. What you wrote is still here: try again.",
 };
 
 const ES: Words = Words {
@@ -50,6 +52,7 @@ const ES: Words = Words {
     account: "Mi cuenta",
     sign_out: "Salir",
     offline: "Sin conexión. Se intenta de nuevo; no se pierde nada.",
+    unreached: "No se ha podido enviar. Lo que escribió sigue aquí: inténtelo de nuevo.",
 };
 
 /// In `ui`.

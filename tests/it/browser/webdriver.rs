@@ -20,6 +20,7 @@ const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 /// Keys that have no letter (section 17.4.2).
 pub const ENTER: &str = "\u{e007}";
 pub const TAB: &str = "\u{e004}";
+pub const ARROW_DOWN: &str = "\u{e015}";
 pub const ESCAPE: &str = "\u{e00c}";
 pub const CONTROL: &str = "\u{e009}";
 
