@@ -138,7 +138,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::conversation::templates::{Encoding, segments};
+    use crate::conversation::segments::{Encoding, segments};
     use crate::tree::{Days, Opening};
 
     fn said(tag: &str, open: &[(&str, &str, &str)]) -> Option<String> {

@@ -8,7 +8,7 @@
 //! - [`missed_call`]: who is owed a text after a call, and in which words. [`waiting`]: how they waited, in plain words.
 //! - [`permission`]: what each role may see and do.
 //! - [`templates`]: the admin's texts, with their variables filled in. [`hours`]: the opening hours in plain words.
-//!   [`snippets`]: those texts that people of the clinic use.
+//!   [`snippets`]: those texts that people of the clinic use. [`segments`]: what a text costs.
 //! - [`sign_in`]: who may try to sign in, and what a password must be. [`totp`]: the second factor.
 //! - [`attendance`]: who is at work.
 //! - [`promise`]: how soon a person answers, in opening hours, and where a wait stands against it.
@@ -24,6 +24,7 @@ pub mod missed_call;
 pub mod permission;
 pub mod promise;
 pub mod red_flags;
+pub mod segments;
 pub mod sign_in;
 pub mod snippets;
 pub mod templates;

@@ -145,7 +145,7 @@ pub fn waited(time: Duration, language: &Language) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::conversation::templates::{Encoding, segments};
+    use crate::conversation::segments::{Encoding, segments};
 
     #[test]
     fn waiting_is_told_in_the_languages_that_we_know() {

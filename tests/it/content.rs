@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use threadline::call::perform::GOODBYE;
 use threadline::conversation::closing;
+use threadline::conversation::segments::{Encoding, segments};
 use threadline::conversation::snippets::{self, Known, for_people};
-use threadline::conversation::templates::{Encoding, Templates, Values, Variable, segments};
+use threadline::conversation::templates::{Templates, Values, Variable};
 use threadline::media::PromptLibrary;
 use threadline::model::{Language, PromptCatalog};
 use threadline::settings::Settings;

@@ -261,7 +261,7 @@ function start(id) {
     box().focus();
   }
 
-  // What it costs: the same rules as `segments` in src/conversation/templates.rs.
+  // What it costs: the same rules as `segments` in src/conversation/segments.rs.
   function count() {
     const line = part("count");
     if (!line || !box()) return;

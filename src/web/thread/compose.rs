@@ -6,7 +6,8 @@ use maud::{Markup, html};
 
 use super::text::{Times, safe};
 use crate::conversation::consent::Refusal;
-use crate::conversation::templates::{Encoding, MOST_CHARACTERS, segments, unusual};
+use crate::conversation::segments::{Encoding, segments, unusual};
+use crate::conversation::templates::MOST_CHARACTERS;
 use crate::model::{MessageId, Private, ThreadId};
 use crate::sms::reply::NotSent;
 use crate::web::words::thread::Words;
@@ -140,7 +141,7 @@ pub fn alert(sentence: &str) -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::conversation::templates::{BASIC, EXTENDED};
+    use crate::conversation::segments::{BASIC, EXTENDED};
     use crate::web::words::Ui;
     use crate::web::words::thread::words;
 
