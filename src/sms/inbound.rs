@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::compose::{self, Received, TextIn};
 use super::gateway::{HookEvent, InboundText, StatusReport};
 use super::outbox::shown;
+use super::receive::{self, Received, TextIn};
 use crate::conversation::templates::{Templates, Values};
 use crate::model::Language;
 use crate::store::messages::{self, Report, Reported};
@@ -47,7 +47,7 @@ impl Inbound {
         match event {
             HookEvent::Inbound(text) => {
                 let text = text_in(gateway, text, (self.replies)(), now);
-                let received = self.store.write(move |tx| compose::receive_text(tx, &text)).await?;
+                let received = self.store.write(move |tx| receive::receive_text(tx, &text)).await?;
                 if let Received::Duplicate(message) = received {
                     tracing::debug!(gateway, %message, "a text came in again and was dropped");
                 }
@@ -90,7 +90,7 @@ fn settle(tx: &Tx<'_>, gateway: &str, said: &StatusReport, now: Timestamp) -> Re
     if let Reported::Moved { message, to } = messages::report(tx, &report)?
         && said.refusal.as_ref().is_some_and(|refusal| refusal.opted_out)
     {
-        compose::opted_out_at_gateway(tx, gateway, &to, Some(message), now)?;
+        receive::opted_out_at_gateway(tx, gateway, &to, Some(message), now)?;
     }
     Ok(())
 }

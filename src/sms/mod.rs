@@ -5,7 +5,8 @@
 //! - [`policy`]: what becomes of a message after an answer, as plain functions. [`pace`]: how fast we may send.
 //! - [`outbox`]: the worker that leases, sends and records. [`consent`]: whether a text may still go.
 //! - [`compose`], [`new_text`], [`reply`], [`ask_else`]: a text and all that belongs to it, in one transaction.
-//!   [`addressee`]: whom it is written to. [`inbound`]: what a verified webhook does.
+//!   [`addressee`]: whom it is written to.
+//! - [`inbound`]: what a verified webhook does. [`receive`]: a text that came in, and its keyword.
 
 pub mod addressee;
 pub mod ask_else;
@@ -17,6 +18,7 @@ pub mod new_text;
 pub mod outbox;
 pub mod pace;
 pub mod policy;
+pub mod receive;
 pub mod reply;
 pub mod sandbox;
 pub mod signature;

@@ -18,7 +18,7 @@ use tokio_util::task::TaskTracker;
 use super::gateway::{Outgoing, Refusal};
 use super::pace::Pace;
 use super::policy::{self, Next};
-use super::{Gateway, SendOutcome, compose, consent};
+use super::{Gateway, SendOutcome, consent, receive};
 use crate::clock::Clock;
 use crate::events::{Event, Events};
 use crate::model::MessageId;
@@ -348,7 +348,7 @@ fn settle(tx: &Tx<'_>, gateway: &str, leased: &Leased, next: &Next, now: Timesta
         Next::Retry { at, reason } => outbox::retry_at(tx, id, *at, reason, now)?,
         Next::Failed(refusal) => {
             if refusal.opted_out && refusal.code.is_some() {
-                compose::opted_out_at_gateway(tx, gateway, &leased.to, Some(id), now)?;
+                receive::opted_out_at_gateway(tx, gateway, &leased.to, Some(id), now)?;
             }
             outbox::failed(tx, id, &shown(refusal), now)?
         }

@@ -130,11 +130,11 @@ impl Sandbox {
         if !local(request.peer) || FORWARDED.iter().any(|name| request.headers.contains_key(*name)) {
             return Err(HookError::Unproven("the sandbox takes webhooks from this machine alone"));
         }
-        let mut fields = twilio::form_fields(request)?;
+        let mut fields = twilio::hook::form_fields(request)?;
         if request.hook == Hook::Inbound && !fields.iter().any(|(name, _)| name == "MessageSid") {
             fields.push(("MessageSid".into(), format!("SB{}", MessageId::new(self.clock.now().wall))));
         }
-        twilio::read_hook(request.hook, &fields)
+        twilio::hook::read_hook(request.hook, &fields)
     }
 
     /// Reports what became of the messages that were taken, until `shutdown`; what it owes from the run before, too.

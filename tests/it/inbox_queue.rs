@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use reqwest::StatusCode;
 use threadline::events::Event;
 use threadline::model::{Language, MessageId, MessageStatus, OpenedBy, PhoneNumber, Private, Resolution, ThreadId};
-use threadline::sms::compose::{TextIn, receive_text};
+use threadline::sms::receive::{TextIn, receive_text};
 use threadline::store::messages::{self, MessageKind, NewMessage, Report};
 use threadline::store::outbox;
 use threadline::store::threads::{self, NewThread};

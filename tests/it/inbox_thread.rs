@@ -9,7 +9,7 @@ use threadline::model::{
     CallEnd, CallId, CallStart, Caller, Consent, ConsentMethod, ConsentState, Direction, EndedBy, Language, MessageId,
     OpenedBy, Outcome, PhoneNumber, Resolution, ThreadId, ThreadState,
 };
-use threadline::sms::compose::{self, Received, TextIn};
+use threadline::sms::receive::{self, Received, TextIn};
 use threadline::store::threads::{self, NewThread, Thread};
 use threadline::store::{audit, calls, consents, outbox, people};
 
@@ -37,7 +37,7 @@ async fn texts(desk: &Desk, from: &str, body: &str) -> ThreadId {
         reopen_within: Duration::from_secs(72 * 3600),
         now: desk.now(),
     };
-    let received = desk.write(move |tx| compose::receive_text(tx, &text)).await;
+    let received = desk.write(move |tx| receive::receive_text(tx, &text)).await;
     let Received::Stored { thread, .. } = received else { panic!("{received:?}") };
     thread
 }

@@ -1,13 +1,16 @@
 //! The use cases against a real database.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use tempfile::TempDir;
 
 use super::*;
-use crate::conversation::templates::Variable;
+use crate::conversation::keywords::Keyword;
+use crate::conversation::templates::{Templates, Values, Variable};
 use crate::events::{Event, Events};
 use crate::model::{MessageStatus, ThreadState};
+use crate::sms::receive::{Received, TextIn, opted_out_at_gateway, receive_text};
 use crate::store::{Connection, Store, audit};
 
 const EXPIRE: Duration = Duration::from_secs(3600);
