@@ -5,6 +5,7 @@
 mod file;
 mod phones;
 mod secret;
+mod trunks;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
