@@ -7,12 +7,13 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::extract::{FromRequestParts, Path, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 
+use super::body::{NoBody, whole};
 use super::client::Client;
 use super::{Family, Web};
 use crate::sms::{Hook, HookError, HookRequest};
@@ -96,13 +97,12 @@ async fn handle(web: &Web, hook: Hook, came: Came, body: Body) -> Result<(), Ref
     if came.gateway != web.gateway.name() {
         return Err(Refused::OtherGateway);
     }
-    let announced = came.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    if announced.is_some_and(|length| length > LONGEST_BODY as u64) {
-        return Err(Refused::TooLarge);
-    }
-    let body = tokio::time::timeout(BODY_TIMEOUT, to_bytes(body, LONGEST_BODY)).await.map_err(|_| Refused::TooSlow)?;
-    // The other way to fail is a connection that broke off: nobody is left to read the answer.
-    let body = body.map_err(|_| Refused::TooLarge)?;
+    let body = tokio::time::timeout(BODY_TIMEOUT, whole(body, LONGEST_BODY)).await.map_err(|_| Refused::TooSlow)?;
+    let body = body.map_err(|error| match error {
+        NoBody::TooLong => Refused::TooLarge,
+        // Nobody is left to read the answer.
+        NoBody::Broken => Refused::Hook(HookError::Malformed("its body broke off")),
+    })?;
     let path = came.uri.path_and_query().map_or("/", |path| path.as_str());
     let url = web.public_url.as_deref().map(|base| format!("{}{path}", base.trim_end_matches('/')));
     let request = HookRequest { hook, url: url.as_deref(), headers: &came.headers, body: &body, peer: came.peer };

@@ -21,7 +21,7 @@
 //!   to browsers. [`presence`]: who looks at what.
 //! - [`calls`]: who is on the phone; to answer, to call. [`voicemails`]: voice messages and recorded calls. [`notices`]: what
 //!   stands at the top of every page.
-//! - [`hooks`]: what gateways report. [`health`]: `/healthz`. [`metrics`]: `/metrics`.
+//! - [`body`]: a request's body, bounded. [`hooks`]: what gateways report. [`health`]: `/healthz`. [`metrics`]: `/metrics`.
 //!
 //! The rules of a thread are in [`crate::conversation`], not here. What pages show of calls is handed in as plain
 //! closures ([`Web`]): nothing here knows SIP or media.
@@ -31,6 +31,7 @@ pub mod admin;
 pub mod assets;
 pub mod audio;
 pub mod audit;
+mod body;
 pub mod calls;
 pub mod client;
 pub mod compose;
