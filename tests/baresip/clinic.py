@@ -54,7 +54,7 @@ path = "{box}/store"
     def __enter__(self):
         self.log = open(self.box / "daemon.log", "w+")
         self.process = subprocess.Popen([self.binary, "serve", "--config", self.config], stdout=self.log, stderr=self.log)
-        for _ in range(200):
+        for _ in range(600):
             try:
                 urllib.request.urlopen(f"http://127.0.0.1:{self.web}/healthz", timeout=1).close()
                 return self
@@ -64,7 +64,7 @@ path = "{box}/store"
                 time.sleep(0.1)
         print((self.box / "daemon.log").read_text(), file=sys.stderr)
         self.process.kill()
-        stop("the daemon did not come up in 20 s: its words are above")
+        stop("the daemon did not come up in a minute: its words are above")
 
     def __exit__(self, *_):
         self.process.terminate()
