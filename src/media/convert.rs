@@ -100,7 +100,7 @@ impl Doubler {
             *to = f32::from(*from);
         }
         let count = samples.len().min(BLOCK).min(out.len() / 2);
-        for (window, pair) in line.windows(2 * REACH).take(count).zip(out.chunks_exact_mut(2)) {
+        for (window, pair) in line.windows(2 * REACH).take(count).zip(out.as_chunks_mut::<2>().0) {
             let (left, right) = window.split_at(REACH);
             let between: f32 =
                 left.iter().rev().zip(right).zip(HALF_BAND.iter()).map(|((l, r), tap)| (l + r) * tap).sum();

@@ -123,7 +123,7 @@ impl CallSlot {
     /// `None`: there are `limit` already.
     fn take(endpoint: &Endpoint, limit: usize, invite: &str) -> Option<CallSlot> {
         let calls = &endpoint.0.calls;
-        calls.fetch_update(Relaxed, Relaxed, |calls| (calls < limit).then_some(calls + 1)).ok()?;
+        calls.try_update(Relaxed, Relaxed, |calls| (calls < limit).then_some(calls + 1)).ok()?;
         Some(CallSlot { endpoint: EndpointHandle(endpoint.clone()), invite: invite.to_owned() })
     }
 }

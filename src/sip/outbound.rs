@@ -378,10 +378,10 @@ impl Dialling {
     }
 
     async fn progress(&self, flow: &Flow, status: u16, response: &Response, forks: &mut Forks) {
-        let Some(news) = Some(response).filter(|_| status > 100).and_then(|response| forks.provisional(response))
-        else {
+        if status <= 100 {
             return;
-        };
+        }
+        let Some(news) = forks.provisional(response) else { return };
         if let Some(prack) = news.prack {
             let way = way(&self.endpoint, flow, response).await;
             // Repeated by its own transaction; a peer that never hears it gives its call up by itself.

@@ -448,7 +448,8 @@ fn what_was_answered_survives_kill_9() {
 
     if let Some(dir) = std::env::var_os(CHILD) {
         let store = Store::open(Path::new(&dir), Events::default()).unwrap();
-        for second in 0.. {
+        let mut second = 0;
+        loop {
             let call = call_start(second);
             let id = store
                 .write_blocking(move |tx| {
@@ -467,6 +468,7 @@ fn what_was_answered_survives_kill_9() {
                 })
                 .unwrap();
             println!("\nwritten {id}");
+            second += 1;
         }
     }
     let dir = TempDir::new().unwrap();

@@ -151,9 +151,11 @@ async fn noise_then_speech(house: &House, audio: &UdpSocket, patient: &Talking) 
     // The patient is still relayed, and what the phone says after all is heard: 1 kHz, as a square.
     let speech: Vec<u8> = [0x80; 4].into_iter().chain([0x00; 4]).cycle().take(160).collect();
     let speaks = async {
-        for sequence in 0.. {
+        let mut sequence = 0;
+        loop {
             audio.send_to(&[header(sequence), speech.clone()].concat(), box_).await.unwrap();
             audio.recv_from(&mut buffer).await.unwrap();
+            sequence += 1;
         }
     };
     tokio::select! {
