@@ -3,6 +3,7 @@
 mod bad_phones;
 mod bridge_media;
 mod browser;
+mod capture;
 mod clinic;
 mod config;
 mod content;
