@@ -6,8 +6,10 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use nix::unistd::{Uid, User, getuid};
+use serde_json::Value;
 
 use crate::clock::Clock;
+use crate::store::audit::{self, Entry};
 use crate::store::{self, Beside, StoreError, Tx};
 
 /// As whom the command acts in the audit chain: `cli:ana`, by the name of the box's user.
@@ -45,6 +47,17 @@ pub fn write<T>(
     unless_recorded(store.write(|tx| f(tx, now, &actor)))
 }
 
+/// Puts one reading of the store in `dir` on record, before anything of it is shown.
+///
+/// # Errors
+/// There is no store, or it cannot be written.
+pub fn note(dir: &Path, action: &str, subject: &str, detail: Value) -> Result<()> {
+    write(&mut open(dir)?, |tx, at, actor| {
+        audit::append(tx, Entry { at, actor, action, subject, detail })?;
+        Ok(())
+    })
+}
+
 fn unless_recorded<T>(done: Result<T, StoreError>) -> Result<T> {
     done.context("this cannot be put on record, so it is not shown; mend that first, and run this as the daemon's user")
 }
@@ -52,7 +65,6 @@ fn unless_recorded<T>(done: Result<T, StoreError>) -> Result<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::audit;
 
     #[test]
     fn whoever_signed_in_is_named_and_else_whom_the_process_runs_as() {
@@ -70,15 +82,10 @@ mod tests {
         let error = open(&none).unwrap_err().to_string();
         assert!(error.contains("none/threadline.db") && !none.exists(), "{error}");
         store::open_beside(dir.path()).unwrap();
-        let mut store = open(dir.path()).unwrap();
-        write(&mut store, |tx, at, actor| {
-            let (action, subject, detail) = ("call.traced", "call:a", serde_json::json!({}));
-            audit::append(tx, audit::Entry { at, actor, action, subject, detail })
-        })
-        .unwrap();
+        note(dir.path(), "calls.viewed", "calls", serde_json::json!({})).unwrap();
         let conn = store::open_read_only(dir.path()).unwrap();
         let row = audit::page(&conn, &audit::Filter::default(), None, 10).unwrap().rows.remove(0);
-        assert_eq!((row.actor, row.action.as_str()), (actor(), "call.traced"));
+        assert_eq!((row.actor, row.action.as_str()), (actor(), "calls.viewed"));
         assert_eq!(audit::verify(&conn).unwrap(), 1);
     }
 }

@@ -31,6 +31,7 @@ mod nat;
 mod outbox;
 mod permissions;
 mod phones;
+mod readings;
 mod recording;
 mod scripts;
 mod service;
