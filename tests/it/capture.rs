@@ -12,6 +12,7 @@ use threadline::model::{Codec, SrtpPolicy};
 use threadline::store::export::What;
 use threadline::store::{self, recordings};
 
+use super::signalling::{Peer, header, status};
 use super::staff::{House, both_hear, press};
 
 /// The caller keys a number before they reach the queue, whose conversations are recorded.
@@ -309,4 +310,94 @@ async fn encrypted_and_wideband_calls_are_there_in_clear_and_narrow_on_a_port_of
     let (said, _) = capture(&house, &call, &["--media"]);
     assert!(said.contains("no audio: the call was not recorded"), "{said}");
     assert_eq!(heard(&house), before);
+}
+
+/// How phones send a key, and in what: the first six are taken for keys, the others only look like them.
+const KEY_INFOS: [(&str, &str); 10] = [
+    ("Content-Type: application/dtmf-relay\r\n", "Signal=@\r\nDuration=160\r\n"),
+    ("c: application/dtmf-relay\r\n", "Signal= @\nDuration=160\n"),
+    ("CONTENT-TYPE: application/dtmf\r\n", "@"),
+    ("content-type:\r\n Application/DTMF-Relay\r\n", "Duration=160\rSignal=@"),
+    ("C:application/dtmf;x=y\r\n", "@\n"),
+    ("Content-Type: application/dtmf-relay\n", "Signal=@\n"),
+    ("Content-Type: audio/telephone-event\r\n", "@\r\n"),
+    ("Content-Type: text/plain\r\n", "Signal=@\r\n"),
+    (
+        "Content-Type: multipart/mixed;\r\n boundary=\"bound\"\r\n",
+        "--bound\r\nC: application/dtmf-relay\r\n\r\nSignal=@\r\nDuration=160\r\n--bound--\r\n",
+    ),
+    ("c: multipart/mixed; boundary=bound\n", "--bound\nContent-Type: application/dtmf\n\n@\n--bound--\n"),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_of_a_number_that_came_by_info_are_in_neither_ladder_nor_capture_nor_file() {
+    let mut house = House::closed(TREE).await;
+    house.clinic.start().await;
+    let peer = Peer::new(house.clinic.sip).await;
+    let offer = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 40000 RTP/AVP 0\r\n";
+    peer.send(&peer.request("INVITE", "keyed", 1, "", offer)).await;
+    let ok = peer.expect(200).await;
+    peer.ack(&ok, 1, "").await;
+    let to = header(&ok, "To").unwrap();
+    let mut cseq = 1;
+    let mut key = async |(kind, body): (&str, &str), digit: char| {
+        cseq += 1;
+        let body = body.replace('@', &digit.to_string());
+        let end = format!("{kind}Content-Length: {}\r\n\r\n{body}", body.len());
+        let info = peer.to("INFO", "keyed", cseq, to, "", "").replace("Content-Length: 0\r\n\r\n", &end);
+        // The whole head ends its lines as the type does.
+        let bare = kind.ends_with('\n') && !kind.contains('\r');
+        peer.send(&if bare { info.replace("\r\n", "\n") } else { info }).await;
+        let answered = peer.receive_where(|text| header(text, "CSeq") == Some(&format!("{cseq} INFO"))).await;
+        assert!(status(&answered) == 200, "{kind}: {answered}");
+    };
+    let sent = key_infos(&mut key).await;
+    house.clinic.until("the number is complete", async || house.clinic.log().contains("digit_3")).await;
+
+    let id = house.clinic.rows(What::Calls)[0]["id"].as_str().unwrap().to_owned();
+    // While it goes on, and afterwards.
+    for over in [false, true] {
+        if over {
+            peer.send(&peer.to("BYE", "keyed", 100, to, "", "")).await;
+            peer.expect(200).await;
+            let traces = house.clinic.store.join("traces");
+            let kept = async || std::fs::read_dir(&traces).is_ok_and(|mut days| days.next().is_some());
+            house.clinic.until("the trace is written", kept).await;
+        }
+        let (_, file) = capture(&house, &id, &[]);
+        let show = |arguments: &[&str]| {
+            let shown = house.clinic.command(arguments).output().unwrap();
+            assert!(shown.status.success(), "{}", String::from_utf8_lossy(&shown.stderr));
+            String::from_utf8(shown.stdout).unwrap()
+        };
+        let ladder = show(&["trace", &id]);
+        assert_eq!(ladder.matches(" INFO ").count(), sent, "{ladder}");
+        assert!(ladder.contains("Digits are masked."), "{ladder}");
+        let lines: Vec<serde_json::Value> =
+            show(&["trace", &id, "--json"]).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let lines = lines.into_iter().map(|line| line["message"].as_str().unwrap().to_owned());
+        let packets = read(&file).into_iter().map(|packet| String::from_utf8(packet.bytes).unwrap());
+        let mut infos = 0;
+        for message in lines.chain(packets).filter(|message| message.starts_with("INFO ")) {
+            let blank = message.find("\r\n\r\n").map(|at| at + 4).or(message.find("\n\n").map(|at| at + 2));
+            let (_, body) = message.split_at(blank.unwrap());
+            let keyed = body.replace("Duration=160", "");
+            assert!(!body.is_empty() && !keyed.contains(|c: char| c.is_ascii_digit()), "{message}");
+            infos += 1;
+        }
+        assert_eq!(infos, 2 * sent);
+    }
+    assert!(!house.clinic.log().contains(NUMBER));
+}
+
+/// Keys the number in every way that is taken, and in between digits in ways that are not; how many messages it were.
+async fn key_infos(key: &mut impl AsyncFnMut((&'static str, &'static str), char)) -> usize {
+    let (taken, others) = KEY_INFOS.split_at(6);
+    for (way, digit) in others.iter().zip("4936".chars()) {
+        key(*way, digit).await;
+    }
+    for (way, digit) in taken.iter().cycle().zip(NUMBER.chars()) {
+        key(*way, digit).await;
+    }
+    others.len() + NUMBER.len()
 }
