@@ -8,11 +8,14 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::Args;
 use jiff::Timestamp;
+use serde_json::json;
 
+use super::on_record;
 use crate::daemon::control::{self, Calls};
 use crate::model::{Country, PhoneNumber};
 
-/// Show who is on the phone: where in the phone tree, in which line, since when, and with whom
+/// Show who is on the phone: where in the phone tree, in which line, since when, and with whom. Each look is in the audit
+/// chain
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  threadline calls\n  threadline calls --watch\n  threadline calls --json | jq .calls"
@@ -32,6 +35,7 @@ pub struct CallsArgs {
 /// Asks the daemon whose store is in `store`.
 pub fn run(args: &CallsArgs, store: &Path, country: Country) -> Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut noted = false;
     runtime.block_on(async {
         loop {
             let answer = control::ask(store, "calls").await.with_context(|| {
@@ -40,6 +44,11 @@ pub fn run(args: &CallsArgs, store: &Path, country: Country) -> Result<ExitCode>
                     control::socket(store).display()
                 )
             })?;
+            // Before the first of it is shown; whoever watches has looked once.
+            if !noted {
+                on_record::note(store, "calls.viewed", "calls", json!({ "watched": args.watch }))?;
+                noted = true;
+            }
             let mut out = std::io::stdout().lock();
             if args.json {
                 writeln!(out, "{answer}")?;

@@ -9,7 +9,9 @@ use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use serde_json::json;
 
+use super::on_record;
 use crate::store;
 use crate::store::export::{self, What};
 
@@ -30,7 +32,8 @@ impl ValueEnum for What {
     }
 }
 
-/// Prints records as one JSON object a line, oldest first. Works while the daemon runs.
+/// Prints records as one JSON object a line, oldest first. Works while the daemon runs. Each export is
+/// in the audit chain.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "Example: the calls of this month that left unserved\n  \
     threadline export calls --config config/threadline.toml --since 2026-11-01 | jq 'select(.outcome == \"abandoned\")'")]
@@ -46,9 +49,23 @@ pub struct ExportArgs {
     pub since: Option<Timestamp>,
 }
 
-/// Prints what `args` asks for from the store in `dir`. A reader that goes away (`| head`) ends it without an error.
+/// What the audit chain says of an export: what was done, and to what.
+fn deed(what: What) -> (&'static str, &'static str) {
+    match what {
+        What::Calls => ("calls.exported", "calls"),
+        What::Threads => ("threads.exported", "threads"),
+        What::Messages => ("messages.exported", "messages"),
+        What::Consents => ("consents.exported", "consents"),
+        What::Audit => ("audit.exported", "audit"),
+    }
+}
+
+/// Prints what `args` asks for from the store in `dir`, and puts that on record. A reader that goes away (`| head`) ends it without an error.
 pub fn run(dir: &Path, args: &ExportArgs, out: &mut dyn Write) -> anyhow::Result<()> {
     let conn = store::open_read_only(dir)?;
+    let (action, subject) = deed(args.what);
+    let detail = args.since.map_or_else(|| json!({}), |since| json!({ "since": since }));
+    on_record::note(dir, action, subject, detail)?;
     let mut out = io::BufWriter::new(out);
     let printed =
         export::rows(&conn, args.what, args.since, |line| -> Result<(), Stopped> { Ok(writeln!(out, "{line}")?) })

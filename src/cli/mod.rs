@@ -8,6 +8,7 @@ pub mod export;
 pub mod files;
 pub mod fill;
 mod logs;
+mod on_record;
 pub mod phone;
 pub mod prompts;
 pub mod serve;

@@ -7,14 +7,12 @@ use anyhow::{Context, Result, anyhow, bail};
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 
+use super::on_record::actor;
 use crate::model::{Language, Roles, StaffName};
 use crate::settings::Settings;
 use crate::store::staff::{self, Change, Staff};
 use crate::store::{self, Beside, StoreError, Tx, sign_in_links};
 use crate::web::{people, session};
-
-/// As what the command line acts in the audit chain.
-const ACTOR: &str = "cli";
 
 /// Adds people, and helps who cannot sign in. A link that is printed sets a password, once, within 24 hours.
 #[derive(Args, Clone, Debug)]
@@ -108,14 +106,14 @@ pub fn run(settings: &Settings, command: &UserCommand, now: Timestamp, out: &mut
         UserCommand::Link { name } => {
             known(&store, &name)?;
             let secret = session::fresh();
-            store.write(|tx| sign_in_links::make(tx, &session::id_of(&secret), &name, ACTOR, now))?;
+            store.write(|tx| sign_in_links::make(tx, &session::id_of(&secret), &name, &actor(), now))?;
             writeln!(out, "{}/welcome/{secret}", base(settings))?;
         }
         UserCommand::Disable { name } => change(&mut store, name, true, now)?,
         UserCommand::Enable { name } => change(&mut store, name, false, now)?,
         UserCommand::ResetFactor { name } => {
             known(&store, &name)?;
-            store.write(|tx| people::forget_factors(tx, &name, ACTOR, now))?;
+            store.write(|tx| people::forget_factors(tx, &name, &actor(), now))?;
         }
     }
     Ok(())
@@ -126,9 +124,9 @@ pub fn add(tx: &Tx<'_>, staff: &Staff, now: Timestamp) -> Result<Option<String>,
     if staff::find(tx, &staff.name)?.is_some() {
         return Ok(None);
     }
-    staff::add(tx, staff, ACTOR, now)?;
+    staff::add(tx, staff, &actor(), now)?;
     let secret = session::fresh();
-    sign_in_links::make(tx, &session::id_of(&secret), &staff.name, ACTOR, now)?;
+    sign_in_links::make(tx, &session::id_of(&secret), &staff.name, &actor(), now)?;
     Ok(Some(secret))
 }
 
@@ -138,7 +136,7 @@ pub fn first_link(tx: &Tx<'_>, now: Timestamp) -> Result<Option<String>, StoreEr
         return Ok(None);
     }
     let secret = session::fresh();
-    sign_in_links::make_first(tx, &session::id_of(&secret), ACTOR, now)?;
+    sign_in_links::make_first(tx, &session::id_of(&secret), &actor(), now)?;
     Ok(Some(secret))
 }
 
@@ -154,7 +152,7 @@ fn known(store: &Beside, name: &StaffName) -> Result<Staff> {
 }
 
 fn change(store: &mut Beside, name: StaffName, disabled: bool, now: Timestamp) -> Result<()> {
-    match store.write(|tx| staff::set_disabled(tx, &name, disabled, ACTOR, now))? {
+    match store.write(|tx| staff::set_disabled(tx, &name, disabled, &actor(), now))? {
         Change::Made => Ok(()),
         Change::Nobody => bail!("there is nobody called {name}; threadline user list shows everybody"),
         Change::LastAdmin => bail!("{name} is the last admin; make somebody else an admin first"),

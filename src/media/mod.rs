@@ -6,7 +6,8 @@
 //!
 //! What lives where: `schedule` when to send; `wire` the sockets; `ports` which of them; `rtp`, `rtcp`, `srtp` the
 //! packets; `source` whom to believe; `jitter` and `quality` how it sounds; `codec`, `prompt`, `player` what is heard;
-//! `digits` and [`dtmf`] the keys pressed, `dialer` those that we press; `recording` what is kept of it; `stream` all of
+//! `digits` and [`dtmf`] the keys pressed, `dialer` those that we press; `recording` what is kept of it, `replay` that made into
+//! packets again; `stream` all of
 //! these for one call, `stream::relay` for two that are legs of one, with `readiness` (when), `timeline` (where in the
 //! other's stream) and `convert` (in the other's codec). What is negotiated comes as
 //! [`MediaPlan`](crate::model::MediaPlan); signalling is not known here.
@@ -26,6 +27,7 @@ mod prompt;
 mod quality;
 mod readiness;
 mod recording;
+mod replay;
 mod rtcp;
 mod rtp;
 mod schedule;
@@ -51,6 +53,7 @@ pub use counters::MediaCounters;
 pub use player::PlayId;
 pub use prompt::{Prompt, PromptError, PromptLibrary};
 pub use recording::Recording;
+pub use replay::Replay;
 pub use session::Session;
 
 use crate::model::Pressed;

@@ -237,6 +237,25 @@ fn is_live_audio(media: &Media) -> bool {
     media.media.eq_ignore_ascii_case("audio") && media.port != 0
 }
 
+/// What the author of an SDP says of their audio, for whoever explains a call later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Described {
+    /// Where they want to hear.
+    pub rtp: SocketAddr,
+    /// Their first choice among those that we speak.
+    pub codec: Option<Codec>,
+    /// Whether it is SRTP.
+    pub secure: bool,
+}
+
+/// Reads the first audio line that is not switched off.
+pub fn describe(text: &str) -> Option<Described> {
+    let session = parse(text).ok()?;
+    let media = session.medias.iter().find(|media| is_live_audio(media))?;
+    let line = Line::read(&session, media).ok()?;
+    Some(Described { rtp: line.rtp, codec: line.codec(|_| true).map(|(_, codec)| codec), secure: line.secure })
+}
+
 /// What we take of an offered line.
 struct Chosen {
     codec: Codec,

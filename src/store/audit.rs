@@ -26,7 +26,8 @@ pub const GENESIS: &str = "00000000000000000000000000000000000000000000000000000
 pub struct Entry<'a> {
     /// When.
     pub at: Timestamp,
-    /// Who: `system`, `caller`, `patient`, `gateway:twilio`, a user's name.
+    /// Who: `system`, `caller`, `patient`, `gateway:twilio`, `cli:root` (who has run a command on the box), a user's
+    /// name.
     pub actor: &'a str,
     /// What, as `noun.verb`: `consent.granted`, `thread.opened`.
     pub action: &'a str,

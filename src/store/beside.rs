@@ -9,6 +9,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, TransactionBehavior};
 
+use super::audio::AudioFiles;
 use super::migrations::{self, STEPS};
 use super::{FILE, Patience, StoreError, Tx, connect, lock, make_folder};
 
@@ -16,6 +17,7 @@ use super::{FILE, Patience, StoreError, Tx, connect, lock, make_folder};
 #[derive(Debug)]
 pub struct Beside {
     conn: Connection,
+    audio: AudioFiles,
 }
 
 /// Opens the store in `dir` for a command, whether a daemon has it open or not; makes it where none has been yet.
@@ -36,10 +38,15 @@ pub fn open_beside(dir: &Path) -> Result<Beside, StoreError> {
         })?;
         migrations::migrate(&mut conn, &path)?;
     }
-    Ok(Beside { conn })
+    Ok(Beside { conn, audio: AudioFiles::of_store(dir) })
 }
 
 impl Beside {
+    /// Voicemails and recorded calls.
+    pub fn audio(&self) -> &AudioFiles {
+        &self.audio
+    }
+
     /// Reads.
     pub fn read<T>(&self, f: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
         f(&self.conn)

@@ -186,7 +186,7 @@ async fn play_recording(
     let heard = web.store.write(move |tx| {
         // Who begins in the middle, by hand, without having begun at the beginning, listens, too.
         let known = !anew && recordings::was_heard_by(tx, id, &name)?;
-        Ok(known || recordings::heard(tx, id, &name, now)?)
+        Ok(known || recordings::heard(tx, id, name.as_str(), now)?)
     });
     if !heard.await? {
         return Err(Problem::NotFound);

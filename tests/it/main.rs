@@ -3,6 +3,7 @@
 mod bad_phones;
 mod bridge_media;
 mod browser;
+mod capture;
 mod clinic;
 mod config;
 mod content;
@@ -30,6 +31,7 @@ mod nat;
 mod outbox;
 mod permissions;
 mod phones;
+mod readings;
 mod recording;
 mod scripts;
 mod service;

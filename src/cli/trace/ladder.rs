@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use jiff::tz::TimeZone;
 
+use super::cseq_method;
 use crate::call::trace::{CALLER, TraceLine, Way};
 
 /// The column of the times, with the space behind it.
@@ -88,11 +89,7 @@ fn label(line: &TraceLine) -> String {
     let (first, second, third) = (words.next().unwrap_or_default(), words.next(), words.next());
     let mut label = match (first, second) {
         ("SIP/2.0", Some(status)) => {
-            let asked = message.lines().find_map(|line| {
-                let (name, value) = line.split_once(':')?;
-                name.trim().eq_ignore_ascii_case("CSeq").then(|| value.split_whitespace().nth(1))?
-            });
-            let of = asked.filter(|method| *method != "INVITE").map(|method| format!(" ({method})"));
+            let of = cseq_method(message).filter(|method| *method != "INVITE").map(|method| format!(" ({method})"));
             format!("{status} {}{}", third.unwrap_or_default(), of.unwrap_or_default())
         }
         (method, _) => method.to_owned(),

@@ -1,7 +1,10 @@
-//! A capture of a call's signalling: the classic libpcap format with microseconds and link type RAW, which tcpdump and
-//! Wireshark open. Every message is put into a UDP datagram, also one that went by TCP or TLS.
+//! A capture of a call: the classic libpcap format with microseconds and link type RAW, which tcpdump and Wireshark
+//! open. Everything is put into UDP datagrams, also what went by TCP or TLS.
 
+use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use jiff::Timestamp;
 
 use crate::call::trace::{TraceLine, Way};
 
@@ -11,29 +14,60 @@ const UDP: u8 = 17;
 /// What of a message fits into a datagram, its headers taken off.
 const LONGEST: usize = 65_535 - 20 - 8;
 
-/// The file's bytes.
-pub fn capture(lines: &[TraceLine]) -> Vec<u8> {
-    let mut file = Vec::new();
-    file.extend(0xa1b2_c3d4_u32.to_le_bytes());
-    file.extend([2, 0, 4, 0]);
-    file.extend([0; 8]);
-    file.extend(65_535_u32.to_le_bytes());
-    file.extend(LINKTYPE_RAW.to_le_bytes());
-    for line in lines {
+/// What goes into one datagram.
+#[derive(Clone, Debug)]
+pub struct Datagram {
+    /// When.
+    pub at: Timestamp,
+    /// From whom.
+    pub from: SocketAddr,
+    /// To whom.
+    pub to: SocketAddr,
+    /// What.
+    pub bytes: Vec<u8>,
+}
+
+impl From<&TraceLine> for Datagram {
+    fn from(line: &TraceLine) -> Datagram {
         let (from, to) = match line.direction {
             Way::Received => (line.peer, line.local),
             Way::Sent => (line.local, line.peer),
         };
-        let packet = packet(from, to, line.message.as_bytes());
-        let length = u32::try_from(packet.len()).unwrap_or(u32::MAX);
-        let seconds = u32::try_from(line.at.as_second()).unwrap_or(0);
-        let micros = u32::try_from(line.at.subsec_microsecond()).unwrap_or(0);
-        for field in [seconds, micros, length, length] {
-            file.extend(field.to_le_bytes());
-        }
-        file.extend(packet);
+        Datagram { at: line.at, from, to, bytes: line.message.clone().into_bytes() }
     }
-    file
+}
+
+/// A capture that is being written.
+pub struct Capture<W: Write>(W);
+
+impl<W: Write> Capture<W> {
+    /// Begins with the file's header.
+    pub fn begin(mut file: W) -> io::Result<Capture<W>> {
+        file.write_all(&0xa1b2_c3d4_u32.to_le_bytes())?;
+        file.write_all(&[2, 0, 4, 0])?;
+        file.write_all(&[0; 8])?;
+        file.write_all(&65_535_u32.to_le_bytes())?;
+        file.write_all(&LINKTYPE_RAW.to_le_bytes())?;
+        Ok(Capture(file))
+    }
+
+    /// Adds a packet.
+    pub fn add(&mut self, datagram: &Datagram) -> io::Result<()> {
+        let packet = packet(datagram.from, datagram.to, &datagram.bytes);
+        let length = u32::try_from(packet.len()).unwrap_or(u32::MAX);
+        let seconds = u32::try_from(datagram.at.as_second()).unwrap_or(0);
+        let micros = u32::try_from(datagram.at.subsec_microsecond()).unwrap_or(0);
+        for field in [seconds, micros, length, length] {
+            self.0.write_all(&field.to_le_bytes())?;
+        }
+        self.0.write_all(&packet)
+    }
+
+    /// Hands what is left to the file.
+    pub fn finish(mut self) -> io::Result<W> {
+        self.0.flush()?;
+        Ok(self.0)
+    }
 }
 
 /// An IP packet with a UDP datagram (RFC 791, RFC 8200, RFC 768).
@@ -126,7 +160,9 @@ mod tests {
             line("192.0.2.7:5062", "192.0.2.1:5060", Way::Received, "OPTIONS"),
             line("[2001:db8::7]:5062", "[2001:db8::1]:5060", Way::Sent, "BYE odd"),
         ];
-        let file = capture(&lines);
+        let mut capture = Capture::begin(vec![]).unwrap();
+        lines.iter().for_each(|line| capture.add(&line.into()).unwrap());
+        let file = capture.finish().unwrap();
         assert_eq!(&file[..4], &[0xd4, 0xc3, 0xb2, 0xa1]);
         assert_eq!((&file[4..8], &file[20..24]), (&[2, 0, 4, 0][..], &[101, 0, 0, 0][..]));
         let u32_at = |at: usize| u32::from_le_bytes(file[at..at + 4].try_into().unwrap());
