@@ -6,9 +6,11 @@
 //! - [`morning`]: what a front desk does from the first call to the empty queue, by mouse and by keys. [`keyboard`]: every
 //!   key, and where it leaves one.
 //! - [`calls`]: callers answered, messages heard. [`race`]: two answer at once. [`hostile`]: what is typed and sent to do harm. [`passkeys`]: the second factor.
+//! - [`alerts`]: sound and notification.
 //! - [`accessible`]: axe-core on every page. [`looks`]: no page is wider than its screen, at any width.
 
 mod accessible;
+mod alerts;
 mod calls;
 mod chromium;
 mod hand;
