@@ -24,7 +24,7 @@ use super::problem::Problem;
 use super::route::{Access, Route};
 use super::sign_in::welcome;
 use super::sign_in::welcome::{languages, new_password, refuse};
-use super::words::{account, people};
+use super::words::{account, people, queue};
 use super::{Files, Web, password};
 use crate::conversation::attendance;
 use crate::conversation::permission::Act;
@@ -133,7 +133,7 @@ async fn show(State(web): State<Web>, person: Person, Query(Done { done }): Quer
                         }
                         div.field { label for="language" { (words.language) } (languages(person.ui.tag())) }
                         div.field { label { input type="checkbox" name="sound" value="on" checked[account.wishes.sound]; " " (words.sound) } }
-                        div.field { label { input #notifications type="checkbox" name="notifications" value="on" checked[account.wishes.notifications]; " " (words.notifications) } }
+                        div.field { label { input #notifications type="checkbox" name="notifications" value="on" data-blocked=(queue::words(person.ui).notify_blocked) checked[account.wishes.notifications]; " " (words.notifications) } }
                         button type="submit" { (words.save) }
                     }
                 }

@@ -19,12 +19,27 @@ export async function refresh(element, url) {
   return true;
 }
 
-/** Replaces what is in `element` and keeps the focus where it was. */
+/** Replaces what is in `element` and keeps the focus where it was: on the same thing or, where that is gone, on the
+ * heading above it. */
 export function replace(element, html) {
-  const focused = element.contains(document.activeElement) ? document.activeElement.id : "";
+  const at = element.contains(document.activeElement) ? document.activeElement : null;
   element.innerHTML = html;
-  if (focused) document.getElementById(focused)?.focus();
+  if (at && !element.contains(document.activeElement)) (sameAs(at, element) ?? heading(at))?.focus();
   element.dispatchEvent(new CustomEvent("refreshed", { bubbles: true }));
+}
+
+/** What stands in `element` for something that stood there before: by its id, else by what it says and does. */
+function sameAs(old, element) {
+  if (old.id) return old.matches("h2") ? heading(old) : document.getElementById(old.id);
+  const does = (one) => `${one.textContent} ${one.ariaLabel} ${one.form?.action} ${one.href}`;
+  return [...element.querySelectorAll(old.localName)].find((one) => does(one) === does(old));
+}
+
+/** The heading of the section that something stands in, made fit for the focus: the next Tab goes on from there. */
+export function heading(inside) {
+  const title = document.getElementById(inside.closest("section")?.getAttribute("aria-labelledby"));
+  if (title) title.tabIndex = -1;
+  return title;
 }
 
 /** Sends a form without leaving the page; resolves to the response. */

@@ -107,6 +107,7 @@ function showPermission() {
 
 /* What needs me */
 
+const LATE = 1000; // ms after which a sound says nothing any more
 let newest;
 
 async function count() {
@@ -122,16 +123,18 @@ async function count() {
   if (needs.notify && "Notification" in window && Notification.permission === "granted") {
     const spanish = document.documentElement.lang === "es";
     // Nobody's name, number or words: a screen is seen by others.
-    new Notification(spanish ? "Mensaje nuevo en la bandeja" : "New text in the inbox", { tag: "inbox" });
+    new Notification(spanish ? "Mensaje nuevo en la bandeja" : "New text in the inbox", { tag: "inbox", renotify: true });
   }
 }
 
 let audio;
 
-/** Two soft notes. */
-function chime() {
+/** Two soft notes. A page that nobody has touched is silent, and does not make up for it later. */
+async function chime() {
   audio ??= new AudioContext();
-  audio.resume();
+  const due = Date.now();
+  await audio.resume();
+  if (Date.now() - due > LATE) return;
   for (const [at, pitch] of [[0, 660], [.14, 880]]) {
     const [note, volume] = [audio.createOscillator(), audio.createGain()];
     const start = audio.currentTime + at;

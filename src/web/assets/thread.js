@@ -1,6 +1,6 @@
 // A thread's page: its parts are fetched anew when something happens, what is typed is kept, and texts can be undone.
 
-import { fetchPart, refresh, replace, send, toast, unreached } from "./fragment.js";
+import { fetchPart, heading, refresh, replace, send, toast, unreached } from "./fragment.js";
 
 const page = document.getElementById("thread");
 // The GSM 7-bit alphabet and its extension table (3GPP TS 23.038 section 6.2.1), as the server counts by.
@@ -37,8 +37,10 @@ function start(id) {
       return;
     }
     failures = 0;
-    const near = window.innerHeight + window.scrollY > document.body.scrollHeight - 200;
     const html = await response.text();
+    // Who reads the end goes on seeing it; who reads what was before, or works beside it, stays where they are.
+    const end = [...part("timeline").querySelectorAll("ol.timeline > *")].at(-1)?.getBoundingClientRect();
+    const near = !end || end.bottom > 0 && end.top < window.innerHeight && !part("side").contains(document.activeElement);
     const fresh = new DOMParser().parseFromString(html, "text/html").querySelector("ol.timeline");
     const known = (row) => part("timeline").querySelector(`#${CSS.escape(row.id)}`);
     if (fresh.children.length && ![...fresh.children].some(known)) {
@@ -123,7 +125,8 @@ function start(id) {
     if (form.dataset.said) toast(form.dataset.said);
     form.reset(); // said and done: no longer being filled in
     const undone = form.action.endsWith("/undo");
-    if (document.activeElement?.closest("#side")) document.activeElement.blur();
+    const field = document.activeElement?.closest("#side :is(input, textarea, select)");
+    if (field) { field.blur(); heading(field)?.focus(); }
     if (undone) await compose();
     look();
   });

@@ -11,6 +11,7 @@ use threadline::model::Digit;
 use threadline::store::export::What;
 
 use super::chromium::{Browser, Turn};
+use super::hand::{Hand, Seat};
 use super::webdriver::Session;
 use crate::clinic::Clinic;
 use crate::desk::{Desk, Visitor};
@@ -58,13 +59,18 @@ impl House {
 
     /// A browser of somebody new, who has just set their password.
     pub async fn arrive(&self, turn: &Turn, name: &str, shown_as: &str, roles: &str, team: &str) -> Browser {
-        let (link, browser) = (self.add(name, shown_as, roles, team), Browser::open(turn).await);
-        browser.go(&link).await;
-        browser.write("#new_password", PASSWORD).await;
-        browser.write("#again", PASSWORD).await;
-        browser.press_button("Save and go on").await;
-        browser.reads(".shell", shown_as).await;
-        browser
+        self.seat(turn, Hand::Mouse, [name, shown_as, roles, team]).await.browser
+    }
+
+    /// The same, by what they have in their hand: somebody by their name, how they are shown, their roles and their team.
+    pub async fn seat(&self, turn: &Turn, hand: Hand, [name, shown_as, roles, team]: [&str; 4]) -> Seat {
+        let (link, seat) = (self.add(name, shown_as, roles, team), Seat::new(Browser::open(turn).await, hand).await);
+        seat.go(&link).await;
+        seat.writes("#new_password", PASSWORD).await;
+        seat.writes("#again", PASSWORD).await;
+        seat.presses("Save and go on").await;
+        seat.reads(".shell", shown_as).await;
+        seat
     }
 
     /// A patient calls, presses 1 and hears goodbye.

@@ -1,32 +1,20 @@
 //! The front desk without a mouse.
 
 use serde_json::Value;
-use threadline::store::export::What;
 
-use super::chromium::{Browser, turn};
-use super::house::{House, PASSWORD};
+use super::chromium::turn;
+use super::hand::{Hand, WHERE, type_in};
+use super::house::House;
 use super::webdriver::{ARROW_DOWN, CONTROL, ENTER, ESCAPE, TAB};
 
 const FIRST: &str = "+12125550142";
 const SECOND: &str = "+12125550143";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_morning_by_keyboard_alone() {
+async fn the_list_is_gone_through_by_keys_and_by_the_palette() {
     let Some(turn) = turn().await else { return };
     let house = House::open().await;
-    let ana = house.arrive(&turn, "zoe", "Zoe Park", "front_desk", "front_desk").await;
-
-    // Out, and in again: the cursor is where one begins to type.
-    ana.run("document.querySelector('form[action=\"/sign-out\"] button').focus()").await;
-    ana.keys(&[ENTER]).await;
-    ana.arrives("/sign-in").await;
-    ana.until("the cursor is in the name", "document.activeElement.id === 'name'").await;
-    type_in(&ana, "zoe").await;
-    ana.keys(&[TAB]).await;
-    type_in(&ana, PASSWORD).await;
-    ana.keys(&[ENTER]).await;
-    ana.reads(".shell", "Zoe Park").await;
-
+    let ana = house.seat(&turn, Hand::Keys, ["ana", "Ana López", "front_desk", "front_desk"]).await;
     let first = house.texts(FIRST, "When are you open?").await;
     ana.reads(&format!("#t-{first}"), "When are you open?").await;
     let second = house.texts(SECOND, "I would rather talk").await;
@@ -36,42 +24,56 @@ async fn a_morning_by_keyboard_alone() {
     for (key, thread) in [("j", &first), ("j", &second), ("k", &first)] {
         ana.keys(&[key]).await;
         ana.until("the next row has the focus", &format!("document.activeElement.id === 'open-{thread}'")).await;
-        ana.until("it is seen to have it", "document.activeElement.matches(':focus-visible')").await;
+        ana.shows_where().await;
     }
     ana.keys(&[ENTER]).await;
     ana.arrives(&format!("/threads/{first}")).await;
-
-    // Into the box, a message by its name, off it goes.
-    ana.keys(&["t"]).await;
-    ana.reads("#side", "Give back").await;
-    ana.keys(&["r"]).await;
-    ana.until("the cursor is in the box", "document.activeElement.id === 'words'").await;
-    type_in(&ana, "/call").await;
-    ana.reads("#messages", "call us").await;
-    ana.keys(&[ENTER]).await;
-    ana.until("the message is in the box", "words.value.includes('easier by phone')").await;
-    ana.chord(CONTROL, ENTER).await;
-    ana.reads("#timeline", "easier by phone").await;
-    ana.keys(&[ESCAPE, "c"]).await;
+    ana.keys(&["c"]).await;
     ana.reads("#head", "Closed").await;
 
-    // Back, and the other one is left.
-    ana.keys(&["g", "i"]).await;
-    ana.until("the inbox is open", "location.pathname === '/'").await;
-    ana.keys(&["g", "u"]).await;
-    ana.until("nobody's are listed", "location.search === '?view=unassigned'").await;
-    ana.reads(&format!("#t-{second}"), "I would rather talk").await;
-    ana.lacks(&format!("#t-{first}")).await;
-    // By the palette as well.
-    ana.chord(CONTROL, "k").await;
+    // What is closed, by the palette.
+    ana.chord(CONTROL, &["k"]).await;
+    ana.until("the palette is open", "palette.open").await;
+    type_in(&ana, "inbox").await;
+    ana.keys(&[ENTER]).await;
+    ana.until("the inbox is open", "location.pathname === '/' && document.readyState === 'complete'").await;
+    ana.chord(CONTROL, &["k"]).await;
     ana.until("the palette is open", "palette.open").await;
     type_in(&ana, "closed").await;
     ana.keys(&[ENTER]).await;
     ana.until("what is closed is listed", "location.search === '?view=closed'").await;
     ana.reads(&format!("#t-{first} .wait"), "closed").await;
+}
 
-    let sent = house.clinic.rows(What::Messages);
-    assert!(sent.iter().any(|row| row["to"] == FIRST && row["author"] == "zoe"), "{sent:?}");
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_has_done_something_by_keys_still_sees_where_they_are() {
+    let Some(turn) = turn().await else { return };
+    let house = House::open().await;
+    let ana = house.seat(&turn, Hand::Tab, ["ana", "Ana López", "front_desk", "front_desk"]).await;
+    let thread = house.texts(FIRST, "When are you open?").await;
+    ana.opens("unassigned", &thread).await;
+    let stands = async |css: &str| {
+        let there = format!("document.activeElement.matches({})", serde_json::json!(css));
+        ana.until(&format!("the focus is on {css}"), &there).await;
+        ana.shows_where().await;
+    };
+
+    // The button is gone: they stand where it was, and the next Tab goes on from there.
+    ana.presses("Take it").await;
+    ana.reads("#side", "Give back").await;
+    stands("#work").await;
+    ana.keys(&[TAB]).await;
+    stands("form[action$='/release'] button").await;
+    // It is there as before: they stay on it, also when somebody writes meanwhile.
+    house.texts(FIRST, "And on Friday?").await;
+    ana.reads("#timeline", "And on Friday?").await;
+    stands("form[action$='/release'] button").await;
+    // A form that is sent from its field.
+    ana.unfolds("Assign").await;
+    ana.writes("#tag", "insurance").await;
+    ana.keys(&[ENTER]).await;
+    ana.reads("#side .tag", "insurance").await;
+    stands("#work").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -100,27 +102,12 @@ async fn whoever_goes_by_tab_always_sees_where_they_are() {
     }
 }
 
-/// What has the focus, and whether it shows: it is drawn, on the screen, and marked, itself or around its row.
-const WHERE: &str = "const at = document.activeElement;
-    if (!at || at === document.body) return null;
-    const box = at.getBoundingClientRect();
-    const marks = ['', '::after'].map((part) => getComputedStyle(at, part));
-    const marked = marks.some((style) => style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 2);
-    const drawn = box.width > 1 && box.height > 1 && box.bottom > 0 && box.top < innerHeight && box.right > 0 && box.left < innerWidth;
-    const name = `${at.tagName} ${at.id} ${at.className} ${at.name ?? ''} ${at.textContent.trim().slice(0, 30)}`;
-    return `${marked && drawn ? 'seen' : 'unseen'} ${marked} ${drawn} ${name} ${[...document.querySelectorAll('*')].indexOf(at)}`;";
-
 /// Places that stand out of line, and keys that would do two things.
 const ODD: &str = "const out = [...document.querySelectorAll('[tabindex]')].filter((one) => one.tabIndex > 0);
     const keys = [...document.querySelectorAll('[data-key]')].filter((one) => one.checkVisibility());
     const does = (one) => one.dataset.does + one.getAttribute('href');
     const twice = keys.filter((one) => keys.some((other) => other.dataset.key === one.dataset.key && does(other) !== does(one)));
     return [...out, ...twice].map((one) => one.outerHTML);";
-
-async fn type_in(browser: &Browser, text: &str) {
-    let letters: Vec<String> = text.chars().map(String::from).collect();
-    browser.keys(&letters.iter().map(String::as_str).collect::<Vec<_>>()).await;
-}
 
 /// Also what lies in a folded part of the page: its key opens it, and one goes on writing.
 #[tokio::test(flavor = "multi_thread")]
@@ -150,7 +137,7 @@ async fn every_deed_in_a_thread_has_its_keys() {
         ana.keys(&[ESCAPE]).await;
     }
     // A message from the palette goes into the answer.
-    ana.chord(CONTROL, "k").await;
+    ana.chord(CONTROL, &["k"]).await;
     ana.until("the palette is open", "palette.open").await;
     type_in(&ana, "confirmed").await;
     ana.until("it offers the message", "document.querySelector('#palette [data-template=appointment_confirmed]')")

@@ -3,7 +3,8 @@
 use threadline::store::export::What;
 
 use super::chromium::{Browser, turn};
-use super::house::House;
+use super::hand::Hand;
+use super::house::{House, PASSWORD};
 use super::webdriver::ENTER;
 
 const CALLER: &str = "+12125550142";
@@ -13,12 +14,22 @@ const TALKER: &str = "+12125550145";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_morning_from_the_first_call_to_the_empty_queue() {
+    morning(Hand::Mouse, Hand::Mouse).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_morning_without_a_mouse() {
+    morning(Hand::Keys, Hand::Tab).await;
+}
+
+/// What Ana and Ben each have in their hand.
+async fn morning(anas: Hand, bens: Hand) {
     let Some(turn) = turn().await else { return };
     let house = House::open().await;
-    let ana = house.arrive(&turn, "ana", "Ana López", "front_desk", "front_desk").await;
-    let ben = house.arrive(&turn, "ben", "Ben Carter", "clinical,manager", "clinical").await;
+    let ana = house.seat(&turn, anas, ["ana", "Ana López", "front_desk", "front_desk"]).await;
+    let ben = house.seat(&turn, bens, ["ben", "Ben Carter", "clinical,manager", "clinical"]).await;
     ana.reads(".empty", "Nobody is without somebody").await;
-    ben.click("#tab-all").await;
+    ben.views("all").await;
     ben.reads(".empty", "The whole clinic is caught up").await;
 
     // A call becomes a thread, and nobody has to reload to see it.
@@ -28,18 +39,17 @@ async fn a_morning_from_the_first_call_to_the_empty_queue() {
     ben.reads(&format!("#t-{thread}"), "general").await;
 
     // Ana looks, takes it and answers with a message; Ben sees each.
-    ana.click(&format!("#open-{thread}")).await;
-    ana.arrives(&format!("/threads/{thread}")).await;
+    ana.opens("unassigned", &thread).await;
     ben.reads(&format!("#t-{thread} .presence"), "Ana López is looking").await;
-    ana.press_button("Take it").await;
+    ana.presses("Take it").await;
     ana.reads("#side", "Give back").await;
     ben.reads(&format!("#t-{thread}"), "Ana López").await;
-    ana.write("#words", "/confirmed").await;
+    ana.writes("#words", "/confirmed").await;
     ana.reads("#messages", "appointment confirmed").await;
     ana.keys(&[ENTER]).await;
     ana.until("the message is in the box", "words.value.includes('your appointment is confirmed')").await;
     ben.reads(&format!("#t-{thread} .presence"), "Ana López is typing").await;
-    ana.press_button("Send").await;
+    ana.sends().await;
     ana.reads("#timeline", "your appointment is confirmed").await;
     ben.reads(&format!("#t-{thread} .said"), "Ana López: Riverside Therapy: your appointment is confirmed").await;
 
@@ -56,55 +66,63 @@ async fn a_morning_from_the_first_call_to_the_empty_queue() {
     pick_up(&phone, &house, STOPPER).await;
     say(&phone, "Who is this?").await;
     let stopper = house.thread_of(STOPPER);
-    ana.go(&house.url("/")).await;
-    ana.click("#tab-unassigned").await;
-    ana.click(&format!("#open-{stopper}")).await;
-    ana.arrives(&format!("/threads/{stopper}")).await;
-    ana.write("#words", "We are your clinic").await;
+    ana.opens("unassigned", &stopper).await;
+    ana.writes("#words", "We are your clinic").await;
     say(&phone, "STOP").await;
     ana.reads("#timeline", "STOP").await;
-    ana.press_button("Send").await;
+    ana.sends().await;
     ana.reads("#compose .notice", "opted out").await;
     ana.until("what Ana wrote is kept", "words.value === 'We are your clinic'").await;
     assert!(house.answers_to(STOPPER).is_empty(), "{:?}", house.answers_to(STOPPER));
 
     // One is for the clinical staff, with what they must know; it is in Ben's list.
-    ben.click("#tab-team").await;
+    ben.views("team").await;
     ben.reads(".empty", "Your team has no open threads").await;
     let worried = house.texts(WORRIED, "Is the new dose right?").await;
-    ana.go(&house.url(&format!("/threads/{worried}"))).await;
-    ana.unfold("Hand to clinical staff").await;
-    ana.write("#escalate_why", "Asks about a dose").await;
-    ana.press_button("Hand over").await;
+    ana.opens("unassigned", &worried).await;
+    ana.unfolds("Hand to clinical staff").await;
+    ana.writes("#escalate_why", "Asks about a dose").await;
+    ana.presses("Hand over").await;
     ben.reads(&format!("#t-{worried}"), "Escalated").await;
-    ben.click(&format!("#open-{worried}")).await;
+    ben.opens("team", &worried).await;
     ben.reads("#timeline", "Asks about a dose").await;
 
     // One is better spoken about.
     let talker = house.texts(TALKER, "Please call me").await;
-    ana.go(&house.url(&format!("/threads/{talker}"))).await;
-    ana.press_button("Moved to the phone").await;
+    ana.opens("unassigned", &talker).await;
+    ana.presses("Moved to the phone").await;
     ana.reads("#timeline", "phone").await;
     ana.lacks("[action$='/voice']").await;
-    ana.press_button("Close").await;
+    ana.presses("Close").await;
     ana.reads("#head", "Closed").await;
 
     // In the rest somebody has written last: each is closed by a look at it, and the clinic is caught up.
     for thread in [&thread, &stopper, &worried] {
-        ben.go(&house.url(&format!("/threads/{thread}"))).await;
-        ben.press_button("Close").await;
+        ben.opens("all", thread).await;
+        ben.presses("Close").await;
         ben.reads("#head", "Closed").await;
     }
-    ben.go(&house.url("/?view=all")).await;
-    for tab in ["mine", "unassigned", "team", "all"] {
-        ben.click(&format!("#tab-{tab}")).await;
-        ben.until("the list is the one asked for", &format!("location.search === '?view={tab}'")).await;
+    for view in ["mine", "unassigned", "team", "all"] {
+        ben.views(view).await;
         ben.lacks(".row").await;
         ben.lacks(".tabs .count").await;
     }
-    ben.click("#tab-closed").await;
+    ben.views("closed").await;
     for thread in [&thread, &stopper, &worried, &talker] {
         ben.reads(&format!("#t-{thread}"), "losed").await;
+    }
+
+    // They go, and whoever comes back signs in as every day.
+    for seat in [&ana, &ben] {
+        seat.presses("Sign out").await;
+        seat.arrives("/sign-in").await;
+    }
+    ana.writes("#name", "ana").await;
+    ana.writes("#password", PASSWORD).await;
+    ana.keys(&[ENTER]).await;
+    ana.reads(".shell", "Ana López").await;
+    for (seat, hand) in [(&ana, anas), (&ben, bens)] {
+        assert_eq!(seat.used_the_pointer().await, hand == Hand::Mouse);
     }
 
     let threads = house.clinic.rows(What::Threads);

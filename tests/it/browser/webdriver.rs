@@ -23,6 +23,7 @@ pub const TAB: &str = "\u{e004}";
 pub const ARROW_DOWN: &str = "\u{e015}";
 pub const ESCAPE: &str = "\u{e00c}";
 pub const CONTROL: &str = "\u{e009}";
+pub const SHIFT: &str = "\u{e008}";
 
 /// A session: one browser with one window.
 pub struct Session {
@@ -188,10 +189,12 @@ impl Session {
         self.post("/actions", json!({ "actions": [{ "type": "key", "id": "keyboard", "actions": actions }] })).await;
     }
 
-    /// Presses a key while another is held down.
-    pub async fn chord(&self, held: &str, key: &str) {
+    /// Presses keys while another is held down.
+    pub async fn chord(&self, held: &str, keys: &[&str]) {
         let step = |kind: &str, key: &str| json!({ "type": kind, "value": key });
-        let actions = [step("keyDown", held), step("keyDown", key), step("keyUp", key), step("keyUp", held)];
+        let mut actions = vec![step("keyDown", held)];
+        actions.extend(keys.iter().flat_map(|key| [step("keyDown", key), step("keyUp", key)]));
+        actions.push(step("keyUp", held));
         self.post("/actions", json!({ "actions": [{ "type": "key", "id": "keyboard", "actions": actions }] })).await;
     }
 
