@@ -5,11 +5,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use axum::Extension;
 use axum::body::{Body, Bytes, HttpBody};
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use axum::{Extension, Form};
 use hyper::body::Frame;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -27,11 +27,13 @@ use super::problem::Problem;
 use super::record::record;
 use super::route::{Access, Route};
 use super::search::midnight;
+use super::theirs::theirs;
 use super::words::audit::{Words, words};
 use crate::conversation::permission::Act;
 use crate::model::ThreadId;
 use crate::store::audit::{self, Check, Entry, Filter, Page, Row, VerifyError};
 use crate::store::{Store, StoreError};
+use crate::web::form::Form;
 
 /// Rows on a page.
 const ROWS: usize = 50;
@@ -46,13 +48,14 @@ const AHEAD: usize = 2;
 pub fn routes() -> Vec<Route> {
     let access = Access::May(Act::ReadAudit);
     vec![
-        Route::get("/admin/audit", access, list),
+        Route::get("/admin/audit", access, newest),
+        Route::post("/admin/audit", access, filtered),
         Route::post("/admin/audit/check", access, check),
         Route::post("/admin/audit/export", access, export),
     ]
 }
 
-/// The filters, as they stand in the address: they name actions and ids, no patient.
+/// The filters. They are posted: what somebody types may be a patient's number, which stands in no address.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 struct Asked {
@@ -90,7 +93,16 @@ impl Asked {
 }
 
 /// `GET /admin/audit`
-async fn list(State(web): State<Web>, person: Person, Query(asked): Query<Asked>) -> Result<Markup, Problem> {
+async fn newest(State(web): State<Web>, person: Person) -> Result<Markup, Problem> {
+    list(&web, &person, &Asked::default()).await
+}
+
+/// `POST /admin/audit`
+async fn filtered(State(web): State<Web>, person: Person, Form(asked): Form<Asked>) -> Result<Markup, Problem> {
+    list(&web, &person, &asked).await
+}
+
+async fn list(web: &Web, person: &Person, asked: &Asked) -> Result<Markup, Problem> {
     let files = (web.files)();
     let zone = &files.settings.clinic.timezone;
     let filter = asked.filter(zone).ok_or_else(|| Problem::refused(words(person.ui).bad_date))?;
@@ -99,8 +111,8 @@ async fn list(State(web): State<Web>, person: Person, Query(asked): Query<Asked>
         .store
         .read(move |conn| Ok((audit::page(conn, &filter, before, ROWS)?, audit::actors(conn)?, audit::actions(conn)?)))
         .await?;
-    record(&web, &person, "audit.viewed", "audit", json!({ "rows": found.rows.len(), "filters": asked.used() }));
-    Ok(whole(&person, zone, &asked, &found, &actors, &actions))
+    record(web, person, "audit.viewed", "audit", json!({ "rows": found.rows.len(), "filters": asked.used() }));
+    Ok(whole(person, zone, asked, &found, &actors, &actions))
 }
 
 /// `POST /admin/audit/check`
@@ -258,7 +270,7 @@ fn whole(
     let body = html! {
         h1 { (words.title) }
         p.faint { (words.about) }
-        form.card method="get" action="/admin/audit" {
+        form.card method="post" action="/admin/audit" {
             div.filters {
                 (choice("actor", words.actor, &asked.actor, actors, &|name| name.to_owned()))
                 (choice("action", words.action, &asked.action, actions, &|name| words.action_in_words(name).to_owned()))
@@ -328,7 +340,7 @@ fn hidden(asked: &Asked) -> Markup {
 
 fn older(words: &Words, asked: &Asked, before: i64) -> Markup {
     html! {
-        form.more method="get" action="/admin/audit" {
+        form.more method="post" action="/admin/audit" {
             (hidden(asked))
             input type="hidden" name="before" value=(before);
             button.second type="submit" { (words.older) }
@@ -353,13 +365,13 @@ fn line(words: &Words, person: &Person, zone: &TimeZone, row: &Row) -> Markup {
             td {
                 (words.action_in_words(&row.action))
                 @for (name, value) in facts(&row.detail) {
-                    " " span.fact { span.faint { (name) ": " } (value) }
+                    " " span.fact { span.faint { (name) ": " } (theirs(&value, person.ui)) }
                 }
             }
             td.small {
                 @match thread {
                     Some(id) => a href={ "/threads/" (id) } { (row.subject) },
-                    None => (row.subject),
+                    None => (theirs(&row.subject, person.ui)),
                 }
             }
         }

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 use jiff::Timestamp;
@@ -19,6 +19,7 @@ use super::person::Person;
 use super::problem::Problem;
 use super::record::record;
 use super::route::{Access, Route};
+use super::theirs::{plain, theirs};
 use super::words::calls::{self as words, Words};
 use super::words::queue::length;
 use super::words::{Ui, day, thread};
@@ -29,6 +30,7 @@ use crate::conversation::permission::Act;
 use crate::model::{CallId, CallbackId, Caller, Phone, PhoneNumber, StaffName, ThreadId};
 use crate::store::{Connection, StoreError, callbacks, people, staff, threads};
 use crate::tree::Kind;
+use crate::web::form::Path;
 
 /// Calls shown at once.
 const MOST: usize = 60;
@@ -231,7 +233,7 @@ impl Look<'_> {
         let callback = self.known.callbacks.get(&waiter.call.into());
         let number = callback.map(|callback| Caller::Number(callback.number.clone()));
         let caller = number.as_ref().or(call.map(|call| &call.from));
-        let (who, thread) = self.caller(caller);
+        let who = self.caller(caller);
         let reason = match (callback, call) {
             (Some(callback), _) => callback.reason.clone(),
             (None, Some(call)) => call.node.as_deref().and_then(|node| self.reason(node)),
@@ -250,8 +252,8 @@ impl Look<'_> {
                 div.what {
                     p {
                         @if waiter.line.is_some() { span.badge { ((words.position)(waiter.place.position)) } " " }
-                        (self.linked(&who, thread))
-                        @if let Some(reason) = &reason { span.faint { " · " bdi { (reason) } } }
+                        (self.linked(&who))
+                        @if let Some(reason) = &reason { span.faint { " · " (theirs(reason, self.person.ui)) } }
                         @if waiter.who == Who::Callback { " " span.badge.plain { (words.to_be_called_back) } }
                     }
                     p.small {
@@ -264,9 +266,9 @@ impl Look<'_> {
                 @if self.person.may(Act::HandleCalls) {
                     div.bar {
                         @if call.is_some_and(|call| offers(self.files, call)) {
-                            (button("offer-text", "second", words.offer, (words.offer_whom)(&who), words.offered))
+                            (button("offer-text", "second", words.offer, (words.offer_whom)(&who.plain()), words.offered))
                         }
-                        (button("answer", "first", words.answer, (words.answer_whom)(&who), words.my_phone_rings))
+                        (button("answer", "first", words.answer, (words.answer_whom)(&who.plain()), words.my_phone_rings))
                     }
                 }
             }
@@ -275,12 +277,12 @@ impl Look<'_> {
 
     /// Somebody who does not wait.
     fn other(&self, call: &InProgress) -> Markup {
-        let (who, thread) = self.caller(Some(&call.from));
+        let who = self.caller(Some(&call.from));
         html! {
             li {
                 div.what {
                     p {
-                        (self.linked(&who, thread))
+                        (self.linked(&who))
                         @if let Some(phone) = &call.with { " " ((self.words.with)(&self.phone(phone))) }
                         " " span.faint.small { (self.since(call.since)) }
                     }
@@ -337,22 +339,27 @@ impl Look<'_> {
     }
 
     /// Who is calling; whoever may not read threads sees the last two digits.
-    fn caller(&self, caller: Option<&Caller>) -> (String, Option<ThreadId>) {
-        let hidden = || self.words.number_hidden.to_owned();
-        let Some(caller) = caller else { return (hidden(), None) };
+    fn caller(&self, caller: Option<&Caller>) -> Whoever {
+        let Some(caller) = caller else {
+            return Whoever { number: self.words.number_hidden.to_owned(), names: None, thread: None };
+        };
         let number = super::day::caller(self.person, day::words(self.person.ui), self.files, caller);
-        match caller.number().and_then(|number| self.known.callers.get(number)) {
-            Some((names, thread)) if !names.is_empty() => (format!("{} · {number}", names.join(" / ")), *thread),
-            Some((_, thread)) => (number, *thread),
-            None => (number, None),
-        }
+        let known = caller.number().and_then(|number| self.known.callers.get(number));
+        let names = known.map(|(names, _)| names.join(" / ")).filter(|names| !names.is_empty());
+        Whoever { number, names, thread: known.and_then(|(_, thread)| *thread) }
     }
 
-    fn linked(&self, who: &str, thread: Option<ThreadId>) -> Markup {
+    fn linked(&self, who: &Whoever) -> Markup {
+        let shown = html! {
+            strong {
+                @if let Some(names) = &who.names { (theirs(names, self.person.ui)) " · " }
+                (theirs(&who.number, self.person.ui))
+            }
+        };
         html! {
-            @match thread.filter(|_| self.person.may(Act::ReadThreads)) {
-                Some(thread) => a href={ "/threads/" (thread) } title=(self.words.open_thread) { strong { bdi { (who) } } },
-                None => strong { bdi { (who) } },
+            @match who.thread.filter(|_| self.person.may(Act::ReadThreads)) {
+                Some(thread) => a href={ "/threads/" (thread) } title=(self.words.open_thread) { (shown) },
+                None => (shown),
             }
         }
     }
@@ -369,6 +376,22 @@ impl Look<'_> {
 
     fn since(&self, at: Timestamp) -> String {
         length(self.person.ui, Duration::try_from(self.now.duration_since(at)).unwrap_or_default())
+    }
+}
+
+/// Somebody on the phone, as the clinic knows them.
+struct Whoever {
+    /// Their number, or what stands for it.
+    number: String,
+    names: Option<String>,
+    thread: Option<ThreadId>,
+}
+
+impl Whoever {
+    /// For a label.
+    fn plain(&self) -> String {
+        let number = plain(&self.number);
+        self.names.as_ref().map_or(number.clone(), |names| format!("{} · {number}", plain(names)))
     }
 }
 

@@ -3,8 +3,7 @@
 //!
 //! Numbers and names are posted, never part of an address.
 
-use axum::Form;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use jiff::Timestamp;
@@ -17,6 +16,7 @@ use super::person::Person;
 use super::problem::Problem;
 use super::record::record;
 use super::route::{Access, Route};
+use super::theirs::{plain, theirs};
 use super::words::Ui;
 use super::words::compose::{Words, words};
 use super::{Files, Web};
@@ -30,6 +30,7 @@ use crate::sms::addressee::{self, Addressee};
 use crate::sms::new_text::{self, NewText, NotSent};
 use crate::store::search::{self, Contact, Terms};
 use crate::store::{StoreError, Tx, drafts};
+use crate::web::form::{Form, Query};
 
 /// Its routes.
 pub fn routes() -> Vec<Route> {
@@ -72,7 +73,7 @@ struct Wanted {
 /// `GET /new`
 async fn blank(State(web): State<Web>, person: Person, Query(wanted): Query<Wanted>) -> Markup {
     let asked = Asked { template: wanted.template, ..Asked::default() };
-    whole(&person, to_whom(words(person.ui), &(web.files)(), &asked, &[], None))
+    whole(&person, to_whom(person.ui, words(person.ui), &(web.files)(), &asked, &[], None))
 }
 
 /// `POST /new`: to whom; and a template filled in.
@@ -85,11 +86,11 @@ async fn look(State(web): State<Web>, person: Person, Form(mut asked): Form<Aske
         }
         Known::Several(contacts) => {
             searched(&web, &person, contacts.len());
-            return Ok(whole(&person, to_whom(words, &files, &asked, &contacts, None)).into_response());
+            return Ok(whole(&person, to_whom(person.ui, words, &files, &asked, &contacts, None)).into_response());
         }
         Known::Nobody => {
             let why = (!asked.to.trim().is_empty()).then_some(words.nobody);
-            return Ok(whole(&person, to_whom(words, &files, &asked, &[], why)).into_response());
+            return Ok(whole(&person, to_whom(person.ui, words, &files, &asked, &[], why)).into_response());
         }
     };
     let mut problem = None;
@@ -191,7 +192,7 @@ async fn people(State(web): State<Web>, person: Person, Form(asked): Form<Asked>
     }
     Ok(html! {
         @for contact in found {
-            option value=(contact.number.as_str()) { @if let Some(name) = &contact.name { (name.expose()) } }
+            option value=(contact.number.as_str()) { @if let Some(name) = &contact.name { (plain(name.expose())) } }
         }
     })
 }
@@ -283,7 +284,7 @@ fn whole(person: &Person, body: Markup) -> Markup {
     page(person, Section::Inbox, words.title, html! { div.prose #compose { h1 { (words.title) } (body) } })
 }
 
-fn to_whom(words: &Words, files: &Files, asked: &Asked, several: &[Contact], problem: Option<&str>) -> Markup {
+fn to_whom(ui: Ui, words: &Words, files: &Files, asked: &Asked, several: &[Contact], problem: Option<&str>) -> Markup {
     html! {
         form.card method="post" action="/new" {
             div.field {
@@ -304,7 +305,7 @@ fn to_whom(words: &Words, files: &Files, asked: &Asked, several: &[Contact], pro
                     li {
                         form method="post" action="/new" {
                             @if !asked.template.is_empty() { input type="hidden" name="template" value=(asked.template); }
-                            button.second type="submit" name="to" value=(contact.number.as_str()) { (named(files, contact)) }
+                            button.second type="submit" name="to" value=(contact.number.as_str()) { (named(ui, files, contact)) }
                         }
                     }
                 }
@@ -313,9 +314,9 @@ fn to_whom(words: &Words, files: &Files, asked: &Asked, several: &[Contact], pro
     }
 }
 
-fn named(files: &Files, contact: &Contact) -> Markup {
+fn named(ui: Ui, files: &Files, contact: &Contact) -> Markup {
     html! {
-        @if let Some(name) = &contact.name { strong { (name.expose()) } " " }
+        @if let Some(name) = &contact.name { strong { (theirs(name.expose(), ui)) } " " }
         span.number { (contact.number.shown_in(files.settings.clinic.country)) }
     }
 }
@@ -335,7 +336,7 @@ async fn what(
     let body = html! {
         div.card {
             div.bar {
-                span { (words.to) ": " (named(files, contact)) }
+                span { (words.to) ": " (named(person.ui, files, contact)) }
                 a.push href="/new" { (words.other) }
             }
             @if may.is_ok() {

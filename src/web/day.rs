@@ -15,6 +15,7 @@ use super::person::Person;
 use super::problem::Problem;
 use super::record::record;
 use super::route::{Access, Route};
+use super::theirs::theirs;
 use super::words::day::{self as words, Words};
 use super::words::people as people_words;
 use super::words::queue::{length, moment, open_length};
@@ -242,7 +243,7 @@ fn on_the_phone(person: &Person, words: &Words, files: &Files, calls: &[InProgre
             @if calls.is_empty() { p.faint { (words.no_calls) } } @else {
                 ul.calls role="list" { @for call in calls.iter().take(MOST_CALLS) {
                     li {
-                        span.number { (caller(person, words, files, &call.from)) }
+                        span.number { (theirs(&caller(person, words, files, &call.from), person.ui)) }
                         " " span.faint.small { (length(person.ui, since(call.since, now))) }
                         br;
                         @match &call.node {

@@ -6,6 +6,7 @@
 //!   may they; the handler then sees a [`person`].
 //! - [`sign_in`]: by password, second factor, passkey, or a link that works once. [`account`], [`people`]: one's own
 //!   account; everybody's. [`client`]: where a request comes from. [`door`]: what is remembered of those who ask.
+//! - [`form`]: what a request brings, read; or refused in words.
 //! - [`timing`]: how long an answer took. [`audio`]: recordings, by range.
 //! - [`page`]: what stands around every page. [`problem`]: what a page says when it cannot. [`words`]: all sentences, in
 //!   English and Spanish. [`assets`]: style, scripts.
@@ -16,6 +17,7 @@
 //! - [`help`]: how things work.
 //! - [`audit`]: the audit chain, to be read, checked and exported.
 //! - [`phone`]: a patient's phone, where the embedded gateway is in use.
+//! - [`theirs`]: what others wrote, made safe to look at.
 //! - [`thread`]: a thread's page and what is done on it.
 //! - [`queue`]: the inbox's list. [`day`]: presence, what waits, calls and today's numbers. [`live`]: what changes, told
 //!   to browsers. [`presence`]: who looks at what.
@@ -37,6 +39,7 @@ pub mod client;
 pub mod compose;
 pub mod day;
 pub mod door;
+pub mod form;
 pub mod gate;
 pub mod health;
 pub mod help;
@@ -60,6 +63,7 @@ mod serve;
 pub mod session;
 pub mod shield;
 pub mod sign_in;
+pub mod theirs;
 pub mod thread;
 pub mod timing;
 mod tls;
@@ -209,8 +213,10 @@ fn machines() -> Vec<Route> {
 pub fn router(web: Web) -> Router {
     let table = routes().into_iter().fold(Router::new(), |router, route| route.onto(router, &web));
     let nothing = || async { problem::Problem::NotFound };
+    let other_way = || async { problem::Problem::OtherMethod };
     table
         .fallback(nothing)
+        .method_not_allowed_fallback(other_way)
         .layer(from_fn_with_state(web.clone(), client::learn))
         .layer(from_fn(shield::shield))
         .layer(from_fn(timing::measure))

@@ -1,7 +1,6 @@
 //! What stands at the top of every page: that an emergency number was called from a phone of the clinic, for the rest of
 //! that day and until it is seen; and how many voice messages wait for somebody to say whose they are.
 
-use axum::Form;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
@@ -21,6 +20,7 @@ use crate::conversation::permission::{Act, may};
 use crate::model::Roles;
 use crate::store::emergencies::{self, Emergency};
 use crate::store::{Connection, StoreError, voicemails};
+use crate::web::form::Form;
 
 /// More are not counted.
 const MOST_COUNTED: usize = 99;

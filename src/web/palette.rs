@@ -4,7 +4,6 @@
 
 use std::time::Duration;
 
-use axum::Form;
 use axum::extract::State;
 use maud::{Markup, html};
 use serde::Deserialize;
@@ -15,12 +14,14 @@ use super::person::Person;
 use super::problem::Problem;
 use super::route::{Access, Route};
 use super::search::marked;
+use super::theirs::theirs;
 use super::words::palette::{Words, words};
 use crate::conversation::permission::Act;
 use crate::conversation::snippets;
 use crate::model::Country;
 use crate::store::audit::{self, Entry};
 use crate::store::search::{self, Contact, Filters, Hit, Terms};
+use crate::web::form::Form;
 
 /// What is typed within this is on record as one search.
 const ONE_GO: Duration = Duration::from_secs(3);
@@ -111,8 +112,13 @@ fn options(
             (group("palette-threads", words.threads, html! {
                 @for hit in hits.iter().take(OFFERED) {
                     div role="option" data-href={ "/threads/" (hit.thread) } {
-                        strong { (hit.name.as_ref().map_or_else(|| hit.number.shown_in(country), |name| name.expose().clone())) }
-                        span.small { (marked(&hit.words)) }
+                        strong {
+                            @match &hit.name {
+                                Some(name) => (theirs(name.expose(), person.ui)),
+                                None => (hit.number.shown_in(country)),
+                            }
+                        }
+                        span.small { (marked(&hit.words, person.ui)) }
                     }
                 }
             }))
@@ -132,7 +138,7 @@ fn group(id: &str, name: &str, options: Markup) -> Markup {
 fn contact_option(words: &Words, person: &Person, country: Country, contact: &Contact) -> Markup {
     let number = contact.number.as_str();
     let who = html! {
-        @if let Some(name) = &contact.name { strong { (name.expose()) } }
+        @if let Some(name) = &contact.name { strong { (theirs(name.expose(), person.ui)) } }
         span.number { (contact.number.shown_in(country)) }
     };
     match contact.thread {

@@ -1,7 +1,6 @@
 //! `/admin/people`: who works here, what they may do, and help for who cannot sign in.
 
-use axum::Form;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Redirect, Response};
 use jiff::Timestamp;
@@ -23,6 +22,7 @@ use crate::model::{Role, Roles, StaffName};
 use crate::settings::Team;
 use crate::store::staff::{self, Change, Staff};
 use crate::store::{StoreError, Tx, credentials, passkeys, sessions, sign_in_links};
+use crate::web::form::{Form, Path, Query};
 
 /// The routes of everybody's accounts.
 pub fn routes() -> Vec<Route> {

@@ -6,7 +6,6 @@
 
 use std::net::SocketAddr;
 
-use axum::Form;
 use axum::extract::{ConnectInfo, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
@@ -24,6 +23,7 @@ use crate::conversation::templates::MOST_CHARACTERS;
 use crate::model::{Country, MessageId, PhoneNumber};
 use crate::sms::{Gateway, HookEvent, InboundText};
 use crate::store::sandbox::{self, Shown};
+use crate::web::form::Form;
 
 /// Texts that a phone shows.
 const SHOWN: u32 = 100;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use axum::extract::{Form, Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use maud::{Markup, html};
 use serde::Deserialize;
@@ -18,6 +18,7 @@ use super::words::queue;
 use crate::clock::Now;
 use crate::conversation::permission::Act;
 use crate::model::{StaffName, ThreadId};
+use crate::web::form::{Form, Path};
 
 /// Somebody is there for so long after they last said so; their page says it every 15 seconds.
 const STAYS: Duration = Duration::from_secs(40);

@@ -16,6 +16,8 @@ use crate::store::StoreError;
 pub enum Problem {
     /// 404: there is no such thing.
     NotFound,
+    /// 405: there is, but not to be asked for in this way.
+    OtherMethod,
     /// 403: not with their roles.
     Forbidden,
     /// 403: the form came from another site, or from nowhere.
@@ -58,6 +60,7 @@ impl Problem {
         let words = problem::words(ui);
         let (status, sentence) = match self {
             Problem::NotFound => (StatusCode::NOT_FOUND, words.not_found.to_owned()),
+            Problem::OtherMethod => (StatusCode::METHOD_NOT_ALLOWED, words.bad_method.to_owned()),
             Problem::Forbidden => (StatusCode::FORBIDDEN, words.forbidden.to_owned()),
             Problem::ForeignForm => (StatusCode::FORBIDDEN, words.foreign_form.to_owned()),
             Problem::SignedOut => (StatusCode::UNAUTHORIZED, words.signed_out.to_owned()),

@@ -1,14 +1,16 @@
-//! The queue: who waits, for how long, and who sees to it. `row` draws one thread, `bulk` works several at once.
+//! The queue: who waits, for how long, and who sees to it. `row` draws one thread, `bulk` works several at once,
+//! `filter` names the words that a list is filtered by.
 
 mod bulk;
+mod filter;
 mod row;
 
 pub use bulk::Outcome;
 
-use axum::extract::{Query, State};
+use axum::Json;
+use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Redirect, Response};
-use axum::{Form, Json};
 use maud::{Markup, html};
 use serde::Deserialize;
 use serde_json::json;
@@ -19,11 +21,14 @@ use super::person::Person;
 use super::problem::Problem;
 use super::record::record;
 use super::route::{Access, Route};
+use super::theirs::theirs;
+use super::words::Ui;
 use super::words::queue::{self as words, Words};
 use crate::conversation::permission::Act;
 use crate::settings::Team;
 use crate::store::queue::{self, Choices, Filter, MOST_COUNTED, Page, Place, View};
 use crate::store::staff::{self, Wishes};
+use crate::web::form::{Form, Query};
 
 /// The routes of this file.
 pub fn routes() -> Vec<Route> {
@@ -35,7 +40,8 @@ pub fn routes() -> Vec<Route> {
     ]
 }
 
-/// What is asked for in the address: names of views, tags and teams, and a place in a list; nobody's words.
+/// What is asked for in the address: names of views and teams, and a place in a list; tags and reasons, which somebody
+/// typed, as [`filter`] names them.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 struct Asked {
@@ -121,11 +127,28 @@ impl Tab {
 struct List {
     tab: Tab,
     filter: Filter,
+    /// A filter was asked for that fits no thread any more.
+    is_gone: bool,
+    /// Whose addresses they are.
+    session: String,
     counts: Vec<(Tab, u32)>,
     choices: Choices,
     page: Page,
     wishes: Wishes,
     is_first: bool,
+}
+
+impl List {
+    /// The address of the list's first page, filtered so.
+    fn address(&self, filter: &Filter) -> String {
+        let (view, query) = (self.tab.name(), filter::query(&self.session, filter));
+        format!("/?view={view}{}{query}", if query.is_empty() { "" } else { "&" })
+    }
+
+    /// As it is.
+    fn here(&self) -> String {
+        self.address(&self.filter)
+    }
 }
 
 /// `GET /`
@@ -149,7 +172,7 @@ async fn show(
     let words = words::words(person.ui);
     let body = html! {
         h1.hidden { (words.title) }
-        section #queue data-url=(address(list.tab, &list.filter)) data-first[list.is_first] aria-label=(words.title) { (part) }
+        section #queue data-url=(list.here()) data-first[list.is_first] aria-label=(words.title) { (part) }
     };
     Ok(page::page(&person, Section::Inbox, words.title, body).into_response())
 }
@@ -167,26 +190,37 @@ async fn read(web: &Web, person: &Person, asked: Asked) -> Result<List, Problem>
         let named = Tab::ALL.into_iter().find(|tab| tab.name() == asked.view);
         let has_own = counts.iter().any(|(tab, count)| *tab == Tab::Mine && *count > 0);
         let tab = named.unwrap_or(if has_own { Tab::Mine } else { Tab::Unassigned });
-        let filled = |value: Option<String>| value.filter(|value| !value.is_empty());
-        let filter = Filter { tag: filled(asked.tag), reason: filled(asked.reason), team: filled(asked.team) };
         // Without a team, a team's list is the list of all.
         let view = tab.view(&person).unwrap_or(View::All);
         let after = asked.after.as_deref().and_then(Place::parse);
-        let filtered = tab != Tab::Closed;
+        // What is closed is searched, not filtered.
+        let (choices, (filter, is_gone)) = if tab == Tab::Closed {
+            (Choices::default(), (NO_FILTER, false))
+        } else {
+            let choices = queue::choices(conn, &view)?;
+            let words = filter::Asked {
+                tag: asked.tag.as_deref(),
+                reason: asked.reason.as_deref(),
+                team: asked.team.as_deref(),
+            };
+            let chosen = filter::chosen(&person.session, words, &choices);
+            (choices, chosen)
+        };
         Ok(List {
             tab,
-            choices: if filtered { queue::choices(conn, &view)? } else { Choices::default() },
-            page: queue::page(conn, &view, if filtered { &filter } else { &NO_FILTER }, &person.name, after)?,
+            choices,
+            page: queue::page(conn, &view, &filter, &person.name, after)?,
             wishes: staff::wishes(conn, &person.name)?,
             counts,
-            filter: if filtered { filter } else { NO_FILTER },
+            filter,
+            is_gone,
+            session: person.session,
             is_first: after.is_none(),
         })
     });
     Ok(read.await?)
 }
 
-/// What is closed is searched, not filtered.
 const NO_FILTER: Filter = Filter { tag: None, reason: None, team: None };
 
 fn draw(web: &Web, person: &Person, list: &List) -> Markup {
@@ -195,12 +229,13 @@ fn draw(web: &Web, person: &Person, list: &List) -> Markup {
     let rows = row::rows(web, person, &files, &list.page.rows);
     html! {
         (tabs(words, list))
-        (bar(words, list, &files.settings.teams))
+        (bar(person.ui, words, list, &files.settings.teams))
+        @if list.is_gone { p.notice role="status" { (words.filter_gone) } }
         @if list.page.rows.is_empty() {
             p.empty { (if list.filter == NO_FILTER { list.tab.empty(words) } else { words.empty_filter }) }
         } @else if works && list.tab != Tab::Closed {
             form #bulk method="post" action="/threads/bulk" {
-                input type="hidden" name="back" value=(address(list.tab, &list.filter));
+                input type="hidden" name="back" value=(list.here());
                 (rows)
                 (bulk::bar(person.ui, words))
             }
@@ -208,9 +243,9 @@ fn draw(web: &Web, person: &Person, list: &List) -> Markup {
             (rows)
         }
         nav.bar {
-            @if !list.is_first { a.button.second #first href=(address(list.tab, &list.filter)) { (words.first) } }
+            @if !list.is_first { a.button.second #first href=(list.here()) { (words.first) } }
             @if let Some(next) = list.page.next {
-                a.button.second.push #more rel="next" href={ (address(list.tab, &list.filter)) "&after=" (next) } { (words.more) }
+                a.button.second.push #more rel="next" href={ (list.here()) "&after=" (next) } { (words.more) }
             }
         }
     }
@@ -241,7 +276,7 @@ fn tabs(words: &Words, list: &List) -> Markup {
     }
 }
 
-fn bar(words: &Words, list: &List, teams: &[Team]) -> Markup {
+fn bar(ui: Ui, words: &Words, list: &List, teams: &[Team]) -> Markup {
     let filter = &list.filter;
     let set: Vec<(&str, &str)> = [
         (words.filter_tag, filter.tag.as_deref()),
@@ -251,7 +286,7 @@ fn bar(words: &Words, list: &List, teams: &[Team]) -> Markup {
     .into_iter()
     .filter_map(|(what, value)| Some((what, value?)))
     .collect();
-    let link = |filter: Filter, text: &str| html! { a.badge href=(address(list.tab, &filter)) { (text) } };
+    let link = |filter: Filter, text: &str| html! { a.badge href=(list.address(&filter)) { (theirs(text, ui)) } };
     html! {
         div.bar.tools {
             @if list.tab != Tab::Closed {
@@ -278,8 +313,8 @@ fn bar(words: &Words, list: &List, teams: &[Team]) -> Markup {
                 }
             }
             @if !set.is_empty() {
-                @for (what, value) in set { span.badge.plain { (what) ": " (value) } }
-                a href=(address(list.tab, &NO_FILTER)) { (words.no_filter) }
+                @for (what, value) in set { span.badge.plain { (what) ": " (theirs(value, ui)) } }
+                a href=(list.address(&NO_FILTER)) { (words.no_filter) }
             }
             form.push #wishes method="post" action="/queue/wishes" data-sound[list.wishes.sound] data-notify[list.wishes.notifications]
                 data-blocked=(words.notify_blocked) data-ask=(words.notify_ask) {
@@ -301,18 +336,6 @@ fn switch(name: &str, on: bool, when_on: &str, when_off: &str) -> Markup {
             (if on { when_on } else { when_off })
         }
     }
-}
-
-/// The address of a list's first page.
-fn address(tab: Tab, filter: &Filter) -> String {
-    let mut query = form_urlencoded::Serializer::new(String::from("/?"));
-    query.append_pair("view", tab.name());
-    for (name, value) in [("tag", &filter.tag), ("reason", &filter.reason), ("team", &filter.team)] {
-        if let Some(value) = value {
-            query.append_pair(name, value);
-        }
-    }
-    query.finish()
 }
 
 /// `GET /queue/needs`: how many wait for this person, and since when the newest; for the tab's title and the sound.

@@ -3,7 +3,6 @@
 //! What is looked for is posted, so that no patient's name stands in an address, a history or a log. That somebody
 //! searched is on record, and how much they found; not for what.
 
-use axum::Form;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use jiff::civil::Date;
@@ -18,14 +17,16 @@ use super::person::Person;
 use super::problem::Problem;
 use super::record::record;
 use super::route::{Access, Route};
-use super::words::Ui;
+use super::theirs::{safe, theirs};
 use super::words::queue::moment;
 use super::words::search::{Words, words};
+use super::words::{Ui, thread};
 use super::{Files, Web};
 use crate::conversation::permission::Act;
 use crate::model::{MessageDirection, PhoneNumber, ThreadState};
 use crate::store::search::{self, CONTACTS, Contact, Filters, Found, Hit, Piece, Rest, Terms};
 use crate::store::staff::{self, Staff};
+use crate::web::form::Form;
 
 /// Its routes.
 pub fn routes() -> Vec<Route> {
@@ -241,14 +242,14 @@ impl Look<'_> {
             a href={ "/threads/" (hit.thread) } {
                 span.head {
                     @match &hit.name {
-                        Some(name) => { strong { (name.expose()) } " " span.number.faint { (self.number(&hit.number)) } }
+                        Some(name) => { strong { (theirs(name.expose(), self.ui)) } " " span.number.faint { (self.number(&hit.number)) } }
                         None => strong.number { (self.number(&hit.number)) },
                     }
                     (state(words, hit.state))
                     @if let Some(owner) = &hit.owner { span.faint.small { (self.shown(owner)) } }
                     span.push.faint.small { (self.when(hit.at)) }
                 }
-                span.words { span.faint { (who) ": " } (marked(&hit.words)) }
+                span.words { span.faint { (who) ": " } (marked(&hit.words, self.ui)) }
             }
         }
     }
@@ -258,11 +259,11 @@ impl Look<'_> {
         let who = html! {
             span.head {
                 @match &contact.name {
-                    Some(name) => { strong { (name.expose()) } " " span.number.faint { (self.number(&contact.number)) } }
+                    Some(name) => { strong { (theirs(name.expose(), self.ui)) } " " span.number.faint { (self.number(&contact.number)) } }
                     None => strong.number { (self.number(&contact.number)) },
                 }
                 @if let Some(other) = &contact.on_behalf_of {
-                    span.small { (words.on_behalf_of) " " (other.expose()) }
+                    span.small { (words.on_behalf_of) " " (theirs(other.expose(), self.ui)) }
                 }
                 @match contact.state {
                     Some(at) => (state(words, at)),
@@ -330,10 +331,13 @@ fn state(words: &Words, state: ThreadState) -> Markup {
 }
 
 /// The words, with what was looked for marked.
-pub(super) fn marked(pieces: &[Piece]) -> Markup {
+pub(super) fn marked(pieces: &[Piece], ui: Ui) -> Markup {
+    let words = thread::words(ui);
     html! {
-        @for piece in pieces {
-            @if piece.found { mark { (piece.text.expose()) } } @else { (piece.text.expose()) }
+        bdi {
+            @for piece in pieces {
+                @if piece.found { mark { (safe(piece.text.expose(), words)) } } @else { (safe(piece.text.expose(), words)) }
+            }
         }
     }
 }

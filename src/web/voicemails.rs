@@ -1,8 +1,7 @@
 //! Voice messages and recorded calls, heard; and the page of those messages that stand in no thread, because their
 //! callers did not show a number.
 
-use axum::Form;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Redirect, Response};
 use jiff::Timestamp;
@@ -15,6 +14,7 @@ use super::person::Person;
 use super::problem::Problem;
 use super::record::record;
 use super::route::{Access, Route};
+use super::theirs::theirs;
 use super::words::calls::{self as words, Words};
 use super::words::queue::moment;
 use super::{Files, Web, audio, calls};
@@ -23,6 +23,7 @@ use crate::model::{PhoneNumber, RecordingId, VoicemailId};
 use crate::sms::compose::spoken;
 use crate::store::voicemails::{self, Voicemail};
 use crate::store::{recordings, staff};
+use crate::web::form::{Form, Path, Query};
 
 /// Messages on a page.
 const PAGE: usize = 50;
@@ -109,7 +110,7 @@ fn card(
                     }
                     _ => span.badge.new { (words.unheard) },
                 }
-                @if let Some(reason) = &voicemail.reason { span.faint { " · " bdi { (reason) } } }
+                @if let Some(reason) = &voicemail.reason { span.faint { " · " (theirs(reason, person.ui)) } }
             }
             audio controls preload="none" src={ "/voicemails/" (id) } aria-label=((words.play)(&when)) {}
             form.inline method="post" action={ "/voicemails/" (id) "/file" } {

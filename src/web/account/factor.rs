@@ -1,9 +1,9 @@
 //! What one signs in with besides the password: codes from an app, recovery codes, passkeys.
 
-use axum::extract::{Path, State};
+use axum::Json;
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::{Form, Json};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as B64;
 use maud::{Markup, PreEscaped, html};
@@ -20,6 +20,7 @@ use crate::store::credentials;
 use crate::store::passkeys::{self, Passkey};
 use crate::web::client::Client;
 use crate::web::door::Step;
+use crate::web::form::{Form, Path};
 use crate::web::page::{self, Section};
 use crate::web::person::Person;
 use crate::web::problem::Problem;

@@ -7,8 +7,7 @@ mod idle;
 
 use std::collections::BTreeMap;
 
-use axum::Form;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use jiff::Timestamp;
@@ -34,6 +33,7 @@ use crate::store::credentials::{self, Credentials};
 use crate::store::passkeys::{self, Passkey};
 use crate::store::sessions::{self, Session};
 use crate::store::staff::{self, Wishes};
+use crate::web::form::{Form, Path, Query};
 
 pub use idle::STAY;
 

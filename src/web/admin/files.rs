@@ -2,8 +2,7 @@
 
 use std::path::Path as FilePath;
 
-use axum::Form;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use maud::{Markup, html};
@@ -16,6 +15,7 @@ use crate::conversation::permission::Act;
 use crate::model::{self, ClinicFile, Severity};
 use crate::store::file_versions::{self, NewVersion, Version, fingerprint};
 use crate::web::Web;
+use crate::web::form::{Form, Path, Query};
 use crate::web::page::{self, Section};
 use crate::web::person::Person;
 use crate::web::problem::Problem;

@@ -3,8 +3,7 @@
 use std::pin::Pin;
 use std::time::Duration;
 
-use axum::Form;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use jiff::Timestamp;
@@ -18,6 +17,7 @@ use crate::sms::Gateway;
 use crate::sms::new_text::{self, NewText};
 use crate::store::audit::{self, Entry};
 use crate::store::{outbox, threads};
+use crate::web::form::{Form, Path, Query};
 use crate::web::page::{self, Section};
 use crate::web::person::Person;
 use crate::web::problem::Problem;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use jiff::Timestamp;
 use maud::{Markup, html};
 use serde_json::json;
@@ -15,6 +15,7 @@ use crate::store::audit::{self, Entry};
 use crate::store::calls::{self, Recorded};
 use crate::store::file_versions;
 use crate::tree::{Context, Kind, Tree};
+use crate::web::form::Path;
 use crate::web::page::{self, Section};
 use crate::web::person::Person;
 use crate::web::problem::Problem;

@@ -13,6 +13,7 @@ use crate::conversation::deeds::{self, Deed, NotDone};
 use crate::conversation::promise::opening_hours;
 use crate::model::{Resolution, StaffName, ThreadId};
 use crate::store::threads;
+use crate::web::form::Form;
 use crate::web::person::Person;
 use crate::web::problem::Problem;
 use crate::web::words::Ui;
@@ -84,10 +85,9 @@ pub async fn work(
     State(web): State<Web>,
     person: Person,
     headers: HeaderMap,
-    form: String,
+    Form(fields): Form<Vec<(String, String)>>,
 ) -> Result<Response, Problem> {
     let words = words::words(person.ui);
-    let fields: Vec<(String, String)> = form_urlencoded::parse(form.as_bytes()).into_owned().collect();
     let field = |name: &str| fields.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value);
     let selected = fields.iter().filter(|(name, _)| name == "thread");
     let threads: Vec<_> = selected.filter_map(|(_, row)| read_row(row)).take(MOST).collect();

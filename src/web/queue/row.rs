@@ -13,10 +13,10 @@ use crate::store::queue::Queued;
 use crate::store::threads::Spoken;
 use crate::web::person::Person;
 use crate::web::presence::Present;
-use crate::web::thread::text::safe;
+use crate::web::theirs::theirs;
 use crate::web::words::queue::{self as words, Words};
 use crate::web::words::refusal::reason;
-use crate::web::words::{Ui, calls, thread};
+use crate::web::words::{Ui, calls};
 use crate::web::{Files, Web};
 
 /// What all rows of a page have in common.
@@ -63,13 +63,13 @@ impl Look<'_> {
             li.row #{ "t-" (row.id) } .unread[row.unread] .flagged[row.red_flag.is_some()] {
                 label.pick {
                     input #{ "pick-" (row.id) } type="checkbox" name="thread" value=(bulk::row(row.id, row.owner.as_ref()));
-                    span.hidden { (words.select) " " (who) }
+                    span.hidden { (words.select) " " (self.theirs(who)) }
                 }
                 p.who {
-                    a #{ "open-" (row.id) } href={ "/threads/" (row.id) } { bdi { (self.safe(who)) } }
+                    a #{ "open-" (row.id) } href={ "/threads/" (row.id) } { (self.theirs(who)) }
                     @if !names.is_empty() { " " span.number.faint.small { (number) } }
                     " " span.channel.faint.small { (self.channel(row.opened_by)) }
-                    @if let Some(reason) = &row.reason { span.faint.small { " · " bdi { (self.safe(reason)) } } }
+                    @if let Some(reason) = &row.reason { span.faint.small { " · " (self.theirs(reason)) } }
                 }
                 p.said {
                     @if row.unread { span.badge.new { (words.unread) } " " }
@@ -86,7 +86,7 @@ impl Look<'_> {
                     @if row.waiting_since.is_some() && row.opened_since.is_some() {
                         span.badge.plain { (words.opened_unanswered) } " "
                     }
-                    @for tag in &row.tags { span.badge { bdi { (self.safe(tag)) } } " " }
+                    @for tag in &row.tags { span.badge { (self.theirs(tag)) } " " }
                     @if row.owner.is_some() || row.team.is_some() { span.badge.plain.whose aria-hidden="true" { (self.owner(row)) } " " }
                     @for other in others {
                         span.presence { (other.shown_as) " " (if other.typing { words.is_typing } else { words.is_looking }) } " "
@@ -143,12 +143,11 @@ impl Look<'_> {
             Some("system") => Some(self.words.automatic),
             Some(author) => Some(row.last_author_shown_as.as_deref().unwrap_or(author)),
         };
-        html! { @if let Some(author) = author { span.faint { (author) ": " } } bdi { (self.safe(last.expose())) } }
+        html! { @if let Some(author) = author { span.faint { (author) ": " } } (self.theirs(last.expose())) }
     }
 
-    /// What somebody else has written, in a line with other things: it turns nothing around but itself, and hides nothing.
-    fn safe(&self, text: &str) -> Markup {
-        safe(text, thread::words(self.ui))
+    fn theirs(&self, text: &str) -> Markup {
+        theirs(text, self.ui)
     }
 
     /// Who waits for whom, against the promise.

@@ -8,8 +8,7 @@ pub mod welcome;
 
 use std::time::Duration;
 
-use axum::Form;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{AppendHeaders, IntoResponse, Redirect, Response};
 use maud::{Markup, html};
@@ -29,6 +28,7 @@ use crate::model::{Private, Roles, StaffName};
 use crate::store::credentials::{self, Credentials};
 use crate::store::sessions::{self, NewSession};
 use crate::store::{StoreError, passkeys, staff};
+use crate::web::form::{Form, Query};
 
 /// All routes of signing in and out; they are open, for who takes them is not signed in yet.
 pub fn routes() -> Vec<Route> {

@@ -1,9 +1,9 @@
 //! Signing in with a passkey: the key makes sure of its person, so that it counts as both factors.
 
+use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::{Form, Json};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as B64;
 use maud::{Markup, html};
@@ -16,6 +16,7 @@ use crate::model::StaffName;
 use crate::store::passkeys;
 use crate::web::client::{Client, Wire};
 use crate::web::door::Step;
+use crate::web::form::Form;
 use crate::web::problem::Problem;
 use crate::web::words::{Ui, sign_in};
 use crate::web::{Web, gate};

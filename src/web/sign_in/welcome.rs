@@ -1,7 +1,6 @@
 //! `/welcome/SECRET`: a link that works once. It makes the first person, or sets the password of one who is there.
 
-use axum::Form;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 use maud::{Markup, html};
@@ -13,6 +12,7 @@ use crate::store::sign_in_links::{self, Link};
 use crate::store::staff::{self, Staff};
 use crate::store::{Store, StoreError, credentials, passkeys, sessions};
 use crate::web::client::Client;
+use crate::web::form::{Form, Path};
 use crate::web::problem::Problem;
 use crate::web::words::{Ui, sign_in};
 use crate::web::{Web, gate, page, password, session};

@@ -1,7 +1,6 @@
 //! What is done with a thread: each a small form.
 
-use axum::Form;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Redirect};
 use jiff::Timestamp;
@@ -19,6 +18,7 @@ use crate::sms::reply::{self, NotSent, Reply};
 use crate::store::threads::{self, MOST_TAGS, NotMerged, Thread};
 use crate::store::{StoreError, Tx, notes, staff, timeline};
 use crate::web::Web;
+use crate::web::form::{Form, Path};
 use crate::web::person::Person;
 use crate::web::problem::Problem;
 use crate::web::words::thread_work::{Words, words};

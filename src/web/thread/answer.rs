@@ -1,7 +1,6 @@
 //! Answering: texts, notes, drafts, ready messages, and taking a text back.
 
-use axum::Form;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Redirect};
 use serde::Deserialize;
@@ -15,6 +14,7 @@ use crate::model::{MessageId, NoteId, Private, ThreadId};
 use crate::sms::addressee::{self, Addressee};
 use crate::sms::reply::{self, NotSent, Reply};
 use crate::store::{drafts, notes, threads};
+use crate::web::form::{Form, Path};
 use crate::web::page::is_fragment;
 use crate::web::person::Person;
 use crate::web::problem::Problem;

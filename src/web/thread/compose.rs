@@ -4,12 +4,13 @@
 use jiff::SignedDuration;
 use maud::{Markup, html};
 
-use super::text::{Times, safe};
+use super::text::Times;
 use crate::conversation::consent::Refusal;
 use crate::conversation::segments::{Encoding, segments, unusual};
 use crate::conversation::templates::MOST_CHARACTERS;
 use crate::model::{MessageId, Private, ThreadId};
 use crate::sms::reply::NotSent;
+use crate::web::theirs::{plain, safe};
 use crate::web::words::thread::Words;
 
 /// What the box needs to know.
@@ -126,7 +127,7 @@ pub fn refused(why: &NotSent, words: &Words) -> String {
 pub fn overtaken(by: &str, body: &Private<String>, at: &str, words: &Words) -> Markup {
     html! {
         div.notice.warn role="alert" {
-            p { strong { ((words.overtaken)(by, at)) } }
+            p { strong { ((words.overtaken)(&plain(by), at)) } }
             blockquote.words dir="auto" { (safe(body.expose(), words)) }
             p { (words.overtaken_cure) }
         }

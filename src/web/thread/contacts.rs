@@ -1,7 +1,6 @@
 //! Who is behind a number, and whether they may be texted.
 
-use axum::Form;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::HeaderMap;
 use serde::Deserialize;
 use serde_json::json;
@@ -12,6 +11,7 @@ use crate::model::{Consent, ConsentMethod, ConsentState, Language, PersonId, Thr
 use crate::store::people::{self, Contact};
 use crate::store::{consents, outbox, threads};
 use crate::web::Web;
+use crate::web::form::{Form, Path};
 use crate::web::person::Person;
 use crate::web::problem::Problem;
 use crate::web::words::thread_work::{Words, words};

@@ -1,6 +1,6 @@
 //! A thread's page: all that happened, the box to answer in, and what can be done with it.
 //!
-//! - `show`: the page and its parts. `timeline`, `compose`, `side`: how they look. `text`: what others wrote, made safe.
+//! - `show`: the page and its parts. `timeline`, `compose`, `side`: how they look. `text`: times in words.
 //! - `answer`: texts, notes, drafts, messages. `actions`: take, assign, snooze, close and so on. `contacts`: people and
 //!   consent.
 

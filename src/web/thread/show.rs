@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 use jiff::Timestamp;
@@ -10,7 +10,7 @@ use maud::{Markup, html};
 use serde::Deserialize;
 
 use super::compose::{Compose, compose};
-use super::text::{GAP, Times, safe};
+use super::text::{GAP, Times};
 use super::timeline::{Around, others, timeline as draw};
 use super::{Answer, side, told};
 use crate::conversation::attendance::absence;
@@ -28,9 +28,11 @@ use crate::store::staff::{self, Staff};
 use crate::store::threads::{self, Thread};
 use crate::store::timeline::{self as store_timeline, Place, Timeline};
 use crate::store::{Connection, StoreError, consents, drafts, notes, people};
+use crate::web::form::{Path, Query};
 use crate::web::page::{self, Section, is_fragment};
 use crate::web::person::Person;
 use crate::web::problem::Problem;
+use crate::web::theirs::{plain, safe, theirs};
 use crate::web::words::refusal::reason;
 use crate::web::words::{thread, thread_work};
 use crate::web::{Files, Web};
@@ -345,7 +347,7 @@ pub async fn note(State(web): State<Web>, person: Person, Path((id, note)): Path
         p { a href={ "/threads/" (id) } { (words.newest) } }
         article.card {
             h1 { (words.note) }
-            p.faint { bdi { (opened.name(&note.author)) } (GAP) (times.mark(note.at, &times.short(note.at))) }
+            p.faint { (theirs(&opened.name(&note.author), person.ui)) (GAP) (times.mark(note.at, &times.short(note.at))) }
             p.words dir="auto" { (safe(note.body.expose(), words)) }
         }
     };
@@ -421,19 +423,19 @@ fn heading(opened: &Opened, person: &Person, files: &Files, times: &Times) -> Ma
             @if opened.people.is_empty() { span.faint { (words.unnamed) } }
             @for (index, contact) in opened.people.iter().enumerate() {
                 @if index > 0 { (words.and) }
-                bdi { (contact.name) }
-                @if let Some(whom) = &contact.on_behalf_of { " " span.faint { ((words.for_whom)(whom)) } }
+                (theirs(&contact.name, person.ui))
+                @if let Some(whom) = &contact.on_behalf_of { " " span.faint { ((words.for_whom)(&plain(whom))) } }
             }
             " " bdi.number.faint { (thread.number.shown_in(files.settings.clinic.country)) }
         }
         p.bar {
             (state)
-            @if let Some(owner) = &thread.owner { span.badge { bdi { (opened.name(owner)) } } }
+            @if let Some(owner) = &thread.owner { span.badge { (theirs(&opened.name(owner), person.ui)) } }
             @if thread.escalated_at.is_some() && thread.state != ThreadState::Closed { span.badge.bad { (words.escalated) } }
             @if let Some(at) = thread.follow_up_at { span.badge.warn { ((words.follow_up)(&times.short(at))) } }
             @if let Some(since) = thread.waiting_since { span.faint { ((words.waiting)(&times.short(since))) } }
         }
-        @if let Some(flag) = &thread.red_flag { p.notice.bad role="alert" { ((words.red_flag)(flag)) } }
+        @if let Some(flag) = &thread.red_flag { p.notice.bad role="alert" { ((words.red_flag)(&plain(flag))) } }
         @if let Some(why) = &thread.undeliverable { p.notice.bad { (words.undeliverable) " " (reason(person.ui, why)) } }
         @if thread.close_offered_at.is_some() { p.notice { (words.offered) } }
     }

@@ -4,13 +4,14 @@
 use maud::{Markup, html};
 
 use super::show::Opened;
-use super::text::{GAP, Times, safe};
+use super::text::{GAP, Times};
 use crate::conversation::permission::Act;
 use crate::model::{Consent, ConsentMethod, ConsentState, Country, Resolution, ThreadState};
 use crate::settings::Settings;
 use crate::store::callbacks::{Callback, CallbackState};
 use crate::store::people::Contact;
 use crate::web::person::Person;
+use crate::web::theirs::{plain, safe, theirs};
 use crate::web::words::thread_work::{self, Words};
 use crate::web::words::{Ui, calls, thread};
 
@@ -23,7 +24,7 @@ pub fn side(opened: &Opened, person: &Person, settings: &Settings, times: &Times
         (work(opened, person, settings, words, works))
         @if works && person.may(Act::HandleCalls) { (calling(opened, person, times)) }
         @if works { (finish(opened, person.ui, words)) (later(opened, words, times)) (clinical(opened, words)) }
-        (people(opened, words, works))
+        (people(opened, person.ui, words, works))
         (consent(opened, person, words, times))
         @if works && person.may(Act::ChangeConsent) { (merge(opened, person.ui, words, settings.clinic.country, times)) }
     }
@@ -101,16 +102,16 @@ fn work(opened: &Opened, person: &Person, settings: &Settings, words: &Words, wo
             dl.facts {
                 dt { (words.owner) } dd { (owner.as_deref().unwrap_or(words.nobody)) }
                 dt { (words.team) } dd { (thread.team.as_deref().map_or(words.no_team.to_owned(), team)) }
-                dt { (words.reason) } dd { bdi { (thread.reason.as_deref().unwrap_or("–")) } }
+                dt { (words.reason) } dd { (theirs(thread.reason.as_deref().unwrap_or("–"), person.ui)) }
                 dt { (words.tags) }
                 dd {
                     @if thread.tags.is_empty() { "–" }
                     @for tag in &thread.tags {
                         span.tag {
-                            span.badge { bdi { (tag) } }
+                            span.badge { (theirs(tag, person.ui)) }
                             @if works {
                                 form.now method="post" action=(to("untag")) data-quiet {
-                                    button.quiet type="submit" name="tag" value=(tag) aria-label=((words.remove_tag)(tag)) { "×" }
+                                    button.quiet type="submit" name="tag" value=(tag) aria-label=((words.remove_tag)(&plain(tag))) { "×" }
                                 }
                             }
                         }
@@ -272,21 +273,21 @@ fn clinical(opened: &Opened, words: &Words) -> Markup {
     }
 }
 
-fn people(opened: &Opened, words: &Words, works: bool) -> Markup {
+fn people(opened: &Opened, ui: Ui, words: &Words, works: bool) -> Markup {
     html! {
         section.card aria-labelledby="people" {
             h2 #people { (words.people) }
             @for (at, contact) in opened.people.iter().enumerate() {
                 div.contact {
                     p {
-                        strong { bdi { (contact.name) } }
-                        @if let Some(whom) = &contact.on_behalf_of { (GAP) (words.on_behalf_of) " " bdi { (whom) } }
+                        strong { (theirs(&contact.name, ui)) }
+                        @if let Some(whom) = &contact.on_behalf_of { (GAP) (words.on_behalf_of) " " (theirs(whom, ui)) }
                         @if let Some(language) = &contact.language { (GAP) (spoken(language.as_str(), words)) }
                     }
-                    @if !contact.note.is_empty() { p.words.small dir="auto" { (contact.note) } }
+                    @if !contact.note.is_empty() { p.words.small dir="auto" { (safe(&contact.note, thread::words(ui))) } }
                     @if works {
                         details {
-                            summary data-key=[(at == 0).then_some("i e")] data-does=[(at == 0).then_some(words.edit)] aria-label={ (words.edit) " " (contact.name) } { (words.edit) }
+                            summary data-key=[(at == 0).then_some("i e")] data-does=[(at == 0).then_some(words.edit)] aria-label={ (words.edit) " " (plain(&contact.name)) } { (words.edit) }
                             (contact_form(&format!("/people/{}", contact.id), Some(contact), opened, words))
                             form.now method="post" action={ "/people/" (contact.id) "/remove" } data-quiet {
                                 input type="hidden" name="thread" value=(opened.thread.id);

@@ -1,4 +1,4 @@
-//! What others wrote, made safe to look at; times and lengths as people read them.
+//! Times and lengths as people read them.
 
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
@@ -6,48 +6,6 @@ use maud::{Markup, PreEscaped, html};
 
 use crate::web::words::Ui;
 use crate::web::words::thread::Words;
-
-/// A text as it was written, in its own direction. Nothing in it is a link, and what cannot be seen is shown: a mark
-/// that turns letters around or hides between them deceives whoever reads.
-pub fn safe(text: &str, words: &Words) -> Markup {
-    let mut parts: Vec<Result<&str, char>> = Vec::new();
-    let mut from = 0;
-    let mut before = None;
-    for (at, c) in text.char_indices() {
-        let next = text[at + c.len_utf8()..].chars().next();
-        if hidden(before, c, next) {
-            parts.extend((from < at).then(|| Ok(&text[from..at])));
-            parts.push(Err(c));
-            from = at + c.len_utf8();
-        }
-        before = Some(c);
-    }
-    parts.extend((from < text.len()).then(|| Ok(&text[from..])));
-    html! {
-        @for part in parts {
-            @match part {
-                Ok(seen) => (seen),
-                Err(c) => {
-                    span.unseen title={ (words.unseen) " U+" (format!("{:04X}", u32::from(c))) } { "U+" (format!("{:04X}", u32::from(c))) }
-                }
-            }
-        }
-    }
-}
-
-/// Whether a character cannot be seen, or changes how others are seen.
-fn hidden(before: Option<char>, c: char, next: Option<char>) -> bool {
-    match c {
-        '\n' | '\t' => false,
-        '\r' => next != Some('\n'),
-        // A joiner within an emoji, or between letters of a script that joins them.
-        '\u{200c}' | '\u{200d}' => !(before.is_some_and(|c| !c.is_ascii()) && next.is_some_and(|c| !c.is_ascii())),
-        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}' => true,
-        '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' => true,
-        '\u{e0000}'..='\u{e007f}' => true,
-        c => c.is_control(),
-    }
-}
 
 /// Writes times in the clinic's zone.
 #[derive(Clone, Debug)]
@@ -157,22 +115,6 @@ pub const GAP: PreEscaped<&str> = PreEscaped("&nbsp;· ");
 mod tests {
     use super::*;
     use crate::web::words::thread::words;
-
-    fn shown(text: &str) -> String {
-        safe(text, words(Ui::En)).into_string()
-    }
-
-    #[test]
-    fn what_cannot_be_seen_is_shown_and_nothing_is_markup() {
-        assert_eq!(shown("<script>alert(1)</script>"), "&lt;script&gt;alert(1)&lt;/script&gt;");
-        assert!(shown("pay\u{202e}gpj.exe").contains("U+202E"));
-        assert!(shown("a\u{200b}b").contains("title=\"invisible character U+200B\""));
-        assert!(shown("bell\u{7}").contains("U+0007"));
-        assert!(!shown("line\r\nbreak\tand tab").contains("U+"));
-        assert!(!shown("👩\u{200d}👧 نص عربي").contains("U+"), "joined emoji and Arabic are left alone");
-        assert!(shown("a\u{200d}b").contains("U+200D"));
-        assert!(!shown("http://example.com").contains("href"));
-    }
 
     #[test]
     fn times_are_the_clinics() {

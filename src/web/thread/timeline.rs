@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use maud::{Markup, html};
 
-use super::text::{GAP, Times, length, safe};
+use super::text::{GAP, Times, length};
 use crate::model::{Country, Direction, EndedBy, MessageDirection, MessageStatus, Outcome, StaffName, ThreadId};
 use crate::store::messages::MessageKind;
 use crate::store::recordings::Recording;
@@ -12,6 +12,7 @@ use crate::store::timeline::{Call, Deed, Entry, Note, Text, Timeline, What};
 use crate::store::voicemails::Voicemail;
 use crate::web::Files;
 use crate::web::calls::phone_name;
+use crate::web::theirs::{safe, theirs};
 use crate::web::voicemails::clock;
 use crate::web::words::calls;
 use crate::web::words::refusal::reason;
@@ -210,7 +211,7 @@ fn text(around: &Around<'_>, text: &Text, time: &Markup, other: &Markup) -> Mark
     };
     let cancelled = text.status == MessageStatus::Cancelled;
     html! {
-            p.meta { strong { bdi { (around.name(&text.author)) } } " " (time) (other) @if let Some(kind) = kind { (GAP) (kind) } }
+            p.meta { strong { (theirs(&around.name(&text.author), around.times.ui)) } " " (time) (other) @if let Some(kind) = kind { (GAP) (kind) } }
             @if cancelled { del { p.words dir="auto" { (safe(text.body.expose(), words)) } } }
             @else { p.words dir="auto" { (safe(text.body.expose(), words)) } }
             @if !text.media.is_empty() {
@@ -302,7 +303,7 @@ fn cure(status: MessageStatus, error: &str, words: &Words) -> &'static str {
 fn note(around: &Around<'_>, note: &Note, time: &Markup) -> Markup {
     let words = around.words;
     html! {
-            p.meta { strong { bdi { (around.name(&note.author)) } } " " (time) (GAP) (words.note) }
+            p.meta { strong { (theirs(&around.name(&note.author), around.times.ui)) } " " (time) (GAP) (words.note) }
             p.words dir="auto" { (safe(note.body.expose(), words)) @if !note.whole { " …" } }
             @if !note.whole {
                 p { a href={ "/threads/" (around.thread) "/notes/" (note.id) } { (words.whole_note) } }
@@ -320,7 +321,7 @@ fn deed(around: &Around<'_>, deed: &Deed, time: &Markup) -> Markup {
         |name| around.name(name),
         at,
     );
-    html! { p { (time) " " (sentence) } }
+    html! { p { (time) " " (theirs(&sentence, around.times.ui)) } }
 }
 
 fn outcome_index(outcome: Outcome) -> usize {

@@ -1,0 +1,231 @@
+//! What a request brings, read for its handler: a form's fields, what the address asks for, what the path names. What
+//! cannot be read is refused in the person's language, with the cure; to a script, which shows it, by the sentence alone.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes, HttpBody};
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use maud::html;
+use serde::de::DeserializeOwned;
+
+use super::page::is_fragment;
+use super::problem::Problem;
+use super::words::Ui;
+use super::words::problem::{Words, words};
+
+/// Bytes of a form: the longest note in letters that take nine bytes each on the way.
+const LONGEST: usize = 4 << 20;
+/// So much more is read and dropped. Who still sends does not read, and a connection that is closed on what comes in takes
+/// our answer with it.
+const DROPPED: usize = 28 << 20;
+/// In so long it must have come.
+const WITHIN: Duration = Duration::from_secs(60);
+
+/// The fields of a form that a page of ours has sent.
+#[derive(Clone, Copy, Debug)]
+pub struct Form<T>(pub T);
+
+/// What the address asks for, after its `?`.
+#[derive(Clone, Copy, Debug)]
+pub struct Query<T>(pub T);
+
+/// What the path names. Of a thing whose name is none there is no page.
+#[derive(Clone, Copy, Debug)]
+pub struct Path<T>(pub T);
+
+/// Why a form cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unread {
+    /// 415: it is no form.
+    NotAForm,
+    /// 413: over [`LONGEST`].
+    TooLarge,
+    /// 408: it came too slowly, or broke off.
+    TooSlow,
+    /// 400: its letters are not UTF-8.
+    Garbled,
+    /// 422: a field is missing, or there twice, or no number where one belongs.
+    Incomplete,
+}
+
+impl Unread {
+    fn told(self, words: &Words) -> (StatusCode, String) {
+        match self {
+            Unread::NotAForm => (StatusCode::UNSUPPORTED_MEDIA_TYPE, words.form_incomplete.to_owned()),
+            Unread::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, (words.form_too_large)(LONGEST >> 20)),
+            Unread::TooSlow => (StatusCode::REQUEST_TIMEOUT, words.form_too_slow.to_owned()),
+            Unread::Garbled => (StatusCode::BAD_REQUEST, words.form_garbled.to_owned()),
+            Unread::Incomplete => (StatusCode::UNPROCESSABLE_ENTITY, words.form_incomplete.to_owned()),
+        }
+    }
+}
+
+/// A refusal for whoever asks in this way.
+fn refuse(headers: &HeaderMap, (status, why): (StatusCode, String)) -> Response {
+    if is_fragment(headers) {
+        return (status, html! { p.notice.bad role="alert" { (why) } }).into_response();
+    }
+    Problem::Refused(status, why).into_response()
+}
+
+impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Form<T> {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Response> {
+        let (parts, body) = request.into_parts();
+        read(&parts.headers, body).await.map_err(|why| refuse(&parts.headers, why.told(words(Ui::here()))))
+    }
+}
+
+async fn read<T: DeserializeOwned>(headers: &HeaderMap, body: Body) -> Result<Form<T>, Unread> {
+    let whole = tokio::time::timeout(WITHIN, whole(headers, body)).await;
+    let bytes = whole.unwrap_or(Err(Unread::TooSlow))?;
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    // Without a field a form may come without a word on what it is.
+    let empty = kind.is_empty() && bytes.is_empty();
+    if !empty && !kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+        return Err(Unread::NotAForm);
+    }
+    if std::str::from_utf8(&decoded(&bytes)).is_err() {
+        return Err(Unread::Garbled);
+    }
+    serde_urlencoded::from_bytes(&bytes).map(Form).map_err(|_| Unread::Incomplete)
+}
+
+/// The bytes of a form, all of which have come.
+async fn whole(headers: &HeaderMap, mut body: Body) -> Result<Bytes, Unread> {
+    let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    let waits =
+        headers.get(header::EXPECT).is_some_and(|expect| expect.as_bytes().eq_ignore_ascii_case(b"100-continue"));
+    // More than would be dropped, or nothing of it sent yet (RFC 9110 section 10.1.1).
+    if announced.is_some_and(|length| length > LONGEST + DROPPED || (length > LONGEST && waits)) {
+        return Err(Unread::TooLarge);
+    }
+    let mut bytes = Vec::with_capacity(announced.unwrap_or_default().min(LONGEST));
+    let mut length = 0;
+    while let Some(piece) = next(&mut body).await {
+        let piece = piece.map_err(|_| Unread::TooSlow)?;
+        length += piece.len();
+        if length > LONGEST + DROPPED {
+            break;
+        }
+        if length <= LONGEST {
+            bytes.extend_from_slice(&piece);
+        } else {
+            bytes = Vec::new();
+        }
+    }
+    if length > LONGEST { Err(Unread::TooLarge) } else { Ok(bytes.into()) }
+}
+
+async fn next(body: &mut Body) -> Option<Result<Bytes, axum::Error>> {
+    loop {
+        match poll_fn(|context| Pin::new(&mut *body).poll_frame(context)).await? {
+            // Trailers are nobody's words.
+            Ok(frame) => match frame.into_data() {
+                Ok(data) => return Some(Ok(data)),
+                Err(_) => continue,
+            },
+            Err(error) => return Some(Err(error)),
+        }
+    }
+}
+
+/// The bytes that `%41` and the like stand for (URL Standard, percent-decode).
+fn decoded(text: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((&first, after)) = rest.split_first() {
+        let digit = |at: usize| after.get(at).and_then(|c| char::from(*c).to_digit(16));
+        let byte = (first == b'%').then(|| Some((digit(0)?, digit(1)?))).flatten();
+        (rest, _) = match byte {
+            Some((high, low)) => (&after[2..], bytes.push((high * 16 + low) as u8)),
+            None => (after, bytes.push(first)),
+        };
+    }
+    bytes
+}
+
+impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Response> {
+        let words = words(Ui::here());
+        serde_urlencoded::from_str(parts.uri.query().unwrap_or_default())
+            .map(Query)
+            .map_err(|_| refuse(&parts.headers, (StatusCode::BAD_REQUEST, words.bad_address.to_owned())))
+    }
+}
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
+        match axum::extract::Path::from_request_parts(parts, state).await {
+            Ok(axum::extract::Path(named)) => Ok(Path(named)),
+            Err(_) => Err(refuse(&parts.headers, (StatusCode::NOT_FOUND, words(Ui::here()).not_found.to_owned()))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize, PartialEq)]
+    struct Typed {
+        body: String,
+        version: i64,
+    }
+
+    async fn read_typed(kind: &'static str, body: impl Into<Body>) -> Result<Typed, Unread> {
+        let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static(kind))]);
+        read::<Typed>(&headers, body.into()).await.map(|Form(typed)| typed)
+    }
+
+    const FORM: &str = "application/x-www-form-urlencoded";
+
+    #[tokio::test]
+    async fn a_form_is_its_fields_or_says_what_is_wrong_with_it() {
+        let read = Typed { body: "Sí, a las 9".to_owned(), version: -7 };
+        let sent = "version=-7&body=S%C3%AD%2C+a+las+9&other=1";
+        assert_eq!(read_typed(FORM, sent).await, Ok(read));
+        assert!(read_typed("Application/X-WWW-Form-URLEncoded; charset=UTF-8", sent).await.is_ok());
+        for (kind, sent, why) in [
+            (FORM, "version=1", Unread::Incomplete),
+            (FORM, "version=1&body=a&body=b", Unread::Incomplete),
+            (FORM, "version=one&body=a", Unread::Incomplete),
+            (FORM, "version=&body=a", Unread::Incomplete),
+            (FORM, "version=1&body=%ff%fe", Unread::Garbled),
+            ("application/json", "{}", Unread::NotAForm),
+            ("", "version=1&body=a", Unread::NotAForm),
+        ] {
+            assert_eq!(read_typed(kind, sent).await, Err(why), "{kind} {sent}");
+        }
+        assert_eq!(read_typed(FORM, vec![b'a', b'=', 0xff]).await, Err(Unread::Garbled));
+        // A per cent sign that stands for itself.
+        assert_eq!(read_typed(FORM, "version=1&body=100%").await.unwrap().body, "100%");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_too_large_is_read_to_its_end_and_dropped() {
+        let form = |length: usize| format!("version=1&body={}", "a".repeat(length));
+        assert_eq!(read_typed(FORM, form(1 << 20)).await.unwrap().body.len(), 1 << 20);
+        assert_eq!(read_typed(FORM, form(LONGEST)).await, Err(Unread::TooLarge));
+        // Announced, so that nothing of it is read.
+        let mut headers = HeaderMap::from_iter([(header::CONTENT_LENGTH, HeaderValue::from(LONGEST + DROPPED + 1))]);
+        assert_eq!(whole(&headers, Body::from("a")).await, Err(Unread::TooLarge));
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(LONGEST + 1));
+        headers.insert(header::EXPECT, HeaderValue::from_static("100-continue"));
+        assert_eq!(whole(&headers, Body::from("a")).await, Err(Unread::TooLarge));
+    }
+}
