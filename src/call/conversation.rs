@@ -15,7 +15,7 @@ use super::features;
 use super::leg::{Leg, News};
 use super::parking::ParkingPlace;
 use super::perform::{Done, Performer};
-use super::recording::{MOST_PIECES, Recording};
+use super::recording::{self, MOST_PIECES, Recording};
 use super::switchboard::{Connected, Told};
 use super::talk::{Said, Talk, next_of};
 use super::transfer::{self, Transfer, Wanted};
@@ -304,6 +304,7 @@ impl<'a> Conversation<'a> {
             (Some(node), Some(talk), None) if self.recordings < MOST_PIECES => {
                 let (call, keep) = (self.start.id, self.book.settings.retention.recordings);
                 let recording = Recording::begin(self.line, call, node.clone(), keep, &self.caller, talk.leg());
+                talk.session().play(recording::sign());
                 self.recording = Some(recording);
                 self.recordings += 1;
             }

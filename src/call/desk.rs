@@ -121,8 +121,17 @@ async fn place(line: &Arc<Line>, mut incoming: Incoming, by: Phone, to: Phone, s
                     told = true;
                     incoming.ringing().await;
                 }
-                // A transfer before anybody has picked up.
-                request = asked.next() => drop(request.give(Given::Rings(to.clone()))),
+                // A transfer before anybody has picked up: the phone rings for somebody else, and for this call no more.
+                request = asked.next() => {
+                    stop.stop(true);
+                    let _ = ringing.await;
+                    let _ = request.give(Given::Rings(to.clone()));
+                    incoming.reject(480, "Transferred").await;
+                    if let Some(outward) = outward {
+                        outward.end(line, EndedBy::Staff, "transferred", None);
+                    }
+                    return;
+                }
                 () = incoming.cancelled() => {
                     stop.stop(false);
                     let _ = ringing.await;

@@ -4,6 +4,7 @@
 //! what has come every second and writes it: a long conversation never lies in memory.
 
 use std::io::{self, Seek, SeekFrom, Write};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -13,7 +14,7 @@ use tracing::{Instrument, error, info, warn};
 
 use super::leg::Leg;
 use super::line::Line;
-use crate::media::Recording as Audio;
+use crate::media::{Prompt, Recording as Audio};
 use crate::model::{CallId, RecordingId};
 use crate::store::audio::{self, Stored, Unfinished};
 use crate::store::{Store, recordings};
@@ -26,6 +27,15 @@ const LONGEST: Duration = Duration::from_secs(4 * 3_600);
 const WRITE_EVERY: Duration = Duration::from_secs(1);
 /// What the network may still bring is left until the next time.
 const LAG: Duration = Duration::from_millis(1_500);
+
+/// The tone by which telephone recorders have long made themselves known, in Hz.
+const TONE: f64 = 1_400.0;
+
+/// What the person hears when a recording begins; the caller has been told in words.
+pub(super) fn sign() -> Vec<Arc<Prompt>> {
+    static BEEP: LazyLock<Arc<Prompt>> = LazyLock::new(|| Arc::new(Prompt::beep(TONE)));
+    vec![BEEP.clone()]
+}
 
 /// A conversation being recorded. Dropping it ends the recording, which is kept.
 #[derive(Debug)]

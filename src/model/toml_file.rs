@@ -228,6 +228,11 @@ impl<'r> Value<'r> {
         self.value.is_str()
     }
 
+    /// Whether it is true or false.
+    pub fn is_boolean(&self) -> bool {
+        self.value.as_bool().is_some()
+    }
+
     /// A text.
     pub fn string(&self) -> Option<&'r str> {
         self.or_wrong(self.value.as_str(), "a text in quotes")

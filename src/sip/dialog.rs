@@ -147,14 +147,14 @@ impl Dialog {
         self.ask_refer(to, None)
     }
 
-    /// As [`Dialog::refer`], where we have spoken with `to` on `other`: the peer's new call takes that one's place
-    /// (RFC 5589 section 7).
+    /// As [`Dialog::refer`], where we have spoken with `to`, or ring them, on a leg of ours (see [`Dialog::identity`]): the
+    /// peer's new call takes that one's place (RFC 5589 section 7).
     ///
     /// # Errors
     /// As [`Dialog::refer`].
-    pub async fn refer_replacing(&self, to: &str, other: &Dialog) -> Result<(), ReferError> {
+    pub async fn refer_replacing(&self, to: &str, other: Replaces) -> Result<(), ReferError> {
         // As the other party knows that call: its own tag comes first.
-        let Replaces { call_id, to_tag, from_tag } = other.identity();
+        let Replaces { call_id, to_tag, from_tag } = other;
         self.ask_refer(to, Some(Replaces { call_id, to_tag: from_tag, from_tag: to_tag })).await
     }
 

@@ -13,7 +13,7 @@ use super::dialog::{self, Command, Dialog, DialogEvent, Ends, Replaces};
 use super::endpoint::{Endpoint, Flow};
 use super::message::{self, all, first};
 use super::session_timer::{self, MIN_SE, SessionExpires};
-use super::{header, identity};
+use super::{header, identity, trunk};
 use crate::model::{Caller, PhoneNumber, Private, SrtpPolicy};
 use crate::settings::{Settings, Trunk};
 
@@ -192,11 +192,11 @@ pub(super) async fn arrive(endpoint: &Endpoint, transaction: Transaction) {
         message::sdp(first!(request, ContentType), &request.body),
     );
     let (from, diversion, call_id, offer) = call;
-    let (trunk, extension, srtp) = match party {
-        Party::Trunk(trunk) => (trunk.name.clone(), None, trunk.srtp),
-        Party::Extension(name) => (String::new(), Some(name), SrtpPolicy::Optional),
+    let (trunk, extension, srtp, account) = match party {
+        Party::Trunk(trunk) => (trunk.name.clone(), None, trunk.srtp, trunk.register.as_ref().map(trunk::credentials)),
+        Party::Extension(name) => (String::new(), Some(name), SrtpPolicy::Optional, None),
     };
-    let dialog = dialog::called(endpoint, ends, transaction, slot);
+    let dialog = dialog::called(endpoint, ends.known_by(account), transaction, slot);
     endpoint.count(|c| &c.calls);
     place.send(Incoming {
         trunk,

@@ -256,6 +256,7 @@ impl Dialling {
         let _traced = self.endpoint.0.tap.hold(&call_id);
         self.call_ids.add(&call_id);
         let mut authenticator = target.credentials.clone().map(Authenticator::new);
+        let mut replaces = self.call.replaces.as_ref();
         let mut session_expires = self.endpoint.settings().sip.session_expires.as_secs().max(MIN_SE);
         for cseq in 1_u32.. {
             let authorization = authenticator.as_mut().map_or_else(Vec::new, |authenticator| {
@@ -263,6 +264,10 @@ impl Dialling {
                 authenticator.headers(request, &message::random())
             });
             let mut request = self.invite(target, flow, &call_id, tag, cseq, session_expires);
+            if let Some(replaces) = replaces {
+                request.headers.push(Header::Other("Replaces".into(), replaces.render()));
+                request.headers.push(Header::Require("replaces".into()));
+            }
             for (name, value) in authorization {
                 request.headers.push(if name == Asker::Server.answer_header() {
                     Header::Authorization(value.into())
@@ -285,7 +290,12 @@ impl Dialling {
                 Came::Nothing(status) => return Tried::Next(status),
             };
             match message::status(&response) {
-                200..=299 => return Tried::Over(self.answered(target, flow, &invite, &response, &forks).await),
+                200..=299 => {
+                    if let Some(authenticator) = &mut authenticator {
+                        authenticator.accepted();
+                    }
+                    return Tried::Over(self.answered(target, flow, &invite, &response, &forks, authenticator).await);
+                }
                 status @ (401 | 407) => {
                     let values: Vec<&str> = match Asker::of(status) {
                         Some(Asker::Proxy) => all!(response, ProxyAuthenticate).collect(),
@@ -300,6 +310,9 @@ impl Dialling {
                         return Tried::Over(Step::Failed { status });
                     }
                 }
+                // The call whose place it was to take is over, or the peer takes no such calls: whoever was named is
+                // called without that (RFC 5589 section 7.3).
+                420 | 481 if replaces.is_some() => replaces = None,
                 // RFC 4028 section 7.3: once more, with what the peer can bear.
                 422 => {
                     let least =
@@ -337,10 +350,6 @@ impl Dialling {
         if matches!(target.way, Way::Flow(_)) {
             // To our own phones alone: a trunk gets what it must know (RFC 3325 section 6).
             headers.push(Header::PAssertedIdentity(format!("{name}<{from}>").into()));
-        }
-        if let Some(replaces) = &self.call.replaces {
-            headers.push(Header::Other("Replaces".into(), replaces.render()));
-            headers.push(Header::Require("replaces".into()));
         }
         let mut request = message::request(Method::Invite, target.uri.expose(), headers);
         let offer = self.call.offer.clone().into_bytes();
@@ -400,12 +409,14 @@ impl Dialling {
         invite: &Request,
         response: &Response,
         forks: &Forks,
+        authenticator: Option<Authenticator>,
     ) -> Step {
         let sdp = message::sdp(first!(response, ContentType), &response.body).or_else(|| {
             // Some answer early and leave the 200 empty.
             forks.sdp(response)
         });
-        match dialog::calling(&self.endpoint, flow, invite, response, &self.call.offer, forks.sent(response)).await {
+        let (offer, sent) = (&self.call.offer, forks.sent(response));
+        match dialog::calling(&self.endpoint, flow, invite, response, offer, sent, authenticator).await {
             Some(dialog) => Step::Answered { dialog, sdp, trunk: target.trunk.clone() },
             None => {
                 tracing::warn!(trunk = target.trunk, "a call was answered without a usable Contact");

@@ -13,6 +13,9 @@ const MOST_CHOICES: usize = 4;
 /// Words that an emergency sentence has, in the languages that clinics record most.
 const EMERGENCY: [&str; 9] = ["emergenc", "911", "112", "999", "9-1-1", "nine one one", "urgence", "notfall", "notruf"];
 
+/// Words that an announcement of a recording has, in the same languages.
+const RECORDING: [&str; 6] = ["record", "grab", "enregistr", "aufgezeichnet", "aufzeichn", "grava"];
+
 /// Where things stand in the file.
 pub(super) struct Places<'a> {
     pub nodes: &'a [Span],
@@ -31,6 +34,7 @@ pub(super) fn lint(tree: &Tree, context: &Context<'_>, places: &Places<'_>, read
     lint.never_rung();
     lint.other_languages();
     lint.emergency_first();
+    lint.recorded_unawares();
     if tree.missed_call.is_none() {
         let cure = "write [missed_call] with message = \"missed_call\"";
         reader.warning(0..0, "a caller who leaves unserved gets no text", cure);
@@ -241,6 +245,29 @@ impl Lint<'_> {
                     self.tree.node(id).name
                 );
                 self.warn(id, message, "say it first: say = [\"emergency\", …]");
+            }
+        }
+    }
+
+    /// In every language in which it is heard.
+    fn recorded_unawares(&self) {
+        let languages = || [&self.tree.language].into_iter().chain(self.places.languages.keys());
+        let says_so = |language: &Language, record: &[String]| {
+            let mut words = record.iter().filter_map(|name| self.context.prompts.find(language, name)).peekable();
+            // Not recorded in that one: it is heard in the clinic's own.
+            words.peek().is_none()
+                || words.any(|info| RECORDING.iter().any(|word| info.words.to_lowercase().contains(word)))
+        };
+        for id in self.reachable() {
+            let record = match &self.tree.node(id).kind {
+                Kind::Ring(ring) => &ring.record,
+                Kind::Queue(queue) => &queue.record,
+                _ => continue,
+            };
+            if !languages().all(|language| says_so(language, record)) {
+                let message =
+                    format!("`{}` records callers, and what it names does not say so", self.tree.node(id).name);
+                self.warn(id, message, "write record = true, or name a prompt whose words do");
             }
         }
     }

@@ -64,6 +64,9 @@ pub struct NodeId(usize);
 /// The prompt that is said when something of ours fails. A clinic may do without it.
 pub const SYSTEM_TROUBLE: &str = "system_trouble";
 
+/// The prompt that tells callers that their conversation is recorded, where `record = true` names no other.
+pub const CALL_RECORDED: &str = "call_recorded";
+
 /// The plain target `hangup`, which every tree has.
 const HANGUP_NODE: NodeId = NodeId(0);
 

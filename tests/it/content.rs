@@ -13,10 +13,11 @@ use threadline::conversation::templates::{Templates, Values, Variable};
 use threadline::media::PromptLibrary;
 use threadline::model::{Language, PromptCatalog};
 use threadline::settings::Settings;
-use threadline::tree::{Announced, Context, Kind, SYSTEM_TROUBLE, Tree};
+use threadline::tree::{Announced, CALL_RECORDED, Context, Kind, SYSTEM_TROUBLE, Tree};
 
-/// Prompts that are said outside of the tree: when the daemon stops, and when something of ours is broken.
-const OUTSIDE: [&str; 2] = [GOODBYE, SYSTEM_TROUBLE];
+/// Prompts that are said outside of the tree, when the daemon stops and when something of ours is broken; and one that a
+/// clinic may need.
+const OUTSIDE: [&str; 3] = [GOODBYE, SYSTEM_TROUBLE, CALL_RECORDED];
 /// Music for whoever waits.
 const MUSIC: &str = "hold";
 /// The level of every prompt, in dB RMS of full scale, and how far one may be from it.

@@ -8,6 +8,7 @@ use threadline::store::export::What;
 use threadline::store::{self, recordings};
 
 use super::disk::{Disk, exported};
+use super::phones::Talking;
 use super::staff::{House, both_hear};
 
 /// What is heard first is short; the conversations of the queue are recorded, those of the ring node are not.
@@ -85,6 +86,9 @@ async fn each_side_of_a_conversation_is_in_its_channel_and_hold_begins_a_new_pie
     let log = house.clinic.log();
     let told = log.find("digit_2").expect("the caller is told");
     assert!(log.find("a phone rings").is_some_and(|rings| told < rings), "before anybody is rung\n{log}");
+    // And the person is, by a tone.
+    let beep = |heard: &Talking| strongest(heard.recording.rate().max(8_000), &heard.recording.samples(), 1_400.0);
+    house.clinic.until("the person hears the tone", async || beep(&staff) > 0.7).await;
     both_hear(&patient, &staff).await;
     house.clinic.until("a second of it is written", async || written(&house) > 64_000).await;
     staff.hold(true).await;

@@ -22,7 +22,8 @@ use threadline::sip::{Dialog, DialogEvent, Ended, Endpoint, Incoming, Timers};
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 
-const SDP: &str =
+/// An offer of PCMU, and an answer to one.
+pub const SDP: &str =
     "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 40000 RTP/AVP 0\r\n";
 
 /// No answer for so long is none.

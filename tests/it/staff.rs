@@ -395,7 +395,7 @@ async fn a_caller_is_transferred_with_and_without_a_word_before() {
     let calling = async { caller.dial_as("203", &password("203"), &house.uri("201")).await };
     let (consulted, last) = tokio::join!(calling, desk.answers());
     let consulted = consulted.unwrap();
-    colleague.dialog.refer_replacing(&house.uri("201"), &consulted.dialog).await.unwrap();
+    colleague.dialog.refer_replacing(&house.uri("201"), consulted.dialog.identity()).await.unwrap();
     both_hear(&patient, &last).await;
     colleague.ended().await;
     patient.dialog.bye("").await;

@@ -2,8 +2,12 @@
 
 use threadline::model::{Codec, SrtpPolicy};
 use threadline::settings::Listen;
+use threadline::sip::Replaces;
+use threadline::store::export::What;
 
 use super::phones::{Talking, Telephone};
+use super::signalling::phones::credentials;
+use super::signalling::{Peer, SDP, header};
 use super::staff::{House, both_hear, password, press};
 
 const TREE: &str = r#"start = "menu:which"
@@ -210,7 +214,7 @@ async fn a_phone_takes_over_no_call_but_its_own_and_never_the_one_it_speaks_in()
     let uri = house.uri("203");
     // The call in which it is asked, and a colleague's.
     for (asks, named) in [(&near, &near), (&far, &far), (&staff, &near), (&near, &staff)] {
-        assert!(asks.dialog.refer_replacing(&uri, &named.dialog).await.is_err());
+        assert!(asks.dialog.refer_replacing(&uri, named.dialog.identity()).await.is_err());
     }
     both_hear(&near, &far).await;
     both_hear(&patient, &staff).await;
@@ -263,4 +267,82 @@ async fn a_call_is_parked_by_refer() {
     patient.dialog.bye("").await;
     patient.ended().await;
     assert_eq!(house.record().await["outcome"], "served");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_is_handed_to_somebody_outside_with_a_word_before() {
+    let (house, mut outside) = with_trunk("60s").await;
+    let mut desk = house.extension("201", &[Codec::Pcmu]).await;
+    let (_phone, mut patient) = house.patient(&[Codec::Pcmu]).await;
+    press(&patient, '3');
+    let mut staff = desk.answers().await;
+    both_hear(&patient, &staff).await;
+    let (password, specialist) = (password("201"), house.uri("+16462530142"));
+    let (consulted, mut far) = tokio::join!(desk.dial_as("201", &password, &specialist), outside.answers());
+    let mut consulted = consulted.unwrap();
+    both_hear(&consulted, &far).await;
+    staff.dialog.refer_replacing(&specialist, consulted.dialog.identity()).await.unwrap();
+    both_hear(&patient, &far).await;
+    staff.ended().await;
+    consulted.ended().await;
+    patient.dialog.bye("").await;
+    patient.ended().await;
+    far.ended().await;
+    let over = async || house.clinic.rows(What::Calls).iter().filter(|call| !call["ended_at"].is_null()).count() == 2;
+    house.clinic.until("both calls are over", over).await;
+    let calls = house.clinic.rows(What::Calls);
+    let of = |direction: &str| calls.iter().find(|call| call["direction"] == direction).unwrap();
+    assert_eq!(of("inbound")["outcome"], "served", "{calls:?}");
+    assert_eq!((&of("outbound")["outcome"], &of("outbound")["cause"]), (&"served".into(), &"transferred".into()));
+}
+
+/// The text of a call that extension 201 places to `to` from `peer`.
+fn placed(peer: &Peer, to: &str, cseq: u32, extra: &str) -> String {
+    let text = peer.to("INVITE", "consult", cseq, &format!("<sip:{to}@127.0.0.1>"), extra, SDP);
+    text.replace("sip:+12125550100@", &format!("sip:{to}@")).replace("sip:+16462530142@", "sip:201@")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_is_handed_to_a_phone_that_still_rings() {
+    let house = open("60s").await;
+    let mut desk = house.extension("201", &[Codec::Pcmu]).await;
+    let mut lab = house.extension("203", &[Codec::Pcmu]).await;
+    let (_phone, mut patient) = house.patient(&[Codec::Pcmu]).await;
+    press(&patient, '3');
+    let mut staff = desk.answers().await;
+    both_hear(&patient, &staff).await;
+    // The desk's second call rings at the lab.
+    let second = Peer::new(house.clinic.sip).await;
+    second.send(&placed(&second, "203", 1, "")).await;
+    let challenge = second.expect(401).await;
+    second.ack(&challenge, 1, "").await;
+    let proof = credentials(&challenge, "201", &password("201"), "INVITE", "sip:203@127.0.0.1");
+    second.send(&placed(&second, "203", 2, &proof)).await;
+    let mut announced = lab.rings().await;
+    announced.ringing().await;
+    let rings = second.expect(180).await;
+    let tag = |name| header(&rings, name).unwrap().split(";tag=").nth(1).unwrap().to_owned();
+    let named = Replaces { call_id: "consult".into(), to_tag: tag("From"), from_tag: tag("To") };
+    // It is transferred before anybody has picked up: the lab rings for the patient, and for the desk no more.
+    let target = house.uri("203");
+    let referring = staff.dialog.refer_replacing(&target, named);
+    let picking_up = async {
+        announced.cancelled().await;
+        let rings = lab.rings().await;
+        assert_eq!(rings.from.number().map(|number| number.as_str()), Some(super::clinic::PATIENT));
+        lab.pick_up(rings).await
+    };
+    let (referred, mut colleague) = tokio::join!(referring, picking_up);
+    referred.unwrap();
+    second.expect(480).await;
+    staff.ended().await;
+    both_hear(&patient, &colleague).await;
+    patient.dialog.bye("").await;
+    patient.ended().await;
+    colleague.ended().await;
+    assert_eq!(house.record().await["outcome"], "served");
+    house
+        .clinic
+        .until("nobody is on a call", async || ["201", "203"].iter().all(|phone| doing(&house, phone) == "free"))
+        .await;
 }

@@ -4,6 +4,7 @@ use rsipstack::sip::{Header, Method, Request, Response};
 
 use crate::settings::Transport;
 use crate::sip::capabilities::{ALLOW, SUPPORTED};
+use crate::sip::digest::{Authenticator, Credentials};
 use crate::sip::endpoint::{Endpoint, Flow};
 use crate::sip::header;
 use crate::sip::message::{self, all, first};
@@ -29,6 +30,8 @@ pub(in crate::sip) struct Ends {
     pub(super) peer_timers: bool,
     /// It says that it takes REFER.
     pub(super) peer_refers: bool,
+    /// What tells a trunk who we are, where it knows us by an account.
+    pub(super) authenticator: Option<Authenticator>,
 }
 
 /// Whether an option tag or method is in a comma list.
@@ -60,7 +63,13 @@ impl Ends {
             peer_updates: supports(all!(invite, Allow), "UPDATE"),
             peer_timers: supports(all!(invite, Supported), "timer"),
             peer_refers: supports(all!(invite, Allow), "REFER"),
+            authenticator: None,
         })
+    }
+
+    /// The same, answering a 401 or 407 to requests of ours with these.
+    pub(in crate::sip) fn known_by(self, account: Option<Credentials>) -> Ends {
+        Ends { authenticator: account.map(Authenticator::new), ..self }
     }
 
     /// The calling side (RFC 3261 section 12.1.2); `None`: the response makes no dialog.
@@ -83,14 +92,32 @@ impl Ends {
             peer_updates: supports(all!(response, Allow), "UPDATE"),
             peer_timers: supports(all!(response, Supported), "timer"),
             peer_refers: supports(all!(response, Allow), "REFER"),
+            authenticator: None,
         })
     }
 
-    /// A request within the dialog (RFC 3261 section 12.2.1.1); ACK repeats the CSeq of the INVITE that it is for.
+    /// A request within the dialog (RFC 3261 section 12.2.1.1).
     pub(super) fn request(&mut self, method: Method) -> Request {
-        if method != Method::Ack {
-            self.local_cseq = self.local_cseq.saturating_add(1);
-        }
+        self.local_cseq = self.local_cseq.saturating_add(1);
+        self.numbered(method, self.local_cseq)
+    }
+
+    /// The ACK of a 2xx to `invite`: with its number and its credentials (RFC 3261 section 13.2.2.4).
+    pub(super) fn ack(&self, invite: &Request) -> Request {
+        let mut ack = self.numbered(Method::Ack, message::cseq(&invite.headers).unwrap_or(self.local_cseq));
+        let of_account = |h: &&Header| matches!(h, Header::Authorization(_) | Header::ProxyAuthorization(_));
+        ack.headers.extend(invite.headers.iter().filter(of_account).cloned().collect());
+        ack
+    }
+
+    /// Makes a request the next of the dialog, which has been sent before.
+    pub(super) fn renumber(&mut self, request: &mut Request) {
+        self.local_cseq = self.local_cseq.saturating_add(1);
+        request.headers.retain(|h| !matches!(h, Header::CSeq(_)));
+        request.headers.push(Header::CSeq(format!("{} {}", self.local_cseq, request.method).into()));
+    }
+
+    fn numbered(&self, method: Method, cseq: u32) -> Request {
         let strict = self.routes.first().is_some_and(|route| {
             header::uri(route).is_some_and(|uri| {
                 header::parameter(
@@ -104,7 +131,7 @@ impl Ends {
             Header::From(self.local.as_str().into()),
             Header::To(self.remote.as_str().into()),
             Header::CallId(self.call_id.as_str().into()),
-            Header::CSeq(format!("{} {method}", self.local_cseq).into()),
+            Header::CSeq(format!("{cseq} {method}").into()),
         ];
         let mut uri = self.target.as_str();
         let mut hops: Vec<&str> = self.routes.iter().map(String::as_str).collect();

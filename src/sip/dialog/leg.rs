@@ -1,5 +1,6 @@
 //! The task behind a [`Dialog`]: what the call asks for, what the peer sends and what is due, one after the other.
 
+mod asking;
 mod ours;
 mod theirs;
 mod transfers;
@@ -7,16 +8,18 @@ mod transfers;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use rsipstack::sip::{Header, Method, Request, Response};
+use rsipstack::sip::{Header, Request, Response};
 use rsipstack::transaction::transaction::Transaction;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use self::asking::Outcome;
 use self::transfers::{Referred, Referring};
 use super::ends::{Ends, supports};
 use super::invite::{Invite, InviteEvent, Reliable};
 use super::{Command, Dialog, DialogEvent, Ended, OfferError, Replaces};
 use crate::sip::capabilities::{ALLOW, SUPPORTED, busy};
+use crate::sip::digest::Authenticator;
 use crate::sip::endpoint::{Endpoint, Flow};
 use crate::sip::inbound::{AnswerError, CallSlot};
 use crate::sip::message::{self, all, first};
@@ -29,14 +32,6 @@ const REQUESTS: usize = 16;
 const EVENTS: usize = 32;
 /// After so long without any other answer an INVITE gets 100 (RFC 3261 section 17.2.1: within 200 ms).
 const TRYING_AFTER: Duration = Duration::from_millis(150);
-
-/// What came of a request of ours.
-enum Outcome {
-    Bye,
-    Refer { response: Option<Box<Response>> },
-    Report { response: Option<Box<Response>> },
-    Offer { response: Option<Box<Response>>, invite: bool, done: Option<oneshot::Sender<Result<String, OfferError>>> },
-}
 
 struct Task {
     endpoint: Endpoint,
@@ -91,7 +86,8 @@ pub(in crate::sip) fn called(endpoint: &Endpoint, ends: Ends, transaction: Trans
 }
 
 /// Starts the leg of a call of ours whose INVITE got `response` (2xx), and acknowledges that. `offer` is the SDP that we
-/// sent, `sent` how many requests have gone out since the INVITE. `None`: the response makes no dialog.
+/// sent, `sent` how many requests have gone out since the INVITE, `authenticator` what has told the peer who we are.
+/// `None`: the response makes no dialog.
 pub(in crate::sip) async fn calling(
     endpoint: &Endpoint,
     flow: &Flow,
@@ -99,18 +95,10 @@ pub(in crate::sip) async fn calling(
     response: &Response,
     offer: &str,
     sent: u32,
+    authenticator: Option<Authenticator>,
 ) -> Option<Dialog> {
-    let mut ends = Ends::calling(invite, response, flow.clone())?;
-    let mut ack = ends.request(Method::Ack);
-    // RFC 3261 section 13.2.2.4: the ACK carries the INVITE's credentials.
-    ack.headers.extend(
-        invite
-            .headers
-            .iter()
-            .filter(|h| matches!(h, Header::Authorization(_) | Header::ProxyAuthorization(_)))
-            .cloned()
-            .collect(),
-    );
+    let mut ends = Ends { authenticator, ..Ends::calling(invite, response, flow.clone())? };
+    let ack = ends.ack(invite);
     ends.local_cseq = ends.local_cseq.saturating_add(sent);
     let way = ends.way(endpoint).await;
     // Known before the ACK goes out: a peer may hang up in the instant in which it comes.

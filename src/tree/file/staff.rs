@@ -9,7 +9,9 @@ use super::{count, digit_of, duration, number_node, prompts, required_prompts, t
 use crate::model::Digit;
 use crate::model::toml_file::{Table, Value};
 use crate::tree::compile::Compiler;
-use crate::tree::{Announce, Announced, Callback, Due, NodeId, OfferText, Queue, Ring, Transfer, Voicemail};
+use crate::tree::{
+    Announce, Announced, CALL_RECORDED, Callback, Due, NodeId, OfferText, Queue, Ring, Transfer, Voicemail,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -27,7 +29,7 @@ pub(super) fn ring(table: &Table<'_>, compiler: &Compiler<'_>) -> Option<Ring> {
         give_up_after: duration(table, "give_up_after", PATIENCE, 40 * SECOND),
         say: prompts(table, "say", compiler),
         music: prompts(table, "music", compiler),
-        record: prompts(table, "record", compiler),
+        record: announcement(table, compiler),
         reason: words(table, "reason"),
         when_unanswered,
         when_busy: target(table, "when_busy", compiler).unwrap_or(when_unanswered),
@@ -51,7 +53,7 @@ pub(super) fn queue(name: &str, table: &Table<'_>, compiler: &Compiler<'_>) -> O
         priority: u8::try_from(count(table, "priority", 0..=9, 0)).unwrap_or_default(),
         say: prompts(table, "say", compiler),
         music: prompts(table, "music", compiler),
-        record: prompts(table, "record", compiler),
+        record: announcement(table, compiler),
         offer_text,
         announce: announce(table, compiler),
         keys,
@@ -64,6 +66,26 @@ pub(super) fn queue(name: &str, table: &Table<'_>, compiler: &Compiler<'_>) -> O
         then: target_or_hangup(table, "then", compiler),
         group: group?,
     })
+}
+
+/// What tells callers that their conversation is recorded; nothing: it is not. `true` takes the words that every clinic
+/// has.
+fn announcement(table: &Table<'_>, compiler: &Compiler<'_>) -> Vec<String> {
+    let Some(value) = table.get("record") else { return vec![] };
+    if value.is_boolean() {
+        if value.boolean() != Some(true) {
+            return vec![];
+        }
+        if !compiler.unrecorded(&[CALL_RECORDED]).is_empty() {
+            let message = format!("callers are told that they are recorded, and there is no prompt {CALL_RECORDED}");
+            value.error(message, format!("record it in prompts/{}/", compiler.context.language));
+        }
+        return vec![CALL_RECORDED.to_owned()];
+    }
+    if value.one_or_more().is_empty() {
+        value.error("nobody is recorded who has not been told", "write record = true, or name a prompt that says so");
+    }
+    compiler.prompts(&value)
 }
 
 fn offer_text(value: &Value<'_>, give_up_after: Duration, compiler: &Compiler<'_>) -> Option<OfferText> {

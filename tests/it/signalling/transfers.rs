@@ -1,6 +1,7 @@
 //! Transfers by REFER, asked of us and by us; calls that take another's place; what is kept of a call's messages.
 
-use threadline::sip::{ReferError, Replaces, TraceDirection};
+use threadline::sip::outbound::{Call, Outbound, Step, Target};
+use threadline::sip::{ReferError, Replaces, TraceDirection, digest};
 
 use super::*;
 
@@ -150,6 +151,102 @@ async fn a_transfer_that_we_ask_for() {
     assert_eq!(dialog.refer(to).await, Err(ReferError::Over));
 }
 
+/// A request's number in its dialog.
+fn cseq(text: &str) -> u32 {
+    header(text, "CSeq").unwrap().split(' ').next().unwrap().parse().unwrap()
+}
+
+/// A trunk that knows us by an account.
+fn with_account(settings: &mut Settings) {
+    settings.trunks[0].register = Some(super::trunks::account());
+}
+
+#[tokio::test]
+async fn a_trunk_that_asks_who_wants_a_transfer_is_told() {
+    let mut box_ = TestBox::start(with_account).await;
+    let peer = Peer::new(box_.udp).await;
+    let (mut dialog, ok) = peer.establish(&mut box_, "asked", "Allow: INVITE, REFER\r\n").await;
+    let leg = Leg { peer: &peer, call_id: "asked", ok };
+    let to = "sip:+12125550199@carrier.example";
+    let asks = |nonce: &str| format!("WWW-Authenticate: Digest realm=\"r\", nonce=\"{nonce}\", qop=\"auth\"\r\n");
+    let answering = async {
+        let refer = peer.expect_request("REFER").await;
+        assert!(header(&refer, "Authorization").is_none(), "{refer}");
+        peer.answer(&refer, "401 Unauthorized", &asks("n1"), "").await;
+        let again = peer.expect_request("REFER").await;
+        assert_eq!(cseq(&again), cseq(&refer) + 1);
+        assert_eq!(header(&again, "Refer-To"), header(&refer, "Refer-To"));
+        let proof = header(&again, "Authorization").unwrap();
+        assert!(proof.contains("username=\"clinic\"") && proof.contains("nonce=\"n1\""), "{proof}");
+        assert!(digest::Answer::parse(proof).unwrap().proves("secret", "REFER", b""), "{proof}");
+        peer.answer(&again, "202 Accepted", "", "").await;
+        leg.notify(2, "terminated;reason=noresource", "SIP/2.0 480 Temporarily Unavailable\r\n").await;
+    };
+    assert_eq!(tokio::join!(dialog.refer(to), answering).0, Err(ReferError::Failed(480)));
+
+    // The next one says so at once; who is refused all the same is not asked for ever.
+    let answering = async {
+        let refer = peer.expect_request("REFER").await;
+        assert!(header(&refer, "Authorization").unwrap().contains("nc=00000002"), "{refer}");
+        peer.answer(&refer, "401 Unauthorized", &asks("n2"), "").await;
+        let again = peer.expect_request("REFER").await;
+        assert!(header(&again, "Authorization").unwrap().contains("nonce=\"n2\""), "{again}");
+        peer.answer(&again, "401 Unauthorized", &asks("n3"), "").await;
+    };
+    assert_eq!(tokio::join!(dialog.refer(to), answering).0, Err(ReferError::Refused(401)));
+
+    // And the BYE, by a proxy on the way.
+    dialog.bye("").await;
+    let bye = peer.expect_request("BYE").await;
+    let by_proxy = asks("p").replace("WWW-", "Proxy-");
+    peer.answer(&bye, "407 Proxy Authentication Required", &by_proxy, "").await;
+    let again = peer.expect_request("BYE").await;
+    assert!(header(&again, "Proxy-Authorization").unwrap().contains("nonce=\"p\""), "{again}");
+    peer.answer(&again, "200 OK", "", "").await;
+    assert_eq!(ended(&mut dialog).await.0, Ended::Local);
+}
+
+#[tokio::test]
+async fn who_knows_us_by_no_account_is_told_nothing() {
+    let mut box_ = TestBox::start(|_| ()).await;
+    let peer = Peer::new(box_.udp).await;
+    let (dialog, _) = peer.establish(&mut box_, "none", "").await;
+    let answering = async {
+        let refer = peer.expect_request("REFER").await;
+        peer.answer(&refer, "401 Unauthorized", "WWW-Authenticate: Digest realm=\"r\", nonce=\"n\"\r\n", "").await;
+    };
+    assert_eq!(tokio::join!(dialog.refer("sip:a@b"), answering).0, Err(ReferError::Refused(401)));
+}
+
+#[tokio::test]
+async fn a_call_whose_place_is_gone_goes_to_whoever_was_named() {
+    for refusal in ["481 Call/Transaction Does Not Exist", "420 Bad Extension"] {
+        let box_ = TestBox::start(|_| ()).await;
+        let peer = Peer::new(box_.udp).await;
+        let call = Call {
+            targets: vec![Target::direct(&format!("sip:202@{}", peer.here)).unwrap()],
+            from: "+12125550100".into(),
+            offer: SDP.into(),
+            ring_for: Duration::from_secs(30),
+            replaces: Some(Replaces { call_id: "x@y".into(), to_tag: "1".into(), from_tag: "2".into() }),
+            ..Call::default()
+        };
+        let mut placing = Outbound::dial(&box_.endpoint, call);
+        let invite = peer.expect_request("INVITE").await;
+        assert_eq!(header(&invite, "Replaces"), Some("x@y;to-tag=1;from-tag=2"));
+        peer.answer(&invite, refusal, "", "").await;
+        let plain = peer.expect_request("INVITE").await;
+        assert!(header(&plain, "Replaces").is_none() && header(&plain, "Require").is_none(), "{plain}");
+        assert!(plain.starts_with("INVITE sip:202@"), "{plain}");
+        assert_eq!(cseq(&plain), cseq(&invite) + 1);
+        // Who says so again has nobody.
+        peer.answer(&plain, refusal, "", "").await;
+        let expected: u16 = refusal.split(' ').next().unwrap().parse().unwrap();
+        let last = tokio::time::timeout(PATIENCE, placing.next()).await.expect("no step");
+        assert!(matches!(last, Some(Step::Failed { status }) if status == expected), "{last:?}");
+    }
+}
+
 #[tokio::test]
 async fn an_attended_transfer_names_the_other_call() {
     let mut box_ = TestBox::start(|_| ()).await;
@@ -167,7 +264,7 @@ async fn an_attended_transfer_names_the_other_call() {
         assert_eq!(header(&refer, "Refer-To"), Some(expected.as_str()));
         first.answer(&refer, "603 Decline", "", "").await;
     };
-    let came = tokio::join!(dialog.refer_replacing("sip:lab@127.0.0.1", &other), answering).0;
+    let came = tokio::join!(dialog.refer_replacing("sip:lab@127.0.0.1", other.identity()), answering).0;
     assert_eq!(came, Err(ReferError::Refused(603)));
 
     // A call that comes to take the second one's place names it so.

@@ -5,7 +5,8 @@ use std::time::Duration;
 use rsipstack::sip::{Header, Method, Request};
 use tokio::sync::oneshot;
 
-use super::{Outcome, Task};
+use super::Task;
+use super::asking::{Outcome, Purpose};
 use crate::sip::dialog::{Ended, OfferError};
 use crate::sip::message::{self, first};
 use crate::sip::session_timer::{SessionExpires, SessionTimer};
@@ -29,15 +30,7 @@ impl Task {
             let text = reason.replace(['"', '\\', '\r', '\n'], "");
             bye.headers.push(Header::Reason(format!("SIP;cause=200;text=\"{text}\"").into()));
         }
-        let way = self.ends.way(&self.endpoint).await;
-        let sent = self.endpoint.request(&way, bye).await;
-        let outcomes = self.outcomes.clone();
-        tokio::spawn(async move {
-            if let Ok(transaction) = sent {
-                transaction.finish().await;
-            }
-            let _ = outcomes.send(Outcome::Bye).await;
-        });
+        self.send(bye, Purpose::Bye).await;
     }
 
     /// Refreshes the session: by UPDATE where the peer knows it (no offer needed), else by a re-INVITE as before.
@@ -70,25 +63,16 @@ impl Task {
             request.headers.push(Header::MinSE(self.min_se.as_secs().to_string().into()));
         }
         self.asking = true;
-        let invite = request.method == Method::Invite;
-        let way = self.ends.way(&self.endpoint).await;
-        let sent = self.endpoint.request(&way, request).await;
-        let outcomes = self.outcomes.clone();
-        tokio::spawn(async move {
-            let response = match sent {
-                Ok(transaction) => transaction.finish().await.map(Box::new),
-                Err(_) => None,
-            };
-            let _ = outcomes.send(Outcome::Offer { response, invite, done }).await;
-        });
+        self.send(request, Purpose::Offer(done)).await;
     }
 
     pub(super) async fn on_outcome(&mut self, outcome: Outcome) {
-        let (response, invite, done) = match outcome {
-            Outcome::Offer { response, invite, done } => (response, invite, done),
-            Outcome::Refer { response } => return self.on_refer_answered(response).await,
-            Outcome::Report { response } => return self.on_reported(response).await,
-            Outcome::Bye => {
+        let Some(Outcome { purpose, request, response }) = self.unless_challenged(outcome).await else { return };
+        let done = match purpose {
+            Purpose::Offer(done) => done,
+            Purpose::Refer => return self.on_refer_answered(response).await,
+            Purpose::Report => return self.on_reported(response).await,
+            Purpose::Bye => {
                 self.over = true;
                 return;
             }
@@ -97,8 +81,8 @@ impl Task {
         let status = response.as_deref().map_or(408, message::status);
         if let Some(response) = response.as_ref().filter(|_| status / 100 == 2) {
             self.refresh_target(first!(response, Contact));
-            if invite {
-                let ack = self.ends.request(Method::Ack);
+            if request.method == Method::Invite {
+                let ack = self.ends.ack(&request);
                 let way = self.ends.way(&self.endpoint).await;
                 self.endpoint.acknowledge(&self.ends.local_tag, &way, ack).await;
             }

@@ -6,7 +6,8 @@ use rsipstack::sip::{Header, Method, Response};
 use rsipstack::transaction::transaction::Transaction;
 use tokio::sync::oneshot;
 
-use super::{Outcome, Task};
+use super::Task;
+use super::asking::Purpose;
 use crate::sip::dialog::refer::{self, News, ReferError, ReferReply, Replaces};
 use crate::sip::dialog::{Command, DialogEvent};
 use crate::sip::message;
@@ -126,16 +127,7 @@ impl Task {
         if last {
             self.referred = None;
         }
-        let way = self.ends.way(&self.endpoint).await;
-        let sent = self.endpoint.request(&way, notify).await;
-        let outcomes = self.outcomes.clone();
-        tokio::spawn(async move {
-            let response = match sent {
-                Ok(transaction) => transaction.finish().await.map(Box::new),
-                Err(_) => None,
-            };
-            let _ = outcomes.send(Outcome::Report { response }).await;
-        });
+        self.send(notify, Purpose::Report).await;
     }
 
     pub(super) async fn on_reported(&mut self, response: Option<Box<Response>>) {
@@ -172,16 +164,7 @@ impl Task {
         request.headers.push(Header::ReferredBy(ours.into()));
         request.headers.push(Header::Contact(self.ends.contact.as_str().into()));
         self.referring = Some(Referring { done, agreed: false, until: None });
-        let way = self.ends.way(&self.endpoint).await;
-        let sent = self.endpoint.request(&way, request).await;
-        let outcomes = self.outcomes.clone();
-        tokio::spawn(async move {
-            let response = match sent {
-                Ok(transaction) => transaction.finish().await.map(Box::new),
-                Err(_) => None,
-            };
-            let _ = outcomes.send(Outcome::Refer { response }).await;
-        });
+        self.send(request, Purpose::Refer).await;
     }
 
     pub(super) async fn on_refer_answered(&mut self, response: Option<Box<Response>>) {
