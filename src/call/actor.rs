@@ -7,7 +7,7 @@ use tracing::{Instrument, info, info_span, warn};
 
 use crate::clock::Now;
 use crate::model::{
-    CallEnd, CallId, CallStart, Direction, EndedBy, Language, MediaQuality, Outcome, ThreadId, Unserved,
+    CallEnd, CallId, CallStart, Callee, Direction, EndedBy, Language, MediaQuality, Outcome, ThreadId, Unserved,
 };
 use crate::sip::Incoming;
 use crate::sip::outbound::CallIds;
@@ -27,23 +27,14 @@ pub async fn take(line: Arc<Line>, incoming: Incoming) {
         direction: Direction::Inbound,
         trunk: incoming.trunk.clone(),
         from: incoming.from.clone(),
-        to: incoming.to.clone(),
+        to: incoming.to.clone().map(Callee::Number),
         diversion: incoming.diversion.clone(),
         sip_call_id: incoming.call_id.clone(),
         at,
     };
     let span = info_span!("call", id = %start.id, trunk = %start.trunk);
-    let _present = line.registry.enter(InProgress {
-        id: start.id,
-        trunk: start.trunk.clone(),
-        from: start.from.clone(),
-        since: at,
-        node: None,
-        node_since: at,
-        path: vec![],
-        with: None,
-        place: None,
-    });
+    let called = InProgress::came_in(start.id, start.trunk.clone(), start.from.clone(), at);
+    let _present = line.registry.enter(called);
     let legs = Legs::default();
     legs.add(trace::CALLER, CallIds::one(&start.sip_call_id));
     let _traced = line.traces.begin(start.id, legs);

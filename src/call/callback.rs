@@ -17,13 +17,14 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, error, info, info_span, warn};
 
-use super::desk::ToPatient;
+use super::call_out;
 use super::dial::Shown;
+use super::placed::Wanted;
 use super::switchboard::{Connected, Told};
 use super::trace::Legs;
-use super::{Line, desk, record};
+use super::{Line, record};
 use crate::ivr::{CallbackRequest, CallbackWhen, JoinRequest, NoCallback, RingRequest};
-use crate::model::{CallId, CallStart, CallbackId, Caller, Member, Strategy, ThreadId};
+use crate::model::{CallId, CallStart, CallbackId, Caller, Member, Phone, Strategy, ThreadId};
 use crate::sms::compose::spoken::{self, AskedCallback};
 use crate::store::callbacks::{self, Again, Callback, CallbackState, NotBooked};
 use crate::tree::{Due, Kind, Tree};
@@ -312,13 +313,11 @@ async fn speak(line: &Arc<Line>, callback: &Callback, staff: Connected, legs: Le
         // Somebody is on the phone to call a patient who was promised it.
         Err(error) => written(Err(error)),
     }
-    let wanted = ToPatient {
-        id: call,
-        to: callback.number.clone(),
-        staff: None,
+    let wanted = Wanted {
         thread: Some(callback.thread),
         node: Some(callback.node.clone()),
         waited: Duration::try_from(now.duration_since(callback.since)).unwrap_or_default(),
+        ..Wanted::new(call, staff.phone.clone(), Phone::Number(callback.number.clone()))
     };
     // Written as soon as they speak: whatever happens then, they are not called again.
     let reached = |line: &Line| {
@@ -326,7 +325,7 @@ async fn speak(line: &Arc<Line>, callback: &Callback, staff: Connected, legs: Le
         let now = line.clock.now().wall;
         line.store.try_write_detached("call back", move |tx| callbacks::done(tx, id, &actor, now).map(drop));
     };
-    if !desk::connect_patient(line, staff, wanted, legs, reached).await {
+    if !call_out::connect_patient(line, staff, wanted, legs, reached).await {
         not_reached(line, callback, "not_reached").await;
     }
 }

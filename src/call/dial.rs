@@ -160,6 +160,7 @@ fn says_more(why: Failure, than: Failure) -> bool {
 /// One way to a phone: where to send the INVITE (in failover order), and how its audio is protected.
 struct Way {
     targets: Vec<Target>,
+    /// The clinic's number, where a target has none of its own; none: who is calling.
     from: Option<PhoneNumber>,
     srtp: SrtpPolicy,
     /// Whatever one target says, the next is tried.
@@ -188,13 +189,12 @@ fn ways(line: &Line, phone: &Phone) -> Vec<Way> {
             // One offer goes to all of them: as strict as the strictest.
             let srtp = trunks.iter().map(|trunk| trunk.srtp).max().unwrap_or_default();
             let through = |trunk: &Trunk| match phone {
-                Phone::Emergency(digits) => Some(Target::through_as_dialled(trunk, digits)),
+                Phone::Emergency(digits) => Some(Target::through_as_dialled(trunk, digits.expose())),
                 Phone::Number(number) => Some(Target::through(trunk, number)),
                 Phone::Extension(_) | Phone::Uri(_) => None,
             };
             let targets: Vec<_> = trunks.iter().filter_map(through).collect();
-            let from =
-                Some(trunks.iter().find_map(|trunk| trunk.numbers.first()).unwrap_or(&book.settings.sms.from).clone());
+            let from = Some(book.settings.sms.from.clone());
             let insist = matches!(phone, Phone::Emergency(_));
             if targets.is_empty() { vec![] } else { vec![Way { targets, from, srtp, insist }] }
         }

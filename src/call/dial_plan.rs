@@ -3,7 +3,7 @@
 //! In this order: an emergency number, always; a feature code, beginning with `*`; the name of an extension; a telephone
 //! number that begins as one of the phone's `may_call` does.
 
-use crate::model::{Country, PhoneNumber};
+use crate::model::{Country, PhoneNumber, Private};
 
 /// How many places there are to park a call in: `*21` to `*29`.
 pub const PARKING_PLACES: u8 = 9;
@@ -38,7 +38,7 @@ pub enum Dialled {
     /// A number out through a trunk, which this phone may call.
     Trunk(PhoneNumber),
     /// Straight to a trunk, whatever the phone may call, exactly as it is dialled.
-    Emergency(String),
+    Emergency(Private<String>),
     /// `*8`: whoever makes the phones of this phone's group ring.
     PickUp,
     /// `*21` to `*29`: the call parked at 1 to 9; transferred there, a call is parked.
@@ -73,7 +73,7 @@ impl DialPlan<'_> {
         let target = dialled.split(';').next().unwrap_or_default();
         let digits: String = target.chars().filter(|c| !" -.()/".contains(*c)).collect();
         if let Some(number) = self.emergency(target, &digits) {
-            return Dialled::Emergency(number);
+            return Dialled::Emergency(Private::new(number));
         }
         if let Some(code) = digits.strip_prefix('*') {
             return feature(code);
@@ -137,7 +137,7 @@ mod tests {
             ("urn:service:sos", "911"),
             ("URN:service:sos.ambulance", "911"),
         ] {
-            assert_eq!(dial("US", &[], dialled), Dialled::Emergency(called.to_owned()), "{dialled}");
+            assert_eq!(dial("US", &[], dialled), Dialled::Emergency(Private::new(called.to_owned())), "{dialled}");
         }
         assert_eq!(dial("US", &[], "9110"), Dialled::Refused(NotDialled::NotANumber));
     }

@@ -8,12 +8,12 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 
 use super::Line;
-use super::desk;
+use super::call_out;
 use super::waiting::WaiterView;
 use crate::ivr::Place;
 use crate::model::{CallId, CallbackId, Phone};
 
-pub use super::desk::CallOut;
+pub use super::call_out::CallOut;
 pub use super::waiting::{NoAnswering, PhoneDoing, Who};
 
 /// What comes in a moment.
@@ -121,7 +121,7 @@ impl FrontDesk for Desk {
                 PhoneDoing::OnCall | PhoneDoing::Ringing(_) => Err(NoAnswering::OnACall),
                 PhoneDoing::Unreachable => Err(NoAnswering::Unreachable),
                 PhoneDoing::Free | PhoneDoing::Resting(_) => {
-                    desk::call_out(&self.0, wanted);
+                    call_out::call_out(&self.0, wanted);
                     Ok(())
                 }
             }

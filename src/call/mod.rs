@@ -7,14 +7,18 @@
 //!
 //! People: [`waiting`] decides who waits for whom and which phones ring, without any I/O; [`switchboard`] does it; `dial`
 //! rings one phone; `talk` is whoever speaks with a caller, `features` the keys they may press, `transfer`, `handover` and
-//! [`parking`] how a caller gets from one to the next, `hand_off` how they are left to the trunk. [`desk`] are the calls
-//! that begin at the clinic's own phones ([`dial_plan`]: whom those may call), `pair` two of which speak with each
-//! other.
+//! [`parking`] how a caller gets from one to the next, `hand_off` how they are left to the trunk.
+//!
+//! Calls that the clinic places: [`desk`] are those that begin at its own phones ([`dial_plan`]: whom those may call),
+//! `call_out` those that the inbox asks for and calls back; `placed` is what they have in common, `pair` two phones that
+//! speak with each other.
+//!
 //! [`trace`] keeps what the legs of a call have said, [`front_desk`] is what pages see and ask for.
 //!
 //! What the tree says next is decided in [`crate::ivr`]; nothing here knows a web page.
 
 pub mod actor;
+mod call_out;
 pub mod callback;
 mod conversation;
 pub mod desk;
@@ -30,6 +34,7 @@ mod negotiation;
 mod pair;
 pub mod parking;
 pub mod perform;
+mod placed;
 pub mod record;
 mod recording;
 pub mod registry;

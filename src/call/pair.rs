@@ -234,6 +234,7 @@ impl<'a> Pair<'a> {
         }
         self.phones[side] = phone;
         self.on_call[side] = Some(on_call);
+        self.line.registry.speak(self.call, self.phones.clone());
         self.join();
     }
 

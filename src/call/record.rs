@@ -12,9 +12,10 @@ use crate::conversation::missed_call;
 use crate::events::Event;
 use crate::ivr::TextRequest;
 use crate::model::{
-    CallEnd, CallId, CallStart, Caller, Language, Outcome, Phone, PhoneNumber, Private, StaffName, ThreadId,
+    CallEnd, CallId, CallStart, Callee, Caller, Language, Outcome, Phone, PhoneNumber, Private, StaffName, ThreadId,
     ThreadState, Unserved,
 };
+use crate::settings::Settings;
 use crate::sms::compose::{self, DeskText, MissedCallText, OfferText};
 use crate::store::audit::{self, Entry};
 use crate::store::callbacks::Callback;
@@ -31,6 +32,26 @@ pub fn started(store: &Store, start: &CallStart) {
         tx.announce(Event::Call(start.id));
         Ok(())
     });
+}
+
+/// Who carries a call that the clinic places.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Carrier {
+    /// The trunk; empty: there is none.
+    pub trunk: String,
+    /// The clinic's number that it shows.
+    pub from: PhoneNumber,
+}
+
+impl Carrier {
+    /// The trunk of this name, or else the first.
+    pub fn of(settings: &Settings, trunk: Option<&str>) -> Carrier {
+        let named = trunk.and_then(|name| settings.trunks.iter().find(|trunk| trunk.name == name));
+        match named.or(settings.trunks.first()) {
+            Some(trunk) => Carrier { trunk: trunk.name.clone(), from: settings.shown_by(trunk).clone() },
+            None => Carrier { trunk: String::new(), from: settings.sms.from.clone() },
+        }
+    }
 }
 
 /// Writes the first row of a call that the clinic places, with the thread that it belongs to.
@@ -182,9 +203,22 @@ pub fn desk_text(
     }
 }
 
-/// Writes the last row of a call that the clinic has placed. It belongs to the thread that it was placed from, or to its
-/// number's open one; a call that was answered moves the thread to voice.
-pub fn called_out(line: &Line, to: PhoneNumber, staff: Option<StaffName>, phone: &Phone, mut end: CallEnd) {
+/// Notes the trunk that carries a call that the clinic has placed, and the number that it shows there.
+pub fn carried(store: &Store, call: CallId, carrier: &Carrier) {
+    let Carrier { trunk, from } = carrier.clone();
+    store.try_write_detached("trunk of a call", move |tx| calls::carried(tx, call, &trunk, &from));
+}
+
+/// Writes the last row of a call that the clinic has placed, by the trunk that was tried last. It belongs to the thread
+/// that it was placed from, or to its number's open one; a call that was answered moves the thread to voice.
+pub fn called_out(
+    line: &Line,
+    to: Callee,
+    carrier: Carrier,
+    staff: Option<StaffName>,
+    phone: &Phone,
+    mut end: CallEnd,
+) {
     let actor = staff.as_ref().map_or_else(|| phone.to_string(), ToString::to_string);
     let extension = match phone {
         Phone::Extension(name) => Some(name.clone()),
@@ -192,11 +226,12 @@ pub fn called_out(line: &Line, to: PhoneNumber, staff: Option<StaffName>, phone:
     };
     let by = calls::Served { staff, extension, answered_by: None };
     line.store.try_write_detached("call end", move |tx| {
-        if end.thread.is_none() {
-            end.thread =
-                threads::latest(tx, &to)?.filter(|latest| latest.state != ThreadState::Closed).map(|latest| latest.id);
+        if let (None, Callee::Number(number)) = (end.thread, &to) {
+            let latest = threads::latest(tx, number)?;
+            end.thread = latest.filter(|latest| latest.state != ThreadState::Closed).map(|latest| latest.id);
         }
         calls::end(tx, &end)?;
+        calls::carried(tx, end.id, &carrier.trunk, &carrier.from)?;
         calls::served(tx, end.id, &by)?;
         if let (Some(thread), Outcome::Served) = (end.thread, end.outcome) {
             threads::moved_to_voice(tx, thread, &actor, end.at)?;
@@ -207,8 +242,8 @@ pub fn called_out(line: &Line, to: PhoneNumber, staff: Option<StaffName>, phone:
 }
 
 /// Notes that an extension has called the emergency services.
-pub fn emergency_called(line: &Line, extension: &str, digits: &str) {
-    let (at, actor, digits) = (line.clock.now().wall, format!("extension:{extension}"), digits.to_owned());
+pub fn emergency_called(line: &Line, extension: &str, digits: &Private<String>) {
+    let (at, actor, digits) = (line.clock.now().wall, format!("extension:{extension}"), digits.expose().clone());
     line.store.try_write_detached("emergency call", move |tx| {
         let detail = json!({ "dialled": digits });
         audit::append(tx, Entry { at, actor: &actor, action: emergencies::CALLED, subject: &actor, detail })?;
@@ -288,7 +323,7 @@ mod tests {
     use crate::ivr::Evidence;
     use crate::media::PromptLibrary;
     use crate::model::{Digit, Direction, PhoneNumber, PromptCatalog};
-    use crate::settings::{SecretPlaces, Settings};
+    use crate::settings::SecretPlaces;
     use crate::tree::{Context, Tree};
 
     const NOW: &str = "2026-11-02T15:00:00Z";

@@ -7,19 +7,35 @@ use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 
 use crate::ivr::Place;
-use crate::model::{CallId, Caller, Phone};
+use crate::model::{CallId, Caller, Phone, PhoneNumber};
 
 /// A call in progress, as others may see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InProgress {
     /// Its id; the rest of it is in the store.
     pub id: CallId,
+    /// When it began.
+    pub since: Timestamp,
+    /// Which way it goes, and where it is.
+    pub way: Way,
+}
+
+/// Which way a call goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// Somebody has called the clinic.
+    In(CameIn),
+    /// A phone of the clinic calls.
+    Out(Placed),
+}
+
+/// A call that has come in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CameIn {
     /// The trunk that it came by.
     pub trunk: String,
     /// Who is calling.
     pub from: Caller,
-    /// When it came.
-    pub since: Timestamp,
     /// The node of the phone tree that it is at; none before it was answered.
     pub node: Option<String>,
     /// Since when it is there.
@@ -30,6 +46,68 @@ pub struct InProgress {
     pub with: Option<Phone>,
     /// Their place in the line that they wait in.
     pub place: Option<Place>,
+}
+
+/// A call that a phone of the clinic places, or that is placed for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Placed {
+    /// The phone of the clinic.
+    pub by: Phone,
+    /// Whom it calls: a patient, a colleague, the emergency services.
+    pub to: Phone,
+    /// How far it is.
+    pub stage: Stage,
+    /// Since when.
+    pub stage_since: Timestamp,
+    /// The node of the phone tree at which the patient has asked to be called back.
+    pub node: Option<String>,
+    /// The trunk that carries it, as far as that is known.
+    pub trunk: Option<String>,
+}
+
+/// How far a call is that the clinic places.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// The phone of whoever wants the call rings; nobody has been called yet.
+    OwnRings,
+    /// Whoever is called rings.
+    Rings,
+    /// The two speak.
+    Speaks,
+}
+
+impl InProgress {
+    /// A call that has come in and is not answered yet.
+    pub fn came_in(id: CallId, trunk: String, from: Caller, at: Timestamp) -> InProgress {
+        let way = Way::In(CameIn { trunk, from, node: None, node_since: at, path: vec![], with: None, place: None });
+        InProgress { id, since: at, way }
+    }
+
+    /// What it is of one that has come in.
+    pub fn inbound(&self) -> Option<&CameIn> {
+        match &self.way {
+            Way::In(call) => Some(call),
+            Way::Out(_) => None,
+        }
+    }
+
+    /// Whoever out in the world is on it, or is called.
+    pub fn outside(&self) -> Option<Caller> {
+        match &self.way {
+            Way::In(call) => Some(call.from.clone()),
+            Way::Out(call) => call.outside().cloned().map(Caller::Number),
+        }
+    }
+}
+
+impl Placed {
+    /// The number of whoever out in the world is on it; none: it goes to a colleague, or to the emergency services.
+    pub fn outside(&self) -> Option<&PhoneNumber> {
+        [&self.to, &self.by].into_iter().find_map(|phone| match phone {
+            Phone::Number(number) => Some(number),
+            _ => None,
+        })
+    }
 }
 
 /// The calls in progress. Cloning gives another handle on the same list.
@@ -57,7 +135,7 @@ impl Registry {
     /// Notes the nodes that a call has come through, the last of which it is at. One that is not on the list stays off
     /// it.
     pub fn moved(&self, id: CallId, path: &[String], at: Timestamp) {
-        self.change(id, |call| {
+        self.change_inbound(id, |call| {
             let moves = call.path != path;
             if moves {
                 (call.node, call.node_since, call.place) = (path.last().cloned(), at, None);
@@ -74,7 +152,7 @@ impl Registry {
 
     /// Notes who speaks with the caller; whoever does waits no longer.
     pub fn with(&self, id: CallId, phone: Option<Phone>) {
-        self.change(id, |call| {
+        self.change_inbound(id, |call| {
             let news = call.place.is_some() || call.with != phone;
             (call.place, call.with) = (None, phone);
             news
@@ -83,12 +161,44 @@ impl Registry {
 
     /// Notes a caller's place in the line.
     pub fn waits(&self, id: CallId, place: Option<Place>) {
-        self.change(id, |call| std::mem::replace(&mut call.place, place) != place);
+        self.change_inbound(id, |call| std::mem::replace(&mut call.place, place) != place);
+    }
+
+    /// Notes how far a call is that the clinic places, and by which trunk.
+    pub fn comes_to(&self, id: CallId, stage: Stage, trunk: Option<String>, at: Timestamp) {
+        self.change_placed(id, |call| {
+            if call.stage != stage {
+                (call.stage, call.stage_since) = (stage, at);
+            }
+            call.trunk = trunk;
+        });
+    }
+
+    /// Notes who speaks with whom, in a call that the clinic has placed, once one of the two has been handed on.
+    pub fn speak(&self, id: CallId, [by, to]: [Phone; 2]) {
+        self.change_placed(id, |call| (call.by, call.to) = (by, to));
+    }
+
+    fn change_inbound(&self, id: CallId, change: impl FnOnce(&mut CameIn) -> bool) {
+        self.change(id, |way| match way {
+            Way::In(call) => change(call),
+            Way::Out(_) => false,
+        });
+    }
+
+    fn change_placed(&self, id: CallId, change: impl FnOnce(&mut Placed)) {
+        self.change(id, |way| match way {
+            Way::Out(call) => {
+                change(call);
+                true
+            }
+            Way::In(_) => false,
+        });
     }
 
     /// Changes a call that is on the list; `change` says whether it did.
-    fn change(&self, id: CallId, change: impl FnOnce(&mut InProgress) -> bool) {
-        if self.calls().get_mut(&id).is_some_and(change) {
+    fn change(&self, id: CallId, change: impl FnOnce(&mut Way) -> bool) {
+        if self.calls().get_mut(&id).is_some_and(|call| change(&mut call.way)) {
             self.0.changed.send_replace(());
         }
     }
@@ -150,17 +260,7 @@ mod tests {
         let registry = Registry::default();
         let at: Timestamp = "2026-11-02T14:00:00Z".parse().unwrap();
         let id = CallId::new(at);
-        let call = InProgress {
-            id,
-            trunk: "carrier".into(),
-            from: Caller::Anonymous,
-            since: at,
-            node: None,
-            node_since: at,
-            path: vec![],
-            with: None,
-            place: None,
-        };
+        let call = InProgress::came_in(id, "carrier".into(), Caller::Anonymous, at);
         let place = registry.enter(call);
         let mut watch = registry.watch();
         registry.moved(id, &["menu:welcome".to_owned()], at);
@@ -168,7 +268,7 @@ mod tests {
         watch.mark_unchanged();
         registry.moved(id, &["menu:welcome".to_owned()], at);
         assert!(!watch.has_changed().unwrap(), "it is there already");
-        assert_eq!(registry.list()[0].node.as_deref(), Some("menu:welcome"));
+        assert_eq!(registry.list()[0].inbound().unwrap().node.as_deref(), Some("menu:welcome"));
         let (waiting, ()) = tokio::join!(
             tokio::spawn({
                 let r = registry.clone();
@@ -181,5 +281,25 @@ mod tests {
         );
         waiting.unwrap();
         assert_eq!(registry.count(), 0);
+    }
+
+    #[test]
+    fn a_call_that_is_placed_says_how_far_it_is_since_when_and_with_whom() {
+        let registry = Registry::default();
+        let at = |second: i64| Timestamp::from_second(1_793_628_000 + second).unwrap();
+        let phone = |name: &str| Phone::Extension(name.to_owned());
+        let (id, by, to) = (CallId::new(at(0)), phone("201"), phone("203"));
+        let placed = Placed { by, to, stage: Stage::Rings, stage_since: at(0), node: None, trunk: None };
+        let _place = registry.enter(InProgress { id, since: at(0), way: Way::Out(placed.clone()) });
+        let now = || registry.list().remove(0).way;
+        registry.comes_to(id, Stage::Rings, Some("second".into()), at(2));
+        assert_eq!(now(), Way::Out(Placed { trunk: Some("second".into()), ..placed.clone() }), "it rings since then");
+        registry.comes_to(id, Stage::Speaks, None, at(5));
+        registry.speak(id, [phone("202"), phone("203")]);
+        // What holds for callers in the phone tree is nothing to it.
+        registry.moved(id, &["menu:welcome".to_owned()], at(6));
+        registry.with(id, None);
+        let speaks = Placed { by: phone("202"), stage: Stage::Speaks, stage_since: at(5), ..placed };
+        assert_eq!(now(), Way::Out(speaks));
     }
 }

@@ -81,6 +81,11 @@ impl Legs {
         }
     }
 
+    /// The trunk by which this phone was tried last.
+    pub fn trunk_to(&self, name: &str) -> Option<String> {
+        lock(&self.0).iter().rev().find(|(known, _)| known == name).and_then(|(_, ids)| ids.trunk())
+    }
+
     /// Each Call-ID with the name of its leg.
     fn list(&self) -> Vec<(String, String)> {
         let legs = lock(&self.0).clone();

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::on_record;
-use crate::daemon::control::{self, Calls};
+use crate::daemon::control::{self, CallNow, Calls, Kind, Stage};
 use crate::model::{Country, PhoneNumber};
 
 /// Show who is on the phone: where in the phone tree, in which line, since when, and with whom. Each look is in the audit
@@ -71,14 +71,15 @@ pub fn run(args: &CallsArgs, store: &Path, country: Country) -> Result<ExitCode>
 }
 
 fn table(calls: &Calls, country: Country) -> String {
-    let mut rows = vec![["CALL", "NUMBER", "FOR", "AT", "SINCE", "PLACE", "WITH"].map(str::to_owned)];
+    let mut rows = vec![["CALL", "KIND", "NUMBER", "FOR", "AT", "SINCE", "PLACE", "WITH"].map(str::to_owned)];
     for call in &calls.calls {
         let number = PhoneNumber::e164(&call.number).map_or_else(|_| call.number.clone(), |n| n.shown_in(country));
         rows.push([
             call.id.clone(),
+            kind(call.kind).to_owned(),
             number,
             span(call.since, calls.at),
-            call.node.clone().unwrap_or_else(|| "-".to_owned()),
+            at(call).to_owned(),
             span(call.node_since, calls.at),
             call.position.map_or_else(|| "-".to_owned(), |position| position.to_string()),
             call.with.clone().unwrap_or_else(|| "-".to_owned()),
@@ -88,7 +89,7 @@ fn table(calls: &Calls, country: Country) -> String {
     if calls.calls.is_empty() {
         text += "Nobody is on the phone.\n";
     } else {
-        let widths: [usize; 7] =
+        let widths: [usize; 8] =
             std::array::from_fn(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0));
         for row in &rows {
             let line: String = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}  ")).collect();
@@ -104,6 +105,26 @@ fn table(calls: &Calls, country: Country) -> String {
     text
 }
 
+fn kind(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Inbound => "in",
+        Kind::Outbound => "out",
+        Kind::Internal => "internal",
+        Kind::Emergency => "emergency",
+    }
+}
+
+/// Where a call is: in the phone tree, or how far.
+fn at(call: &CallNow) -> &str {
+    match (call.stage, &call.node) {
+        (Some(Stage::OwnRings), _) => "own phone rings",
+        (Some(Stage::Rings), _) => "rings",
+        (Some(Stage::Speaks), _) => "speak",
+        (None, Some(node)) => node,
+        (None, None) => "-",
+    }
+}
+
 /// `4:05`, minutes and seconds.
 fn span(from: Timestamp, to: Timestamp) -> String {
     let seconds = to.duration_since(from).as_secs().max(0);
@@ -113,27 +134,43 @@ fn span(from: Timestamp, to: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::daemon::control::{CallNow, PhoneNow};
+    use crate::daemon::control::PhoneNow;
 
     #[test]
     fn the_table_says_where_everybody_is() {
         let at: Timestamp = "2026-11-02T14:10:00Z".parse().unwrap();
         let call = CallNow {
             id: "c1".into(),
+            kind: Kind::Inbound,
             number: "+12125550142".into(),
             trunk: "carrier".into(),
             since: "2026-11-02T14:05:55Z".parse().unwrap(),
             node: Some("queue:front_desk".into()),
+            stage: None,
             node_since: "2026-11-02T14:09:00Z".parse().unwrap(),
             position: Some(2),
             with: None,
         };
+        let colleagues = CallNow {
+            id: "c2".into(),
+            kind: Kind::Internal,
+            number: "extension:203".into(),
+            trunk: String::new(),
+            since: "2026-11-02T14:09:55Z".parse().unwrap(),
+            node: None,
+            stage: Some(Stage::Rings),
+            node_since: "2026-11-02T14:09:55Z".parse().unwrap(),
+            position: None,
+            with: Some("extension:201".into()),
+        };
         let phone = PhoneNow { phone: "extension:201".into(), doing: "on_call".into() };
-        let text = table(&Calls { at, calls: vec![call], waiting: 0, phones: vec![phone] }, "US".parse().unwrap());
+        let calls = Calls { at, calls: vec![call, colleagues], waiting: 0, phones: vec![phone] };
+        let text = table(&calls, "US".parse().unwrap());
         assert_eq!(
             text,
-            "CALL  NUMBER          FOR   AT                SINCE  PLACE  WITH\n\
-             c1    (212) 555-0142  4:05  queue:front_desk  1:00   2      -\n\
+            "CALL  KIND      NUMBER          FOR   AT                SINCE  PLACE  WITH\n\
+             c1    in        (212) 555-0142  4:05  queue:front_desk  1:00   2      -\n\
+             c2    internal  extension:203   0:05  rings             0:05   -      extension:201\n\
              \nPhones: extension:201 on call\n"
         );
         let nobody = Calls { at, calls: vec![], waiting: 0, phones: vec![] };

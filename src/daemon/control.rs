@@ -17,8 +17,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::call::Line;
+use crate::call::registry::{self, InProgress};
 use crate::call::trace::{self, TraceLine};
 use crate::call::waiting::PhoneDoing;
+use crate::model::Phone;
 
 /// How long a question may take to be asked.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -44,20 +46,51 @@ pub struct Calls {
 pub struct CallNow {
     /// Its id, as in `export calls`.
     pub id: String,
-    /// The caller's number, or `anonymous`; of a call that the clinic placed, the number called.
+    /// What it is.
+    pub kind: Kind,
+    /// The caller's number, or `anonymous`; of a call that the clinic placed, whom it calls: a number, `911`,
+    /// `extension:203`.
     pub number: String,
-    /// The trunk that carries it.
+    /// The trunk that carries it; empty: none, or not known yet.
     pub trunk: String,
     /// Since when.
     pub since: Timestamp,
     /// The node of the phone tree.
     pub node: Option<String>,
-    /// Since when it is there.
+    /// How far it is, if the clinic placed it.
+    pub stage: Option<Stage>,
+    /// Since when it is at its node, or so far.
     pub node_since: Timestamp,
     /// From 1, where it waits in a line.
     pub position: Option<usize>,
-    /// The phone of whoever speaks with them.
+    /// The phone of whoever speaks with them, or calls them.
     pub with: Option<String>,
+}
+
+/// What a call in progress is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// Somebody has called the clinic.
+    Inbound,
+    /// The clinic calls a number.
+    Outbound,
+    /// A phone of the clinic calls another.
+    Internal,
+    /// A phone of the clinic calls the emergency services.
+    Emergency,
+}
+
+/// How far a call is that the clinic placed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// The phone of whoever wants it rings; nobody has been called yet.
+    OwnRings,
+    /// Whoever is called rings.
+    Rings,
+    /// The two speak.
+    Speaks,
 }
 
 /// A phone of the clinic.
@@ -170,16 +203,7 @@ fn doing(doing: PhoneDoing) -> &'static str {
 pub async fn calls(line: &Line) -> Calls {
     let now = line.switchboard.snapshot().await;
     let waiting = now.lines.iter().map(|line| line.waiting.len()).sum::<usize>() + now.alone.len();
-    let calls = line.registry.list().into_iter().map(|call| CallNow {
-        id: call.id.to_string(),
-        number: call.from.as_str().to_owned(),
-        trunk: call.trunk,
-        since: call.since,
-        node: call.node,
-        node_since: call.node_since,
-        position: call.place.map(|place| place.position),
-        with: call.with.map(|phone| phone.to_string()),
-    });
+    let calls = line.registry.list().into_iter().map(in_progress);
     Calls {
         at: line.clock.now().wall,
         calls: calls.collect(),
@@ -189,5 +213,43 @@ pub async fn calls(line: &Line) -> Calls {
             .into_iter()
             .map(|phone| PhoneNow { phone: phone.phone.to_string(), doing: doing(phone.doing).to_owned() })
             .collect(),
+    }
+}
+
+fn in_progress(call: InProgress) -> CallNow {
+    let (id, since) = (call.id.to_string(), call.since);
+    match call.way {
+        registry::Way::In(call) => CallNow {
+            id,
+            kind: Kind::Inbound,
+            number: call.from.as_str().to_owned(),
+            trunk: call.trunk,
+            since,
+            node: call.node,
+            stage: None,
+            node_since: call.node_since,
+            position: call.place.map(|place| place.position),
+            with: call.with.map(|phone| phone.to_string()),
+        },
+        registry::Way::Out(call) => CallNow {
+            id,
+            kind: match (&call.to, call.outside()) {
+                (Phone::Emergency(_), _) => Kind::Emergency,
+                (_, Some(_)) => Kind::Outbound,
+                (_, None) => Kind::Internal,
+            },
+            number: call.to.to_string(),
+            trunk: call.trunk.unwrap_or_default(),
+            since,
+            node: call.node,
+            stage: Some(match call.stage {
+                registry::Stage::OwnRings => Stage::OwnRings,
+                registry::Stage::Rings => Stage::Rings,
+                registry::Stage::Speaks => Stage::Speaks,
+            }),
+            node_since: call.stage_since,
+            position: None,
+            with: Some(call.by.to_string()),
+        },
     }
 }

@@ -97,7 +97,11 @@ pub fn metrics(
             Family::gauge(
                 "threadline_callers_waiting",
                 "Callers who wait in a line for a person",
-                line.registry.list().iter().filter(|call| call.place.is_some()).count() as f64,
+                line.registry
+                    .list()
+                    .iter()
+                    .filter(|call| call.inbound().is_some_and(|call| call.place.is_some()))
+                    .count() as f64,
             ),
             Family::gauge("threadline_calls_parked", "Calls that wait at a parking place", line.parking.count() as f64),
             Family::gauge(

@@ -86,7 +86,26 @@ pub enum EndedBy {
     Network,
 }
 
-/// A call's first row: what is known when it comes in.
+/// Whom a call is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Callee {
+    /// A number: the clinic's own, or a patient's.
+    Number(PhoneNumber),
+    /// An emergency number, as it is dialled: `911`.
+    Emergency(Private<String>),
+}
+
+impl Callee {
+    /// As it was dialled: for the record and the page, never for a log.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Callee::Number(number) => number.as_str(),
+            Callee::Emergency(digits) => digits.expose(),
+        }
+    }
+}
+
+/// A call's first row: what is known when it begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallStart {
     /// Our id.
@@ -97,8 +116,8 @@ pub struct CallStart {
     pub trunk: String,
     /// Who is calling.
     pub from: Caller,
-    /// The clinic's number that was dialled, as far as it is one.
-    pub to: Option<PhoneNumber>,
+    /// The number that was dialled, as far as it is one.
+    pub to: Option<Callee>,
     /// Numbers that the call was diverted from, last first (RFC 5806, RFC 7044).
     pub diversion: Vec<Private<String>>,
     /// The SIP Call-ID, for finding it in the carrier's logs.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::PhoneNumber;
+use super::{PhoneNumber, Private};
 
 /// A phone that a caller can be connected to.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -18,7 +18,7 @@ pub enum Phone {
     /// `+12125550123`: a number out through a trunk.
     Number(PhoneNumber),
     /// `911`: an emergency number, to the trunk as it was dialled. No file names one.
-    Emergency(String),
+    Emergency(Private<String>),
 }
 
 /// Not a phone.
@@ -53,7 +53,7 @@ impl fmt::Display for Phone {
             Phone::Extension(name) => write!(f, "extension:{name}"),
             Phone::Uri(uri) => f.write_str(uri),
             Phone::Number(number) => f.write_str(number.as_str()),
-            Phone::Emergency(digits) => f.write_str(digits),
+            Phone::Emergency(digits) => f.write_str(digits.expose()),
         }
     }
 }

@@ -69,6 +69,11 @@ impl Settings {
     pub fn parse(path: &Path, text: &str, secrets: &SecretPlaces) -> Result<Settings, Problems> {
         file::parse(path, text, secrets)
     }
+
+    /// The clinic's number that a call out through `trunk` shows: the first of the trunk's own.
+    pub fn shown_by<'a>(&'a self, trunk: &'a Trunk) -> &'a PhoneNumber {
+        trunk.numbers.first().unwrap_or(&self.sms.from)
+    }
 }
 
 /// The clinic.

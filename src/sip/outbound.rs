@@ -10,7 +10,7 @@ mod target;
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rsipstack::sip::{Header, Method, Request, Response};
@@ -30,6 +30,7 @@ use super::endpoint::{ClientTransaction, Endpoint, Flow};
 use super::message::{self, all, first};
 use super::trunk::{self, is_theirs};
 use crate::clock::monotonic;
+use crate::model::PhoneNumber;
 
 /// A peer that has not said even 100 after so many T1 (5 s) is not there: the next one is tried. Timer B would take 32 s.
 const SILENCE: u32 = 10;
@@ -47,7 +48,8 @@ const MIN_SE: u64 = 90;
 pub struct Call {
     /// In failover order: the next is tried when one cannot be reached, does not answer, or says 408 or 503.
     pub targets: Vec<Target>,
-    /// The user in From: the clinic's number, or a name such as `threadline`; towards a phone of ours, who is calling.
+    /// The user in From, where a target has no number of its own to show: the clinic's number, or a name such as
+    /// `threadline`; towards a phone of ours, who is calling.
     pub from: String,
     /// The name in From, which a phone shows: the caller's number and why they call.
     pub display: Option<String>,
@@ -100,23 +102,38 @@ pub struct Outbound {
     _alive: DropGuard,
 }
 
-/// The Call-IDs of a call's attempts, one for each address that was tried; more may come while it rings.
+/// The Call-IDs of a call's attempts, one for each address that was tried, with its trunk; more may come while it rings.
 #[derive(Clone, Debug, Default)]
-pub struct CallIds(Arc<Mutex<Vec<String>>>);
+pub struct CallIds(Arc<Mutex<Vec<Attempt>>>);
+
+#[derive(Clone, Debug)]
+struct Attempt {
+    call_id: String,
+    trunk: Option<String>,
+}
 
 impl CallIds {
     /// Of a call that has but one.
     pub fn one(call_id: &str) -> CallIds {
-        CallIds(Arc::new(Mutex::new(vec![call_id.to_owned()])))
+        CallIds(Arc::new(Mutex::new(vec![Attempt { call_id: call_id.to_owned(), trunk: None }])))
     }
 
     /// Those so far, in order.
     pub fn list(&self) -> Vec<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.attempts().iter().map(|attempt| attempt.call_id.clone()).collect()
     }
 
-    fn add(&self, call_id: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(call_id.to_owned());
+    /// The trunk that was tried last; once somebody has picked up, the one that carries the call.
+    pub fn trunk(&self) -> Option<String> {
+        self.attempts().last().and_then(|attempt| attempt.trunk.clone())
+    }
+
+    fn add(&self, call_id: &str, trunk: Option<&str>) {
+        self.attempts().push(Attempt { call_id: call_id.to_owned(), trunk: trunk.map(str::to_owned) });
+    }
+
+    fn attempts(&self) -> MutexGuard<'_, Vec<Attempt>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -254,7 +271,7 @@ impl Dialling {
     async fn invite_until_answered(&self, target: &Target, flow: &Flow, tag: &str) -> Tried {
         let call_id = message::random();
         let _traced = self.endpoint.0.tap.hold(&call_id);
-        self.call_ids.add(&call_id);
+        self.call_ids.add(&call_id, target.trunk.as_deref());
         let mut authenticator = target.credentials.clone().map(Authenticator::new);
         let mut replaces = self.call.replaces.as_ref();
         let mut session_expires = self.endpoint.settings().sip.session_expires.as_secs().max(MIN_SE);
@@ -331,7 +348,7 @@ impl Dialling {
     }
 
     fn invite(&self, target: &Target, flow: &Flow, call_id: &str, tag: &str, cseq: u32, expires: u64) -> Request {
-        let user = escaped(&self.call.from);
+        let user = escaped(target.shows.as_ref().map_or(self.call.from.as_str(), PhoneNumber::as_str));
         let from = match (&target.trunk, &target.way) {
             (Some(_), Way::Host(address)) => trunk::server_uri(address, &user),
             _ => format!("sip:{user}@{}", flow.local),

@@ -1,4 +1,4 @@
-//! Calls: a row when one comes in, filled when it is over.
+//! Calls: a row when one begins, filled when it is over.
 
 use std::time::Duration;
 
@@ -9,25 +9,27 @@ use super::column::{At, Json, Word};
 use super::{StoreError, Tx};
 use crate::events::Event;
 use crate::model::{
-    CallEnd, CallId, CallStart, Caller, EndedBy, Outcome, Phone, PhoneNumber, Private, StaffName, ThreadId,
+    CallEnd, CallId, CallStart, Callee, Caller, Direction, EndedBy, Outcome, Phone, PhoneNumber, Private, StaffName,
+    ThreadId,
 };
 
-/// Writes the row of a call that has come in. One whose end was written first keeps its end.
+/// Writes the row of a call that begins. One whose end was written first keeps its end.
 pub fn start(tx: &Tx<'_>, call: &CallStart) -> Result<(), StoreError> {
     let diversion: Vec<&str> = call.diversion.iter().map(|name| name.expose().as_str()).collect();
     tx.prepare_cached(
-        "INSERT INTO calls (id, direction, trunk, caller, callee, diversion, sip_call_id, started_at)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+        "INSERT INTO calls (id, direction, trunk, caller, callee, emergency, diversion, sip_call_id, started_at)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
          ON CONFLICT (id) DO UPDATE SET direction = excluded.direction, trunk = excluded.trunk,
-             caller = excluded.caller, callee = excluded.callee, diversion = excluded.diversion,
-             sip_call_id = excluded.sip_call_id, started_at = excluded.started_at",
+             caller = excluded.caller, callee = excluded.callee, emergency = excluded.emergency,
+             diversion = excluded.diversion, sip_call_id = excluded.sip_call_id, started_at = excluded.started_at",
     )?
     .execute(params![
         call.id,
         Word(call.direction),
         call.trunk,
         call.from,
-        call.to,
+        call.to.as_ref().map(Callee::as_str),
+        matches!(call.to, Some(Callee::Emergency(_))),
         Json(diversion),
         call.sip_call_id,
         At(call.at),
@@ -104,6 +106,16 @@ pub fn served(tx: &Tx<'_>, call: CallId, by: &Served) -> Result<(), StoreError> 
     Ok(())
 }
 
+/// Notes the trunk that carries a call that the clinic has placed, and the number that it shows there.
+pub fn carried(tx: &Tx<'_>, call: CallId, trunk: &str, from: &PhoneNumber) -> Result<(), StoreError> {
+    tx.prepare_cached(
+        "INSERT INTO calls (id, trunk, caller) VALUES (?, ?, ?)
+         ON CONFLICT (id) DO UPDATE SET trunk = excluded.trunk, caller = excluded.caller",
+    )?
+    .execute(params![call, trunk, from])?;
+    Ok(())
+}
+
 /// Notes at which position, from 1, a caller has left a line unserved.
 pub fn left_line(tx: &Tx<'_>, call: CallId, position: usize) -> Result<(), StoreError> {
     tx.prepare_cached(
@@ -123,15 +135,13 @@ pub fn callback_failed(tx: &Tx<'_>, call: CallId, waited: Duration) -> Result<()
     Ok(())
 }
 
-/// A call that was running when the daemon stopped.
+/// A call that had come in, and was running when the daemon stopped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Interrupted {
     /// Which.
     pub call: CallId,
     /// Who was calling.
     pub from: Caller,
-    /// Which of the clinic's numbers they had dialled.
-    pub to: Option<PhoneNumber>,
     /// When it had come in.
     pub started_at: Option<Timestamp>,
     /// The thread that it had opened or continued: then its caller has got their text.
@@ -139,26 +149,27 @@ pub struct Interrupted {
 }
 
 /// For the start of the daemon, before the first call: ends every call that has no end as [`Outcome::Interrupted`],
-/// and says which they were, oldest first, since their callers may be owed a text.
+/// and says which of them had come in, oldest first, since their callers may be owed a text.
 pub fn interrupt_unfinished(tx: &Tx<'_>, at: Timestamp) -> Result<Vec<Interrupted>, StoreError> {
     let found = tx
-        .prepare("SELECT id, caller, callee, started_at, thread FROM calls WHERE ended_at IS NULL ORDER BY id")?
+        .prepare("SELECT id, caller, started_at, thread, direction FROM calls WHERE ended_at IS NULL ORDER BY id")?
         .query_map([], |row| {
-            Ok(Interrupted {
+            let call = Interrupted {
                 call: row.get(0)?,
                 from: row.get::<_, Option<Caller>>(1)?.unwrap_or(Caller::Anonymous),
-                to: row.get(2)?,
-                started_at: row.get::<_, Option<At>>(3)?.map(|at| at.0),
-                thread: row.get(4)?,
-            })
+                started_at: row.get::<_, Option<At>>(2)?.map(|at| at.0),
+                thread: row.get(3)?,
+            };
+            let placed = row.get::<_, Option<Word<Direction>>>(4)?.is_some_and(|word| word.0 == Direction::Outbound);
+            Ok((call, placed))
         })?
         .collect::<Result<Vec<_>, _>>()?;
     tx.execute(
         "UPDATE calls SET ended_at = ?, outcome = ?, ended_by = 'system', cause = 'restart' WHERE ended_at IS NULL",
         params![At(at), Word(Outcome::Interrupted)],
     )?;
-    found.iter().for_each(|call| tx.announce(Event::Call(call.call)));
-    Ok(found)
+    found.iter().for_each(|(call, _)| tx.announce(Event::Call(call.call)));
+    Ok(found.into_iter().filter(|(_, placed)| !placed).map(|(call, _)| call).collect())
 }
 
 /// What is on record of a call's way, without who called.

@@ -33,6 +33,8 @@ enum As {
     Time,
     /// The JSON that it holds.
     Json,
+    /// True or false.
+    Flag,
 }
 
 /// A kind of export: its table, the column of its time and of its order, and (field, column, shape) in order.
@@ -77,6 +79,7 @@ const CALLS: Shape = Shape {
         ("extension", "extension", As::Plain),
         ("answered_by", "answered_by", As::Plain),
         ("place", "place", As::Plain),
+        ("emergency", "emergency", As::Flag),
     ],
 };
 
@@ -211,6 +214,7 @@ impl Serialize for Line<'_, '_> {
                     let json: serde_json::Value = serde_json::from_slice(text).map_err(S::Error::custom)?;
                     map.serialize_entry(field, &json)?;
                 }
+                (As::Flag, ValueRef::Integer(flag)) => map.serialize_entry(field, &(flag != 0))?,
                 (_, ValueRef::Integer(number)) => map.serialize_entry(field, &number)?,
                 (_, ValueRef::Real(number)) => map.serialize_entry(field, &number)?,
                 (_, ValueRef::Text(text)) => map.serialize_entry(field, &String::from_utf8_lossy(text))?,

@@ -9,7 +9,8 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::model::{
-    CallEnd, CallId, CallStart, Caller, Direction, EndedBy, Language, MediaQuality, Outcome, PhoneNumber, StaffName,
+    CallEnd, CallId, CallStart, Callee, Caller, Direction, EndedBy, Language, MediaQuality, Outcome, PhoneNumber,
+    StaffName,
 };
 
 /// A database in memory with today's schema.
@@ -36,7 +37,7 @@ fn call_start(second: i64) -> CallStart {
         direction: Direction::Inbound,
         trunk: "carrier".into(),
         from: Caller::Number(PhoneNumber::e164("+16462530142").unwrap()),
-        to: Some(PhoneNumber::e164("+12125550100").unwrap()),
+        to: Some(Callee::Number(PhoneNumber::e164("+12125550100").unwrap())),
         diversion: vec!["+12125550177".to_owned().into()],
         sip_call_id: "a84b4c76e66710".into(),
         at,
@@ -217,8 +218,12 @@ fn calls_without_an_end_are_interrupted_once() {
     calls::start(&tx(&conn), &done).unwrap();
     calls::end(&tx(&conn), &call_end(&done)).unwrap();
     calls::start(&tx(&conn), &open).unwrap();
+    let (direction, to) = (Direction::Outbound, Some(Callee::Emergency("911".to_owned().into())));
+    let placed = CallStart { direction, to, ..call_start(2) };
+    calls::start(&tx(&conn), &placed).unwrap();
     let found = calls::interrupt_unfinished(&tx(&conn), at("2026-03-02T10:00:00Z")).unwrap();
-    assert_eq!(found.len(), 1);
+    assert_eq!(found.len(), 1, "nobody is owed a text for a call that the clinic has placed");
+    assert_eq!(calls::outcome(&conn, placed.id).unwrap(), Some(Outcome::Interrupted));
     assert_eq!((found[0].call, &found[0].from, found[0].started_at), (open.id, &open.from, Some(open.at)));
     assert_eq!(calls::outcome(&conn, open.id).unwrap(), Some(Outcome::Interrupted));
     assert_eq!(calls::outcome(&conn, done.id).unwrap(), Some(Outcome::Abandoned));
@@ -403,7 +408,7 @@ fn an_export_prints_the_documented_fields_in_order() {
          \"thread\":null,\"sip_call_id\":\"a84b4c76e66710\",\"diversion\":[\"+12125550177\"],\"packets_sent\":400,\
          \"packets_received\":390,\"packets_lost\":10,\"remote_packets_lost\":0,\"jitter_ms\":0.0,\
          \"round_trip_ms\":null,\"mos\":4.25,\"staff\":\"ana\",\"extension\":null,\"answered_by\":\"extension:201\",\
-         \"place\":2}"
+         \"place\":2,\"emergency\":false}"
     );
     assert_eq!(export(export::What::Calls, Some(since)).len(), 1);
     for what in [export::What::Threads, export::What::Messages, export::What::Consents, export::What::Audit] {

@@ -3,6 +3,8 @@
 //!
 //! Nothing here knows signalling or audio: all of it is asked of [`FrontDesk`](crate::call::front_desk::FrontDesk).
 
+pub mod placed;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -25,7 +27,7 @@ use super::words::queue::length;
 use super::words::{Ui, day, thread};
 use super::{Files, Web};
 use crate::call::front_desk::{CallOut, NoAnswering, PhoneDoing, Waiter, Waiting, Who};
-use crate::call::registry::InProgress;
+use crate::call::registry::{CameIn, InProgress, Way};
 use crate::conversation::permission::Act;
 use crate::model::{CallId, CallbackId, Caller, Phone, PhoneNumber, StaffName, ThreadId};
 use crate::store::{Connection, StoreError, callbacks, people, staff, threads};
@@ -158,7 +160,8 @@ async fn show(State(web): State<Web>, person: Person, headers: HeaderMap) -> Res
     let waiting = web.desk.waiting().await;
     let calls: Vec<_> = web.registry.list().into_iter().take(MOST).collect();
     let reads = person.may(Act::ReadThreads);
-    let numbers = calls.iter().filter_map(|call| call.from.number().cloned()).filter(|_| reads).collect();
+    let outside = calls.iter().filter_map(InProgress::outside);
+    let numbers = outside.filter_map(|caller| caller.number().cloned()).filter(|_| reads).collect();
     let to_call = waiting.waiters.iter().filter(|waiter| waiter.who == Who::Callback).take(MOST);
     let to_call = to_call.map(|waiter| waiter.call.into()).collect();
     let (asker, theirs) = (person.clone(), files.clone());
@@ -196,8 +199,14 @@ impl Look<'_> {
             }
         }
         let waits = |call: &InProgress| waiting.waiters.iter().any(|waiter| waiter.call == call.id);
-        let (talking, others): (Vec<_>, Vec<_>) =
-            calls.iter().filter(|call| !waits(call)).partition(|call| call.with.is_some());
+        let (mut talking, mut others, mut placed) = (Vec::new(), Vec::new(), Vec::new());
+        for call in calls.iter().filter(|call| !waits(call)) {
+            match &call.way {
+                Way::In(inbound) if inbound.with.is_some() => talking.push((call.since, inbound)),
+                Way::In(inbound) => others.push((call.since, inbound)),
+                Way::Out(call) => placed.push(call),
+            }
+        }
         html! {
             div.columns {
                 div {
@@ -214,12 +223,18 @@ impl Look<'_> {
                     section.card {
                         h2 { (words.talking) " " span.count { (talking.len()) } }
                         @if talking.is_empty() { p.faint { (words.nobody_talks) } }
-                        ul.waiters role="list" { @for call in talking { (self.other(call)) } }
+                        ul.waiters role="list" { @for (since, call) in talking { (self.other(since, call)) } }
                     }
                     @if !others.is_empty() {
                         section.card {
                             h2 { (words.elsewhere) " " span.count { (others.len()) } }
-                            ul.waiters role="list" { @for call in others { (self.other(call)) } }
+                            ul.waiters role="list" { @for (since, call) in others { (self.other(since, call)) } }
+                        }
+                    }
+                    @if !placed.is_empty() {
+                        section.card {
+                            h2 { (words.placed) " " span.count { (placed.len()) } }
+                            ul.waiters role="list" { @for call in placed { (self.placed(call)) } }
                         }
                     }
                 }
@@ -232,6 +247,7 @@ impl Look<'_> {
         let words = self.words;
         let callback = self.known.callbacks.get(&waiter.call.into());
         let number = callback.map(|callback| Caller::Number(callback.number.clone()));
+        let call = call.and_then(InProgress::inbound);
         let caller = number.as_ref().or(call.map(|call| &call.from));
         let who = self.caller(caller);
         let reason = match (callback, call) {
@@ -276,7 +292,7 @@ impl Look<'_> {
     }
 
     /// Somebody who does not wait.
-    fn other(&self, call: &InProgress) -> Markup {
+    fn other(&self, since: Timestamp, call: &CameIn) -> Markup {
         let who = self.caller(Some(&call.from));
         html! {
             li {
@@ -284,7 +300,7 @@ impl Look<'_> {
                     p {
                         (self.linked(&who))
                         @if let Some(phone) = &call.with { " " ((self.words.with)(&self.phone(phone))) }
-                        " " span.faint.small { (self.since(call.since)) }
+                        " " span.faint.small { (self.since(since)) }
                     }
                     @if call.node.is_none() && call.with.is_none() { p.small.faint { (self.words.in_menu) } }
                     (self.way(call))
@@ -293,7 +309,7 @@ impl Look<'_> {
         }
     }
 
-    fn way(&self, call: &InProgress) -> Markup {
+    fn way(&self, call: &CameIn) -> Markup {
         html! {
             @if !call.path.is_empty() {
                 p.small.faint { (super::thread::way(&call.path, thread::words(self.person.ui))) }
@@ -404,7 +420,7 @@ fn colour(doing: PhoneDoing) -> &'static str {
 }
 
 /// Whether a call waits in a queue that offers texts.
-fn offers(files: &Files, call: &InProgress) -> bool {
+fn offers(files: &Files, call: &CameIn) -> bool {
     let node = call.node.as_deref().and_then(|name| files.tree.nodes().find(|(_, node)| node.name == name));
     node.is_some_and(|(_, node)| matches!(&node.kind, Kind::Queue(queue) if queue.offer_text.is_some()))
 }
@@ -457,8 +473,8 @@ async fn offer_text(
 ) -> Result<Response, Problem> {
     let words = words::words(person.ui);
     let call = web.registry.list().into_iter().find(|call| call.id == id);
-    let call = call.ok_or_else(|| Problem::conflict(words.gone))?;
-    if call.with.is_some() || !offers(&(web.files)(), &call) {
+    let call = call.as_ref().and_then(InProgress::inbound).ok_or_else(|| Problem::conflict(words.gone))?;
+    if call.with.is_some() || !offers(&(web.files)(), call) {
         return Err(Problem::conflict(if call.with.is_some() { words.gone } else { words.no_offer }));
     }
     if !web.desk.offer_text(id).await {

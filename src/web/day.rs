@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use maud::{Markup, PreEscaped, html};
 use serde_json::json;
 
+use super::calls::placed::{party, stage};
 use super::page::{self, Section};
 use super::people;
 use super::person::Person;
@@ -20,7 +21,7 @@ use super::words::day::{self as words, Words};
 use super::words::people as people_words;
 use super::words::queue::{length, moment, open_length};
 use super::{Files, Web};
-use crate::call::registry::InProgress;
+use crate::call::registry::{InProgress, Way};
 use crate::conversation::permission::Act;
 use crate::conversation::promise::Promise;
 use crate::model::Caller;
@@ -243,12 +244,23 @@ fn on_the_phone(person: &Person, words: &Words, files: &Files, calls: &[InProgre
             @if calls.is_empty() { p.faint { (words.no_calls) } } @else {
                 ul.calls role="list" { @for call in calls.iter().take(MOST_CALLS) {
                     li {
-                        span.number { (theirs(&caller(person, words, files, &call.from), person.ui)) }
-                        " " span.faint.small { (length(person.ui, since(call.since, now))) }
-                        br;
-                        @match &call.node {
-                            Some(node) => { code { (node) } " " span.faint.small { (length(person.ui, since(call.node_since, now))) } }
-                            None => span.faint { (words.answering) },
+                        @match &call.way {
+                            Way::In(inbound) => {
+                                span.number { (theirs(&caller(person, words, files, &inbound.from), person.ui)) }
+                                " " span.faint.small { (length(person.ui, since(call.since, now))) }
+                                br;
+                                @match &inbound.node {
+                                    Some(node) => { code { (node) } " " span.faint.small { (length(person.ui, since(inbound.node_since, now))) } }
+                                    None => span.faint { (words.answering) },
+                                }
+                            }
+                            Way::Out(placed) => {
+                                span.number { (theirs(&party(person, files, &placed.by), person.ui)) " → " (theirs(&party(person, files, &placed.to), person.ui)) }
+                                " " span.faint.small { (length(person.ui, since(call.since, now))) }
+                                br;
+                                span.faint { (stage(person.ui, placed)) }
+                                " " span.faint.small { (length(person.ui, since(placed.stage_since, now))) }
+                            }
                         }
                     }
                 } }

@@ -71,17 +71,9 @@ pub async fn desk() -> Desk {
 pub fn maria_waits(desk: &Desk) -> (CallId, Presence) {
     let (now, call) = (desk.now(), CallId::new(desk.now()));
     let path = ["play:emergency", "hours:clinic", "menu:welcome", "queue:front_desk"].map(str::to_owned).to_vec();
-    let presence = desk.web.registry.enter(InProgress {
-        id: call,
-        trunk: "carrier".into(),
-        from: Caller::Number(number(MARIA)),
-        since: now,
-        node: path.last().cloned(),
-        node_since: now,
-        path,
-        with: None,
-        place: None,
-    });
+    let caller = Caller::Number(number(MARIA));
+    let presence = desk.web.registry.enter(InProgress::came_in(call, "carrier".into(), caller, now));
+    desk.web.registry.moved(call, &path, now);
     let phone = |name: &str| Phone::Extension(name.to_owned());
     *desk.switchboard.waits.lock().unwrap() = Waiting {
         waiters: vec![Waiter {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use reqwest::StatusCode;
+use threadline::call::registry::InProgress;
 use threadline::events::Event;
 use threadline::model::{Language, MessageId, MessageStatus, OpenedBy, PhoneNumber, Private, Resolution, ThreadId};
 use threadline::sms::receive::{TextIn, receive_text};
@@ -476,17 +477,8 @@ async fn the_day_shows_what_waits_who_calls_and_what_today_came_to() {
         .await;
     }
     let id = threadline::model::CallId::new(now);
-    let _call = desk.web.registry.enter(threadline::call::registry::InProgress {
-        id,
-        trunk: "carrier".into(),
-        from: threadline::model::Caller::Number(number(177)),
-        since: now,
-        node: None,
-        node_since: now,
-        path: vec![],
-        with: None,
-        place: None,
-    });
+    let caller = threadline::model::Caller::Number(number(177));
+    let _call = desk.web.registry.enter(InProgress::came_in(id, "carrier".into(), caller, now));
     let mut live = Live::open(&ana).await;
     desk.web.registry.moved(id, &["menu:welcome".to_owned()], now);
     live.until("call").await;

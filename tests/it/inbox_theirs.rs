@@ -78,17 +78,7 @@ async fn a_hostile_name_deceives_nobody_on_any_page() {
     desk.clock.advance(std::time::Duration::from_secs(1));
     let thread = fill(&desk, &ana, PATIENT).await;
     let enter = |from: Caller| {
-        desk.web.registry.enter(InProgress {
-            id: CallId::new(desk.now()),
-            trunk: "carrier".into(),
-            from,
-            since: desk.now(),
-            node: None,
-            node_since: desk.now(),
-            path: vec![],
-            with: None,
-            place: None,
-        })
+        desk.web.registry.enter(InProgress::came_in(CallId::new(desk.now()), "carrier".into(), from, desk.now()))
     };
     let _maria = enter(Caller::Number(PhoneNumber::e164(PATIENT).unwrap()));
     let _other = enter(Caller::Other(Private::new(hostile("caller"))));

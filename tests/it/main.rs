@@ -31,6 +31,7 @@ mod line;
 mod media;
 mod nat;
 mod outbox;
+mod outward;
 mod permissions;
 mod phones;
 mod readings;

@@ -17,6 +17,8 @@ pub struct Target {
     pub(super) credentials: Option<Credentials>,
     /// The trunk's name; `None`: straight to the host that the URI names.
     pub(super) trunk: Option<String>,
+    /// The clinic's number to show there, where it is not the call's: carriers refuse or replace one that is not theirs.
+    pub(super) shows: Option<PhoneNumber>,
 }
 
 /// How to get there.
@@ -74,22 +76,29 @@ impl Target {
             return Err(TargetError);
         }
         let address = TrunkAddress { host: host.to_owned(), port, transport };
-        Ok(Target { uri: Private::new(uri.to_owned()), way: Way::Host(address), credentials: None, trunk: None })
+        Ok(Target {
+            uri: Private::new(uri.to_owned()),
+            way: Way::Host(address),
+            credentials: None,
+            trunk: None,
+            shows: None,
+        })
     }
 
     /// A phone of ours, by the way that it registered by; `uri` is its Contact.
     pub(in crate::sip) fn by(uri: &str, flow: Flow) -> Target {
-        Target { uri: Private::new(uri.to_owned()), way: Way::Flow(Box::new(flow)), credentials: None, trunk: None }
+        Target {
+            uri: Private::new(uri.to_owned()),
+            way: Way::Flow(Box::new(flow)),
+            credentials: None,
+            trunk: None,
+            shows: None,
+        }
     }
 
-    /// A telephone number by way of a trunk, with the trunk's account.
+    /// A telephone number by way of a trunk, with the trunk's account and number.
     pub fn through(trunk: &Trunk, number: &PhoneNumber) -> Target {
-        Target {
-            uri: Private::new(trunk::server_uri(&trunk.address, number.as_str())),
-            way: Way::Host(trunk.address.clone()),
-            credentials: trunk.register.as_ref().map(trunk::credentials),
-            trunk: Some(trunk.name.clone()),
-        }
+        Target::through_as_dialled(trunk, number.as_str())
     }
 
     /// What was dialled, as it was, by way of a trunk: an emergency number is no number in E.164.
@@ -99,6 +108,7 @@ impl Target {
             way: Way::Host(trunk.address.clone()),
             credentials: trunk.register.as_ref().map(trunk::credentials),
             trunk: Some(trunk.name.clone()),
+            shows: trunk.numbers.first().cloned(),
         }
     }
 

@@ -11,12 +11,14 @@ use maud::{Markup, html};
 use serde::Deserialize;
 use serde_json::json;
 
+use crate::call::registry::Way;
 use crate::conversation::permission::Act;
 use crate::model::{MessageId, PhoneNumber};
 use crate::sms::Gateway;
 use crate::sms::new_text::{self, NewText};
 use crate::store::audit::{self, Entry};
 use crate::store::{outbox, threads};
+use crate::web::calls::placed::stage;
 use crate::web::form::{Form, Path, Query};
 use crate::web::page::{self, Section};
 use crate::web::person::Person;
@@ -203,10 +205,20 @@ fn calls(web: &Web, ui: Ui, files: &Files, now: Timestamp) -> Markup {
         ul {
             @for call in &all {
                 li {
-                    (call.trunk) " " span.number.faint { (words.call_since) " " (moment(ui, call.since, now, zone)) } " · "
-                    @match &call.node {
-                        Some(node) => { code { (node) } " " span.number.faint { (words.call_since) " " (moment(ui, call.node_since, now, zone)) } },
-                        None => (words.ringing),
+                    @let began = moment(ui, call.since, now, zone);
+                    @match &call.way {
+                        Way::In(inbound) => {
+                            (inbound.trunk) " " span.number.faint { (words.call_since) " " (began) } " · "
+                            @match &inbound.node {
+                                Some(node) => { code { (node) } " " span.number.faint { (words.call_since) " " (moment(ui, inbound.node_since, now, zone)) } },
+                                None => (words.ringing),
+                            }
+                        }
+                        Way::Out(placed) => {
+                            (placed.trunk.as_deref().unwrap_or_default()) " " span.number.faint { (words.call_since) " " (began) } " · "
+                            (stage(ui, placed)) " "
+                            span.number.faint { (words.call_since) " " (moment(ui, placed.stage_since, now, zone)) }
+                        }
                     }
                 }
             }

@@ -1,0 +1,73 @@
+//! Calls that the inbox asks for, and calls back: first a phone of the clinic rings, then the patient's.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, info, info_span};
+
+use super::Line;
+use super::dial::{self, Shown, Stop};
+use super::placed::{Near, Placed, RING_INSIDE, Wanted};
+use super::registry::Stage;
+use super::switchboard::Connected;
+use super::trace::Legs;
+use crate::model::{CallId, Caller, Phone, PhoneNumber, StaffName, ThreadId};
+
+/// Somebody wants to speak with a patient: their phone rings first, then the patient's.
+#[derive(Clone, Debug)]
+pub struct CallOut {
+    /// Whose phone.
+    pub phone: Phone,
+    /// Whom to call.
+    pub to: PhoneNumber,
+    /// Who asked for it.
+    pub staff: StaffName,
+    /// The thread that it belongs to.
+    pub thread: Option<ThreadId>,
+}
+
+/// Places the call that the inbox asks for; it goes on by itself. None begins when the daemon is about to stop.
+pub(super) fn call_out(line: &Arc<Line>, asked: CallOut) {
+    if line.closing.is_cancelled() {
+        return;
+    }
+    let span = info_span!("desk", staff = %asked.staff);
+    let clinic = line.clone();
+    line.calls.spawn(
+        async move {
+            let line = clinic;
+            let now = line.clock.now().wall;
+            let shown = Shown::patient(Caller::Number(asked.to.clone()));
+            let wanted = Wanted {
+                staff: Some(asked.staff),
+                thread: asked.thread,
+                ..Wanted::new(CallId::new(now), asked.phone, Phone::Number(asked.to))
+            };
+            let present = line.registry.enter(wanted.in_progress(Stage::OwnRings, now));
+            let call = Placed::new(&line, wanted.clone(), present, shown.legs.clone());
+            let on_call = line.switchboard.on_call(wanted.by.clone());
+            let (stop, rings) = (Stop::at_goodbye(&line), CancellationToken::new());
+            let near = match dial::ring(&line, &wanted.by, &shown, RING_INSIDE, &stop, &rings).await {
+                Ok(near) => near,
+                Err(why) => return info!(?why, "nobody picked up the phone that asked for a call"),
+            };
+            let shown = Shown::of(&wanted.by, &line.book().settings);
+            call.connect(Near::Listening(Box::new(near)), on_call, shown, |_| {}).await;
+        }
+        .instrument(span),
+    );
+}
+
+/// Rings a patient for somebody who is on the phone already, and lets them speak. Whether the patient picked up, of which
+/// `reached` hears at once; `legs` are the phones that have rung so far.
+pub(super) async fn connect_patient(
+    line: &Arc<Line>,
+    near: Connected,
+    wanted: Wanted,
+    legs: Legs,
+    reached: impl FnOnce(&Line),
+) -> bool {
+    let Connected { leg, phone, on_call } = near;
+    let shown = Shown::of(&phone, &line.book().settings);
+    Placed::enter(line, wanted, legs).connect(Near::Listening(Box::new(leg)), on_call, shown, reached).await
+}
