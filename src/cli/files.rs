@@ -69,7 +69,8 @@ pub fn calls(args: &CallsArgs) -> Result<ExitCode> {
 /// `threadline trace`
 pub fn trace(args: &TraceArgs) -> Result<ExitCode> {
     let settings = settings(&args.config)?;
-    trace::run(args, &settings.store.path, &settings.clinic.timezone, &mut io::stdout().lock())
+    let (zone, keep) = (&settings.clinic.timezone, settings.retention.traces);
+    trace::run(args, &settings.store.path, zone, keep, &mut io::stdout().lock())
 }
 
 /// `threadline user`

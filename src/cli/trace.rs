@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
+use jiff::SignedDuration;
 use jiff::tz::TimeZone;
 use serde_json::json;
 
@@ -21,11 +22,12 @@ use self::pcap::{Capture, Datagram};
 use super::on_record;
 use crate::call::trace::TraceLine;
 use crate::call::trace::file::{self, Found};
+use crate::clock::Clock;
 use crate::daemon::control::{self, Trace};
 use crate::model::CallId;
-use crate::store::Beside;
 use crate::store::audit::{self, Entry};
 use crate::store::recordings::{self, Recording};
+use crate::store::{self, Beside, StoreError, calls};
 
 /// Below, the names of the parties would not fit.
 const NARROWEST: usize = 80;
@@ -59,12 +61,15 @@ pub struct TraceArgs {
 }
 
 /// Looks among the calls in progress, then among those that `store` keeps.
-pub fn run(args: &TraceArgs, store: &Path, zone: &TimeZone, out: &mut impl Write) -> Result<ExitCode> {
+///
+/// # Errors
+/// None is meant, or its signalling is no longer kept; it cannot be put on record that it is read.
+pub fn run(args: &TraceArgs, store: &Path, zone: &TimeZone, keep: Duration, out: &mut impl Write) -> Result<ExitCode> {
     let wanted = args.call.trim();
     if wanted.is_empty() || wanted.chars().any(|c| c.is_control()) {
         bail!("\"{}\" names no call; `threadline calls` and `threadline export calls` show their ids", args.call);
     }
-    let (call, lines) = find(store, wanted)?;
+    let (call, lines, so_far) = find(store, wanted, keep)?;
     let file = args.pcap.as_deref().map(create).transpose()?;
     let mut store = on_record::open(store)?;
     let recorded = put_on_record(&mut store, args, call)?;
@@ -90,7 +95,15 @@ pub fn run(args: &TraceArgs, store: &Path, zone: &TimeZone, out: &mut impl Write
         }
     } else if args.pcap.is_none() {
         let columns = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()).unwrap_or(NARROWEST);
-        write!(out, "{}", ladder::ladder(&call.to_string(), &lines, zone, columns.max(NARROWEST)))?;
+        let columns = columns.max(NARROWEST);
+        let ladder = ladder::ladder(&call.to_string(), &lines, zone, columns);
+        write!(out, "{ladder}")?;
+        if so_far {
+            writeln!(out, "\nThe call goes on, or ended a moment ago: there may be more to come.")?;
+        }
+        if ladder.lines().any(|line| line.chars().count() > columns) {
+            writeln!(out, "\nSo many phones need more than {columns} columns; append: | less -S")?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -162,10 +175,11 @@ fn cseq_method(message: &str) -> Option<&str> {
     })
 }
 
-fn find(store: &Path, wanted: &str) -> Result<(CallId, Vec<TraceLine>)> {
+/// The call that is meant, what was said, and whether that is only what was said so far.
+fn find(store: &Path, wanted: &str, keep: Duration) -> Result<(CallId, Vec<TraceLine>, bool)> {
     match in_progress(store, wanted)? {
         Trace::One { call, lines } if !lines.is_empty() => {
-            return Ok((call.parse().context("the daemon is of another version; restart it")?, lines));
+            return Ok((call.parse().context("the daemon is of another version; restart it")?, lines, true));
         }
         Trace::One { .. } | Trace::None => {}
         Trace::Several(count) => bail!("{count} calls in progress begin with {wanted}; write more of the id"),
@@ -173,13 +187,38 @@ fn find(store: &Path, wanted: &str) -> Result<(CallId, Vec<TraceLine>)> {
     let found = file::find(store, wanted)
         .with_context(|| format!("{} cannot be read; run this as the daemon's user", store.join("traces").display()))?;
     match found {
-        Found::One(call, lines) => Ok((call, lines)),
+        Found::One(call, lines) => Ok((call, lines, false)),
         Found::Several(count) => bail!("{count} calls begin with {wanted}; write more of the id"),
-        Found::Nothing => bail!(
-            "no call {wanted} in progress or kept; `threadline calls` and `threadline export calls` \
-             show their ids"
-        ),
+        Found::Nothing => bail!("{}", not_kept(store, wanted, keep)?),
     }
+}
+
+/// Why there is nothing of a call, and what helps.
+fn not_kept(store: &Path, wanted: &str, keep: Duration) -> Result<String> {
+    // Where no call was ever taken, there is no store either.
+    let known = match store::open_read_only(store) {
+        Ok(conn) => calls::meant(&conn, wanted)?,
+        Err(StoreError::Folder { .. }) => vec![],
+        Err(error) => return Err(error.into()),
+    };
+    let keep = SignedDuration::try_from(keep).unwrap_or(SignedDuration::MAX);
+    let now = Clock::system().now().wall;
+    Ok(match known[..] {
+        [] => format!(
+            "no call {wanted} in progress or kept; `threadline calls` and `threadline export calls` show their ids"
+        ),
+        [(call, Some(ended))] if now.duration_since(ended) > keep => format!(
+            "the signalling of call {call} is deleted: it ended on {}, and is kept for {} days; for calls to come, write \
+             more at [retention] traces. Its record remains: `threadline export calls`",
+            ended.strftime("%F"),
+            keep.as_hours() / 24
+        ),
+        [(call, _)] => format!(
+            "of call {call} no signalling was kept: the daemon was stopped hard, or had no room for it; its log says so. \
+             Its record remains: `threadline export calls`"
+        ),
+        _ => format!("several calls begin with {wanted}; write more of the id"),
+    })
 }
 
 /// Asks the daemon, if there is one.

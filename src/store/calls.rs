@@ -197,6 +197,19 @@ pub struct Recorded {
     pub thread: Option<ThreadId>,
 }
 
+/// The calls, two at most, whose id begins so, or else the one whose SIP Call-ID this is, of which every row is read:
+/// each with the moment of its end.
+pub fn meant(conn: &Connection, wanted: &str) -> Result<Vec<(CallId, Option<Timestamp>)>, StoreError> {
+    let list = |condition: &str| -> Result<Vec<_>, StoreError> {
+        let sql = format!("SELECT id, ended_at FROM calls WHERE {condition} LIMIT 2");
+        let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get::<_, Option<At>>(1)?.map(|at| at.0)));
+        Ok(conn.prepare(&sql)?.query_map([wanted], read)?.collect::<Result<_, _>>()?)
+    };
+    // An id is of 0-9, a-f and "-".
+    let by_id = list("id >= ?1 AND id < ?1 || 'g'")?;
+    if by_id.is_empty() { list("sip_call_id = ?1") } else { Ok(by_id) }
+}
+
 /// A call's record.
 pub fn find(conn: &Connection, call: CallId) -> Result<Option<Recorded>, StoreError> {
     let mut query = conn.prepare_cached(

@@ -4,7 +4,8 @@ use serde_json::Value;
 use threadline::model::Codec;
 use threadline::store::export::What;
 
-use super::staff::House;
+use super::signalling::Peer;
+use super::staff::{House, both_hear};
 
 const TREE: &str = r#"start = "ring:desk"
 [ring.desk]
@@ -48,6 +49,7 @@ async fn a_call_of_several_legs_is_shown_while_it_runs_and_afterwards() {
     assert!(parties.contains(&"extension:201") && parties.contains(&"extension:202"), "{ladder}");
     assert!(ladder.contains("INVITE sdp") && ladder.contains("200 OK sdp") && ladder.contains("CANCEL"), "{ladder}");
     assert!(!ladder.contains("BYE"), "{ladder}");
+    assert!(ladder.contains("\nThe call goes on, or ended a moment ago"), "{ladder}");
 
     patient.dialog.bye("").await;
     staff.ended().await;
@@ -120,4 +122,75 @@ async fn a_call_that_a_stop_ends_is_kept_and_read_without_a_daemon() {
     let legs: std::collections::BTreeSet<_> = lines(&json).iter().map(|line| line["leg"].to_string()).collect();
     assert_eq!(legs.into_iter().collect::<Vec<_>>(), ["\"extension:201\"", "\"extension:203\""]);
     assert!(json.contains("Authorization: [removed]") && !json.contains("response="), "{json}");
+}
+
+/// The ladder of a call that is over, as wide as a terminal is at least.
+async fn ladder(house: &House, call: &str) -> String {
+    let file = format!("{call}.jsonl");
+    let day = house.clinic.store.join("traces");
+    let written =
+        async || std::fs::read_dir(&day).into_iter().flatten().flatten().any(|day| day.path().join(&file).exists());
+    house.clinic.until("the trace is written", written).await;
+    let shown = house.clinic.command(&["trace", call]).env("COLUMNS", "80").output().unwrap();
+    assert!(shown.status.success(), "{}", String::from_utf8_lossy(&shown.stderr));
+    let ladder = String::from_utf8(shown.stdout).unwrap();
+    assert!(ladder.lines().all(|line| line.chars().count() <= 80), "{ladder}");
+    ladder
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_is_handed_on_fits_a_terminal_with_all_its_legs() {
+    let mut house = House::closed(TREE).await;
+    house.clinic.start().await;
+    let mut desk = house.extension("201", &[Codec::Pcmu]).await;
+    let mut lab = house.extension("203", &[Codec::Pcmu]).await;
+    let (_phone, mut patient) = house.caller("+12125550142", &[Codec::Pcmu]).await;
+    let mut staff = desk.answers().await;
+    both_hear(&patient, &staff).await;
+    let referred = staff.dialog.refer(&house.uri("203"));
+    let (referred, mut far) = tokio::join!(referred, lab.answers());
+    referred.unwrap();
+    staff.ended().await;
+    patient.dialog.bye("").await;
+    far.ended().await;
+    patient.ended().await;
+    let call = house.record().await["id"].as_str().unwrap().to_owned();
+    let ladder = ladder(&house, &call).await;
+    let heads: Vec<_> = ladder.lines().nth(2).unwrap().split_whitespace().collect();
+    assert_eq!(heads, ["ms", "caller", "Threadline", "extension:201", "extension:203"], "{ladder}");
+    for said in ["INVITE sdp", "200 OK sdp", "REFER", "NOTIFY", "200 (NOTIFY)", "BYE"] {
+        assert!(ladder.contains(&format!(" {said} ")), "{said}: {ladder}");
+    }
+    assert!(!ladder.contains("may be more to come"), "{ladder}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_is_refused_says_why() {
+    let mut house = House::closed(TREE).await;
+    house.clinic.start().await;
+    let peer = Peer::new(house.clinic.sip).await;
+    let offer = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 40000 RTP/AVP 18\r\n";
+    peer.send(&peer.request("INVITE", "refused", 1, "", offer)).await;
+    let refused = peer.expect(488).await;
+    peer.ack(&refused, 1, "").await;
+    let call = house.record().await["id"].as_str().unwrap().to_owned();
+    let ladder = ladder(&house, &call).await;
+    assert!(ladder.contains(" 488 Not Acceptable Here ") && ladder.contains("Reasons that were given:"), "{ladder}");
+    assert!(ladder.contains("caller 488 Not Acceptable Here: no codec in common; allow PCMU,"), "{ladder}");
+
+    // Without its file the call is still known, and why there is none; by its own Call-ID as well.
+    std::fs::remove_dir_all(house.clinic.store.join("traces")).unwrap();
+    let gone = |wanted: &str| {
+        let (fine, shown, said) = trace(&house, &[wanted]);
+        assert!(!fine && shown.is_empty() && said.lines().count() == 1, "{said}");
+        said
+    };
+    assert!(gone(&call[..20]).contains(&format!("of call {call} no signalling was kept: the daemon was stopped hard")));
+    let conn = rusqlite::Connection::open(house.clinic.store.join("threadline.db")).unwrap();
+    conn.execute("UPDATE calls SET ended_at = ended_at - 700000000000", []).unwrap();
+    for wanted in [&call[..20], "refused"] {
+        let said = gone(wanted);
+        assert!(said.contains(&format!("the signalling of call {call} is deleted: it ended on ")), "{said}");
+        assert!(said.contains("kept for 7 days; for calls to come, write more at [retention] traces"), "{said}");
+    }
 }

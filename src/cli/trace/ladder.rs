@@ -1,5 +1,6 @@
 //! The ladder: a column for each party, an arrow for each message.
 
+use std::collections::HashSet;
 use std::fmt::Write;
 use std::net::SocketAddr;
 
@@ -11,7 +12,7 @@ use crate::call::trace::{CALLER, TraceLine, Way};
 /// The column of the times, with the space behind it.
 const TIMES: usize = 10;
 /// Between two parties, at least and at most.
-const PITCH: std::ops::RangeInclusive<usize> = 20..=34;
+const PITCH: std::ops::RangeInclusive<usize> = 16..=34;
 
 /// Another end of the call: a phone that rang at two of its devices is two of them.
 #[derive(PartialEq, Eq)]
@@ -41,7 +42,6 @@ pub fn ladder(call: &str, lines: &[TraceLine], zone: &TimeZone, width: usize) ->
     // Whoever called stands on the left of us, whoever was called on the right: a call that we place has nobody there.
     let called = usize::from(first.leg == CALLER || first.direction == Way::Received);
     let columns = parties.len() + 1;
-    let pitch = (width.saturating_sub(TIMES + 12) / (columns - 1)).clamp(*PITCH.start(), *PITCH.end());
     let column = |party: &Party| {
         let at = parties.iter().position(|other| other == party).unwrap_or(0);
         if at < called { at } else { at + 1 }
@@ -51,21 +51,76 @@ pub fn ladder(call: &str, lines: &[TraceLine], zone: &TimeZone, width: usize) ->
     let mut text = format!("Call {call}, {when}\n\n");
     let mut names: Vec<String> = parties.iter().map(|party| name(party, &parties)).collect();
     names.insert(called.min(names.len()), "Threadline".to_owned());
+    let last = names.last().map_or(0, |name| name.chars().count());
+    let pitch = (width.saturating_sub(TIMES + last) / (columns - 1)).clamp(*PITCH.start(), *PITCH.end());
     let mut heads = format!("{:>width$}  ", "ms", width = TIMES - 2);
-    for name in names {
-        let _ = write!(heads, "{:<pitch$}", shortened(&name, pitch - 1));
+    for (at, name) in names.iter().enumerate() {
+        let room = if at + 1 == names.len() { width - (TIMES + at * pitch).min(width - pitch) } else { pitch - 1 };
+        let _ = write!(heads, "{:<pitch$}", shortened(name, room));
     }
     text += heads.trim_end();
     text.push('\n');
+    let mut said = HashSet::new();
+    let mut reasons = String::new();
     for line in lines {
         let ms = line.at.duration_since(begun).as_millis();
-        let row = arrow(column(&Party::of(line)), called, line.direction, &label(line), columns, pitch);
+        // The network lost it, or its answer.
+        let again = !said.insert((&line.call_id, line.direction == Way::Sent, line.peer, &line.message));
+        let more = if again { " again" } else { "" };
+        // Space, dash and the arrow's head stand on its sides.
+        let words = format!(" {}{more} ", label(line, pitch - 5 - more.len()));
+        let row = arrow(column(&Party::of(line)), called, line.direction, &words, columns, pitch);
         let _ = writeln!(text, "{ms:>width$}  {row}", width = TIMES - 2);
+        if let Some(reason) = reason(&line.message).filter(|_| !again) {
+            let reason = format!("{} {}: {reason}", line.leg, label(line, width));
+            reasons += &wrapped(&format!("{ms:>width$}  ", width = TIMES - 2), &reason, width);
+        }
+    }
+    if !reasons.is_empty() {
+        text += &format!("\nReasons that were given:\n{reasons}");
     }
     if lines.iter().any(|line| line.masked) {
         text += "\nDigits are masked.\n";
     }
     text
+}
+
+/// Why it ended so, in the words of whoever said it: of BYE and of refusals, their Warning (RFC 3261 section 20.43) or
+/// else their Reason (RFC 3326).
+fn reason(message: &str) -> Option<String> {
+    let (first, head) = message.split_once('\n')?;
+    let refused = first.strip_prefix("SIP/2.0 ").is_some_and(|status| status.starts_with(['3', '4', '5', '6']));
+    if !refused && !first.starts_with("BYE ") {
+        return None;
+    }
+    let value = |wanted: &str| {
+        let lines = head.lines().take_while(|line| !line.is_empty());
+        let mut fields = lines.filter_map(|line| line.split_once(':'));
+        fields.find(|(name, _)| name.trim().eq_ignore_ascii_case(wanted)).map(|(_, value)| value.trim())
+    };
+    let quoted = |value: &str| value.split('"').nth(1).filter(|text| !text.is_empty()).map(str::to_owned);
+    let warning = value("Warning").map(|warning| quoted(warning).unwrap_or_else(|| warning.to_owned()));
+    warning.or_else(|| value("Reason").map(str::to_owned))
+}
+
+/// A text behind `before`, in lines of `width` characters that begin under its first.
+fn wrapped(before: &str, text: &str, width: usize) -> String {
+    let indent = before.chars().count();
+    let (mut all, mut at) = (before.to_owned(), indent);
+    for word in text.split_whitespace() {
+        let length = word.chars().count();
+        if at > indent && at + 1 + length > width {
+            all += &format!("\n{:indent$}", "");
+            at = indent;
+        }
+        if at > indent {
+            all.push(' ');
+            at += 1;
+        }
+        all += word;
+        at += length;
+    }
+    all + "\n"
 }
 
 /// A party's name, with its place among those of the same name.
@@ -82,26 +137,29 @@ fn shortened(text: &str, most: usize) -> String {
     text.chars().take(most.saturating_sub(1)).chain(['…']).collect()
 }
 
-/// `INVITE sdp`, `180 Ringing`; of a response to anything but INVITE also to what: `200 OK (BYE)`.
-fn label(line: &TraceLine) -> String {
+/// `INVITE sdp`, `180 Ringing`; of a response to anything but INVITE also to what: `200 OK (BYE)`. As much of it as there
+/// is `room`.
+fn label(line: &TraceLine, room: usize) -> String {
     let message = &line.message;
     let mut words = message.lines().next().unwrap_or_default().splitn(3, ' ');
     let (first, second, third) = (words.next().unwrap_or_default(), words.next(), words.next());
-    let mut label = match (first, second) {
+    let (long, short) = match (first, second) {
         ("SIP/2.0", Some(status)) => {
-            let of = cseq_method(message).filter(|method| *method != "INVITE").map(|method| format!(" ({method})"));
-            format!("{status} {}{}", third.unwrap_or_default(), of.unwrap_or_default())
+            let phrase = third.unwrap_or_default();
+            match cseq_method(message).filter(|method| *method != "INVITE") {
+                Some(of) => (format!("{status} {phrase} ({of})"), format!("{status} ({of})")),
+                None => (format!("{status} {phrase}"), String::new()),
+            }
         }
-        (method, _) => method.to_owned(),
+        (method, _) => (method.to_owned(), String::new()),
     };
-    if message.contains("\nm=audio") {
-        label += " sdp";
-    }
-    label
+    let with_sdp = if message.contains("\nm=audio") { format!("{long} sdp") } else { String::new() };
+    let fits = |label: &&String| !label.is_empty() && label.chars().count() <= room;
+    [&with_sdp, &long, &short].into_iter().find(fits).cloned().unwrap_or_else(|| shortened(&long, room))
 }
 
 /// The arrow between us and the party of `column`, over whoever stands between; the words stand beside the party.
-fn arrow(column: usize, ours: usize, way: Way, label: &str, columns: usize, pitch: usize) -> String {
+fn arrow(column: usize, ours: usize, way: Way, words: &str, columns: usize, pitch: usize) -> String {
     let mut row: Vec<char> = vec![' '; (columns - 1) * pitch + 1];
     for at in 0..columns {
         row[at * pitch] = '|';
@@ -114,7 +172,7 @@ fn arrow(column: usize, ours: usize, way: Way, label: &str, columns: usize, pitc
     } else {
         row[left + 1] = '<';
     }
-    let words: Vec<char> = format!(" {} ", shortened(label, pitch - 8)).chars().collect();
+    let words: Vec<char> = words.chars().collect();
     let segment = if column < ours { column * pitch } else { (column - 1) * pitch };
     let start = segment + (pitch + 1 - words.len()) / 2;
     row[start..start + words.len()].copy_from_slice(&words);
@@ -158,23 +216,62 @@ mod tests {
         let expected = "\
 Call 0199, 2026-11-02 09:00:00.250 EST
 
-      ms  caller              Threadline          extension:201       extension:201 (2)
-       0  |--- INVITE sdp --->|                   |                   |
-       1  |<-- 100 Trying ----|                   |                   |
-      12  |<-- 200 OK sdp ----|                   |                   |
-      20  |------- ACK ------>|                   |                   |
-     900  |------ INFO ------>|                   |                   |
-    1000  |                   |----- INVITE ----->|                   |
-    1001  |                   |------------------------- INVITE ----->|
-    1080  |                   |<---------------------- 180 Ringing ---|
-   61500  |------- BYE ------>|                   |                   |
-   61501  |<- 200 OK (BYE) ---|                   |                   |
+      ms  caller           Threadline       extension:201    extension:201 (2)
+       0  |-- INVITE sdp ->|                |                |
+       1  |<- 100 Trying --|                |                |
+      12  |<- 200 OK sdp --|                |                |
+      20  |----- ACK ----->|                |                |
+     900  |----- INFO ---->|                |                |
+    1000  |                |---- INVITE --->|                |
+    1001  |                |--------------------- INVITE --->|
+    1080  |                |<----------------- 180 Ringing --|
+   61500  |----- BYE ----->|                |                |
+   61501  |< 200 OK (BYE) -|                |                |
 
 Digits are masked.
 ";
         let zone = TimeZone::get("America/New_York").unwrap();
         let drawn = ladder("0199", &lines, &zone, 80);
         assert_eq!(drawn, expected, "\n{drawn}");
+    }
+
+    #[test]
+    fn a_refusal_says_why_and_what_was_said_again_is_seen() {
+        use Way::{Received, Sent};
+        let refused = "SIP/2.0 488 Not Acceptable Here\r\nCSeq: 1 INVITE\r\n\
+                       warning : 399 threadline \"no codec in common; allow PCMU, PCMA or G722 at the trunk\"\r\n\r\n";
+        let taken = "SIP/2.0 202 Accepted\r\nCSeq: 2 NOTIFY\r\n\r\n";
+        let lines = [
+            line(0, CALLER, Received, 5070, "INVITE sip:a SIP/2.0\r\n\r\nv=0\r\nm=audio 1 RTP/AVP 18\r\n"),
+            line(500, CALLER, Received, 5070, "INVITE sip:a SIP/2.0\r\n\r\nv=0\r\nm=audio 1 RTP/AVP 18\r\n"),
+            line(510, CALLER, Sent, 5070, refused),
+            line(1_010, CALLER, Sent, 5070, refused),
+            line(
+                1_020,
+                "extension:201",
+                Sent,
+                5071,
+                "BYE sip:b SIP/2.0\r\nReason: Q.850;cause=16\r\n\r\nWarning: 1\r\n",
+            ),
+            line(1_030, "extension:203", Received, 5072, taken),
+            line(1_040, "extension:203", Received, 5072, "SIP/2.0 486 Busy Here\r\nCSeq: 1 INVITE\r\n\r\n"),
+        ];
+        let expected = "
+       0  |--- INVITE sdp -->|                  |                  |
+     500  |-- INVITE again ->|                  |                  |
+     510  |< 488 Not Accep… -|                  |                  |
+    1010  |< 488 Not… again -|                  |                  |
+    1020  |                  |------ BYE ------>|                  |
+    1030  |                  |<-------------------- 202 (NOTIFY) --|
+    1040  |                  |<------------------- 486 Busy Here --|
+
+Reasons that were given:
+     510  caller 488 Not Acceptable Here: no codec in common; allow PCMU, PCMA
+          or G722 at the trunk
+    1020  extension:201 BYE: Q.850;cause=16
+";
+        let drawn = ladder("0199", &lines, &TimeZone::UTC, 80);
+        assert_eq!(drawn.split_once("extension:203").unwrap().1, expected, "\n{drawn}");
     }
 
     #[test]
