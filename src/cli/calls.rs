@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use crate::daemon::control::{self, CallNow, Calls, Kind, Stage};
 use crate::model::{Country, PhoneNumber};
 
-/// Show who is on the phone: where in the phone tree, in which line, since when, and with whom
+/// Show who is on the phone: where in the phone tree, in which line, since when, and with whom; and whom the clinic calls
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  threadline calls\n  threadline calls --watch\n  threadline calls --json | jq .calls"
