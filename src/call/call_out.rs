@@ -11,6 +11,7 @@ use super::placed::{Near, Placed, RING_INSIDE, Wanted};
 use super::registry::Stage;
 use super::switchboard::Connected;
 use super::trace::Legs;
+use super::waiting::NoAnswering;
 use crate::model::{CallId, Caller, Phone, PhoneNumber, StaffName, ThreadId};
 
 /// Somebody wants to speak with a patient: their phone rings first, then the patient's.
@@ -26,36 +27,59 @@ pub struct CallOut {
     pub thread: Option<ThreadId>,
 }
 
-/// Places the call that the inbox asks for; it goes on by itself. None begins when the daemon is about to stop.
-pub(super) fn call_out(line: &Arc<Line>, asked: CallOut) {
+/// Why nobody is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotCalled {
+    /// The phone that is to ring first cannot.
+    Phone(NoAnswering),
+    /// The clinic calls that number already, or speaks with it.
+    Already,
+    /// The phone may not call that number: `may_call` says how the numbers begin that it may.
+    NotAllowed,
+    /// The daemon is about to stop.
+    Stopping,
+}
+
+/// Places the call that the inbox asks for; it goes on by itself.
+///
+/// # Errors
+/// Why it is not placed. Once it is taken, the daemon stops after it alone.
+pub(super) async fn call_out(line: &Arc<Line>, asked: CallOut) -> Result<(), NotCalled> {
+    // While this lives the daemon waits for the calls in progress: it is told to stop before, or this call is one of them.
+    let under_way = line.calls.token();
     if line.closing.is_cancelled() {
-        return;
+        return Err(NotCalled::Stopping);
     }
+    if !line.may_call(&asked.phone, &asked.to) {
+        return Err(NotCalled::NotAllowed);
+    }
+    let now = line.clock.now().wall;
+    let shown = Shown::patient(Caller::Number(asked.to.clone()));
     let span = info_span!("desk", staff = %asked.staff);
+    let wanted = Wanted {
+        staff: Some(asked.staff),
+        thread: asked.thread,
+        ..Wanted::new(CallId::new(now), asked.phone, Phone::Number(asked.to))
+    };
+    let present = line.registry.claim(wanted.in_progress(Stage::OwnRings, now)).ok_or(NotCalled::Already)?;
+    let on_call = line.switchboard.claim(wanted.by.clone()).await.map_err(NotCalled::Phone)?;
     let clinic = line.clone();
     line.calls.spawn(
         async move {
-            let line = clinic;
-            let now = line.clock.now().wall;
-            let shown = Shown::patient(Caller::Number(asked.to.clone()));
-            let wanted = Wanted {
-                staff: Some(asked.staff),
-                thread: asked.thread,
-                ..Wanted::new(CallId::new(now), asked.phone, Phone::Number(asked.to))
-            };
-            let present = line.registry.enter(wanted.in_progress(Stage::OwnRings, now));
-            let call = Placed::new(&line, wanted.clone(), present, shown.legs.clone());
-            let on_call = line.switchboard.on_call(wanted.by.clone());
+            let (line, by) = (clinic, wanted.by.clone());
+            let call = Placed::new(&line, wanted, present, shown.legs.clone());
             let (stop, rings) = (Stop::at_goodbye(&line), CancellationToken::new());
-            let near = match dial::ring(&line, &wanted.by, &shown, RING_INSIDE, &stop, &rings).await {
+            let near = match dial::ring(&line, &by, &shown, RING_INSIDE, &stop, &rings).await {
                 Ok(near) => near,
                 Err(why) => return info!(?why, "nobody picked up the phone that asked for a call"),
             };
-            let shown = Shown::of(&wanted.by, &line.book().settings);
+            let shown = Shown::of(&by, &line.book().settings);
             call.connect(Near::Listening(Box::new(near)), on_call, shown, |_| {}).await;
         }
         .instrument(span),
     );
+    drop(under_way);
+    Ok(())
 }
 
 /// Rings a patient for somebody who is on the phone already, and lets them speak. Whether the patient picked up, of which

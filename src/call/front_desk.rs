@@ -13,7 +13,7 @@ use super::waiting::WaiterView;
 use crate::ivr::Place;
 use crate::model::{CallId, CallbackId, Phone};
 
-pub use super::call_out::CallOut;
+pub use super::call_out::{CallOut, NotCalled};
 pub use super::waiting::{NoAnswering, PhoneDoing, Who};
 
 /// What comes in a moment.
@@ -65,7 +65,7 @@ pub trait FrontDesk: Send + Sync {
     fn offer_text(&self, call: CallId) -> Soon<'_, bool>;
 
     /// Rings somebody's phone, then a patient's.
-    fn call_out(&self, wanted: CallOut) -> Soon<'_, Result<(), NoAnswering>>;
+    fn call_out(&self, wanted: CallOut) -> Soon<'_, Result<(), NotCalled>>;
 
     /// The call backs have changed in the store: one is due now.
     fn callback_due(&self);
@@ -115,17 +115,8 @@ impl FrontDesk for Desk {
         Box::pin(self.0.switchboard.offer_text(call))
     }
 
-    fn call_out(&self, wanted: CallOut) -> Soon<'_, Result<(), NoAnswering>> {
-        Box::pin(async move {
-            match self.now().await.doing(&wanted.phone) {
-                PhoneDoing::OnCall | PhoneDoing::Ringing(_) => Err(NoAnswering::OnACall),
-                PhoneDoing::Unreachable => Err(NoAnswering::Unreachable),
-                PhoneDoing::Free | PhoneDoing::Resting(_) => {
-                    call_out::call_out(&self.0, wanted);
-                    Ok(())
-                }
-            }
-        })
+    fn call_out(&self, wanted: CallOut) -> Soon<'_, Result<(), NotCalled>> {
+        Box::pin(call_out::call_out(&self.0, wanted))
     }
 
     fn callback_due(&self) {

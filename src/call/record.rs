@@ -87,8 +87,8 @@ pub fn answered_by(store: &Store, call: CallId, phone: &Phone) {
     let phone = phone.clone();
     store.try_write_detached("who answered", move |tx| {
         let staff = match &phone {
-            Phone::Extension(name) => staff::of_extension(tx, name)?,
-            _ => None,
+            Phone::Extension(name) | Phone::Uri(name) => staff::of_extension(tx, name)?,
+            Phone::Number(_) | Phone::Emergency(_) => None,
         };
         calls::served(tx, call, &calls::Served { staff, extension: None, answered_by: Some(phone.clone()) })
     });

@@ -132,6 +132,21 @@ impl Registry {
         Presence { registry: self.clone(), id }
     }
 
+    /// Puts a call to a number on the list, as [`Registry::enter`] does, unless the clinic calls that number already. Of
+    /// two that are asked for in the same instant one is.
+    #[must_use]
+    pub fn claim(&self, call: InProgress) -> Option<Presence> {
+        let (id, number) = (call.id, call.outside());
+        let mut calls = self.calls();
+        if calls.values().any(|other| matches!(other.way, Way::Out(_)) && other.outside() == number) {
+            return None;
+        }
+        calls.insert(id, call);
+        drop(calls);
+        self.0.changed.send_replace(());
+        Some(Presence { registry: self.clone(), id })
+    }
+
     /// Notes the nodes that a call has come through, the last of which it is at. One that is not on the list stays off
     /// it.
     pub fn moved(&self, id: CallId, path: &[String], at: Timestamp) {
@@ -301,5 +316,26 @@ mod tests {
         registry.with(id, None);
         let speaks = Placed { by: phone("202"), stage: Stage::Speaks, stage_since: at(5), ..placed };
         assert_eq!(now(), Way::Out(speaks));
+    }
+
+    #[test]
+    fn a_number_is_claimed_once_until_its_call_is_over() {
+        let registry = Registry::default();
+        let at: Timestamp = "2026-11-02T14:00:00Z".parse().unwrap();
+        let number = |digits: &str| PhoneNumber::e164(digits).unwrap();
+        let call = |by: &str, to: &str| {
+            let (by, to) = (Phone::Extension(by.to_owned()), Phone::Number(number(to)));
+            let placed = Placed { by, to, stage: Stage::OwnRings, stage_since: at, node: None, trunk: None };
+            InProgress { id: CallId::new(at), since: at, way: Way::Out(placed) }
+        };
+        let calls_us = Caller::Number(number("+12125550142"));
+        let _inbound = registry.enter(InProgress::came_in(CallId::new(at), "carrier".into(), calls_us, at));
+        let first = registry.claim(call("201", "+12125550142")).unwrap();
+        assert!(registry.claim(call("202", "+12125550142")).is_none());
+        let other = registry.claim(call("202", "+12125550143"));
+        assert!(other.is_some());
+        assert_eq!(registry.count(), 3);
+        drop(first);
+        assert!(registry.claim(call("202", "+12125550142")).is_some());
     }
 }

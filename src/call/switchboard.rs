@@ -114,6 +114,10 @@ enum Ask {
         phone: Phone,
     },
     Take(Phone),
+    Claim {
+        phone: Phone,
+        done: oneshot::Sender<Result<OnCall, NoAnswering>>,
+    },
     Free(Phone),
     Snapshot(oneshot::Sender<Snapshot>),
 }
@@ -154,6 +158,17 @@ impl Switchboard {
         }
         self.ask(Ask::Take(phone.clone()));
         OnCall(Some((phone, self.0.clone())))
+    }
+
+    /// Notes that a phone is on a call that is to ring it now, if nothing else has it. Of two who ask in the same instant
+    /// one gets it.
+    ///
+    /// # Errors
+    /// It rings or is on a call, or cannot ring.
+    pub(super) async fn claim(&self, phone: Phone) -> Result<OnCall, NoAnswering> {
+        let (done, claimed) = oneshot::channel();
+        self.ask(Ask::Claim { phone, done });
+        claimed.await.unwrap_or(Err(NoAnswering::Unreachable))
     }
 
     /// Rings `phone` for a caller who waits, out of turn: somebody has chosen them.
@@ -313,6 +328,14 @@ impl Desk {
                 self.picking_up = None;
             }
             Ask::Take(phone) => self.tell(Happened::Taken { phone }),
+            Ask::Claim { phone, done } => {
+                let claimed = self.waiting.can_take(&phone, self.now()).map(|()| {
+                    self.tell(Happened::Taken { phone: phone.clone() });
+                    OnCall(Some((phone, self.asks())))
+                });
+                // Whoever asked and is gone gives it back.
+                let _ = done.send(claimed);
+            }
             Ask::Free(phone) => self.tell(Happened::HungUp { phone }),
             Ask::Snapshot(done) => drop(done.send(self.waiting.snapshot())),
         }

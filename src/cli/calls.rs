@@ -14,8 +14,8 @@ use super::on_record;
 use crate::daemon::control::{self, CallNow, Calls, Kind, Stage};
 use crate::model::{Country, PhoneNumber};
 
-/// Show who is on the phone: where in the phone tree, in which line, since when, and with whom. Each look is in the audit
-/// chain
+/// Show who is on the phone: where in the phone tree, in which line, since when, and with whom; and whom the clinic calls.
+/// Each look is in the audit chain
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  threadline calls\n  threadline calls --watch\n  threadline calls --json | jq .calls"

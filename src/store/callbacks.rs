@@ -166,6 +166,13 @@ pub fn of_thread(conn: &Connection, thread: ThreadId) -> Result<Option<Callback>
     one(conn, "thread = ? ORDER BY asked_at DESC LIMIT 1", params![thread])
 }
 
+/// How many are booked and not begun.
+pub fn booked(conn: &Connection) -> Result<u64, StoreError> {
+    let sql = "SELECT count(*) FROM callbacks INDEXED BY callbacks_due WHERE state = 'waiting'";
+    let count: i64 = conn.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
+    Ok(count.unsigned_abs())
+}
+
 /// What waits, the next first, `most` of them; those that keep a place in a line as well as those with a time.
 pub fn waiting(conn: &Connection, most: usize) -> Result<Vec<Callback>, StoreError> {
     list(conn, WAITING, params![limit(most)])

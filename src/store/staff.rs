@@ -181,7 +181,8 @@ pub fn attendance(conn: &Connection) -> Result<BTreeMap<StaffName, Attendance>, 
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// Which phone is somebody's; none: none is.
+/// Which phone is somebody's: the name of an extension, or the SIP address of a phone of another telephone system; none:
+/// none is.
 pub fn extension(conn: &Connection, name: &StaffName) -> Result<Option<String>, StoreError> {
     let found = conn.prepare_cached("SELECT extension FROM staff WHERE name = ?")?.query_row([name], |row| row.get(0));
     Ok(found.optional()?.flatten())

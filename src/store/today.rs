@@ -206,7 +206,11 @@ mod tests {
     use rusqlite::params_from_iter;
 
     use super::*;
-    use crate::model::{MessageDirection, MessageId, MessageStatus, OpenedBy, PhoneNumber, ThreadId};
+    use crate::model::{
+        CallId, CallStart, Callee, Caller, Direction, MessageDirection, MessageId, MessageStatus, OpenedBy,
+        PhoneNumber, ThreadId,
+    };
+    use crate::store::calls;
     use crate::store::messages::{self, MessageKind, NewMessage};
     use crate::store::tests::{in_memory, tx};
     use crate::store::threads::{self, NewThread};
@@ -234,6 +238,30 @@ mod tests {
             let sorts = plan.contains("TEMP B-TREE") && sql != WAITS;
             assert!(plan.contains(index) && !sorts, "{sql}: {plan}");
         }
+    }
+
+    #[test]
+    fn a_call_that_the_clinic_places_is_none_of_the_days_callers() {
+        let conn = in_memory();
+        let at: Timestamp = "2026-11-02T15:00:00Z".parse().unwrap();
+        let number = |digits: &str| PhoneNumber::e164(digits).unwrap();
+        let (theirs, ours) = (number("+16462530142"), number("+12125550100"));
+        let emergency = Callee::Emergency("911".to_owned().into());
+        for (direction, from, to) in [
+            (Direction::Inbound, &theirs, Callee::Number(ours.clone())),
+            (Direction::Outbound, &ours, Callee::Number(theirs.clone())),
+            (Direction::Outbound, &ours, emergency),
+        ] {
+            let (id, from) = (CallId::new(at), Caller::Number(from.clone()));
+            let (trunk, sip_call_id, diversion) = ("carrier".to_owned(), id.to_string(), vec![]);
+            let start = CallStart { id, direction, trunk, from, to: Some(to), diversion, sip_call_id, at };
+            calls::start(&tx(&conn), &start).unwrap();
+            conn.execute("UPDATE calls SET outcome = 'missed' WHERE id = ?", [id]).unwrap();
+        }
+        let counted: Vec<_> = super::calls(&conn, at).unwrap().into_iter().map(|call| call.caller).collect();
+        assert_eq!(counted, [Private::new(theirs.as_str().to_owned())]);
+        let marked = "SELECT count(*) FROM calls WHERE emergency = 1 AND callee = '911'";
+        assert_eq!(conn.query_row(marked, [], |row| row.get::<_, i64>(0)), Ok(1));
     }
 
     #[test]

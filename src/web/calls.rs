@@ -50,6 +50,18 @@ pub fn routes() -> Vec<Route> {
     ]
 }
 
+/// The phones that can be somebody's, with how they are shown: the extensions by their names, and those of another
+/// telephone system that the phone tree rings by their SIP addresses.
+pub fn phones(files: &Files) -> Vec<(String, String)> {
+    let extensions = files.settings.extensions.iter();
+    let ours = extensions.map(|known| (known.name.clone(), format!("{} · {}", known.shown_as, known.name)));
+    let elsewhere = files.tree.phones().into_keys().filter_map(|phone| match phone {
+        Phone::Uri(uri) => Some((uri.clone(), uri.clone())),
+        Phone::Extension(_) | Phone::Number(_) | Phone::Emergency(_) => None,
+    });
+    ours.chain(elsewhere).collect()
+}
+
 /// The phones of the clinic to choose one's own from: each with who has it now, unless that is `whose`.
 pub fn phone_choice(
     ui: Ui,
@@ -61,10 +73,10 @@ pub fn phone_choice(
     html! {
         select #phone name="phone" {
             option value="" { (words.no_phone_chosen) }
-            @for extension in &files.settings.extensions {
-                @let owner = owners.get(&extension.name);
-                option value=(extension.name) selected[owner.is_some_and(|(name, _)| name == whose)] {
-                    (extension.shown_as) " · " (extension.name)
+            @for (phone, shown_as) in phones(files) {
+                @let owner = owners.get(&phone);
+                option value=(phone) selected[owner.is_some_and(|(name, _)| name == whose)] {
+                    (shown_as)
                     @if let Some((_, shown)) = owner.filter(|(name, _)| name != whose) { " (" ((words.now_with)(shown)) ")" }
                 }
             }
@@ -72,13 +84,13 @@ pub fn phone_choice(
     }
 }
 
-/// Whose phones the clinic's extensions are: the sign-in name, and how they are shown.
+/// Whose the clinic's phones are: the sign-in name, and how they are shown.
 pub fn owners(conn: &Connection, files: &Files) -> Result<BTreeMap<String, (StaffName, String)>, StoreError> {
     let mut owners = BTreeMap::new();
-    for extension in &files.settings.extensions {
-        if let Some(owner) = staff::of_extension(conn, &extension.name)? {
+    for (phone, _) in phones(files) {
+        if let Some(owner) = staff::of_extension(conn, &phone)? {
             let shown = staff::find(conn, &owner)?.map_or(owner.to_string(), |staff| staff.shown_as);
-            owners.insert(extension.name.clone(), (owner, shown));
+            owners.insert(phone, (owner, shown));
         }
     }
     Ok(owners)
@@ -94,7 +106,7 @@ pub struct Chosen {
 impl Chosen {
     /// Keeps it.
     pub async fn keep(self, web: &Web, person: &Person, whose: StaffName) -> Result<(), Problem> {
-        let known = (web.files)().settings.extensions.iter().any(|extension| extension.name == self.phone);
+        let known = phones(&(web.files)()).iter().any(|(phone, _)| *phone == self.phone);
         if !known && !self.phone.is_empty() {
             return Err(Problem::refused(words::words(person.ui).no_such_phone));
         }
@@ -125,7 +137,7 @@ struct Known {
     callers: BTreeMap<PhoneNumber, (Vec<String>, Option<ThreadId>)>,
     /// Who is to be called back.
     callbacks: BTreeMap<CallbackId, callbacks::Callback>,
-    /// Whose phones the extensions are.
+    /// Whose the phones are.
     owners: BTreeMap<String, (StaffName, String)>,
     /// The person's own.
     mine: Option<String>,
@@ -345,12 +357,12 @@ impl Look<'_> {
     fn phone(&self, phone: &Phone) -> String {
         let name = phone_name(self.files, &phone.to_string());
         match phone {
-            Phone::Extension(extension) => match self.known.owners.get(extension) {
+            Phone::Extension(known) | Phone::Uri(known) => match self.known.owners.get(known) {
                 Some((_, owner)) => format!("{name} ({owner})"),
                 None => name,
             },
             Phone::Number(number) => number.shown_in(self.files.settings.clinic.country),
-            _ => name,
+            Phone::Emergency(_) => name,
         }
     }
 
@@ -432,12 +444,17 @@ fn offers(files: &Files, call: &CameIn) -> bool {
 pub async fn my_phone(web: &Web, person: &Person) -> Result<Phone, Problem> {
     let words = words::words(person.ui);
     let name = person.name.clone();
-    let extension = web.store.read(move |conn| staff::extension(conn, &name)).await?;
-    let extension = extension.ok_or_else(|| Problem::refused(words.no_phone))?;
-    if !(web.files)().settings.extensions.iter().any(|known| known.name == extension) {
+    let phone = web.store.read(move |conn| staff::extension(conn, &name)).await?;
+    let phone = phone.ok_or_else(|| Problem::refused(words.no_phone))?;
+    if !phones(&(web.files)()).iter().any(|(known, _)| *known == phone) {
         return Err(Problem::refused(words.phone_gone));
     }
-    Ok(Phone::Extension(extension))
+    Ok(if phone_is_address(&phone) { Phone::Uri(phone) } else { Phone::Extension(phone) })
+}
+
+/// Whether somebody's phone is kept as a SIP address: the name of an extension holds no colon.
+fn phone_is_address(phone: &str) -> bool {
+    phone.contains(':')
 }
 
 fn refused(person: &Person) -> impl Fn(NoAnswering) -> Problem {
@@ -502,7 +519,8 @@ async fn call_out(
     let phone = my_phone(&web, &person).await?;
     let shown = phone.to_string();
     let wanted = CallOut { phone, to: thread.number, staff: person.name.clone(), thread: Some(id) };
-    web.desk.call_out(wanted).await.map_err(refused(&person))?;
+    let refused = |why| Problem::conflict(words::not_called(person.ui, why));
+    web.desk.call_out(wanted).await.map_err(refused)?;
     record(&web, &person, "call.asked", format!("thread:{id}"), json!({ "phone": shown }));
     Ok(done(&headers, &format!("/threads/{id}")))
 }

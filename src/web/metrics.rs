@@ -10,7 +10,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
 use super::Web;
-use crate::store::{self, outbox};
+use crate::store::{self, callbacks, outbox};
 
 /// What kind of number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,9 +105,10 @@ pub(super) async fn metrics(State(web): State<Web>) -> Response {
     let mut families = (web.metrics)();
     families.push(web.hooks.family());
     families.extend(store_families(web.store.counters()));
-    let outbox = web.store.read(|conn| Ok((outbox::size(conn)?, outbox::oldest(conn)?))).await;
-    match outbox {
-        Ok((size, oldest)) => {
+    let stored =
+        web.store.read(|conn| Ok((outbox::size(conn)?, outbox::oldest(conn)?, callbacks::booked(conn)?))).await;
+    match stored {
+        Ok((size, oldest, booked)) => {
             let now = web.clock.now().wall;
             let age = oldest.map_or(0.0, |at| now.duration_since(at).as_secs_f64().max(0.0));
             families.push(Family::gauge("threadline_outbox_messages", "Texts in the outbox", size as f64));
@@ -116,8 +117,13 @@ pub(super) async fn metrics(State(web): State<Web>) -> Response {
                 "Age of the oldest text in the outbox",
                 age,
             ));
+            families.push(Family::gauge(
+                "threadline_callbacks_booked",
+                "Calls back that are booked and not begun",
+                booked as f64,
+            ));
         }
-        Err(error) => tracing::warn!(%error, "/metrics leaves the outbox out"),
+        Err(error) => tracing::warn!(%error, "/metrics leaves the outbox and the calls back out"),
     }
     match render(families) {
         Ok(text) => {

@@ -289,7 +289,7 @@ async fn show(
                     (action("reset-factor", words.reset_factor, words.reset_factor_hint, "danger"))
                     (action("disable", words.disable, words.disable_hint, "danger"))
                 }
-                @if !settings.extensions.is_empty() {
+                @if !calls::phones(&files).is_empty() {
                     h2 { (calls.their_phone) }
                     form.inline method="post" action={ "/admin/people/" (staff.name) "/phone" } {
                         div {

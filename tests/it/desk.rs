@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use reqwest::{Client, StatusCode, header, redirect};
 use tempfile::TempDir;
 use threadline::call::Book;
-use threadline::call::front_desk::{CallOut, FrontDesk, NoAnswering, PhoneDoing, Soon, Waiting};
+use threadline::call::front_desk::{CallOut, FrontDesk, NoAnswering, NotCalled, PhoneDoing, Soon, Waiting};
 use threadline::call::registry::Registry;
 use threadline::cli::check;
 use threadline::clock::Clock;
@@ -250,8 +250,9 @@ impl FrontDesk for Switchboard {
         })
     }
 
-    fn call_out(&self, wanted: CallOut) -> Soon<'_, Result<(), NoAnswering>> {
-        Box::pin(async move { self.ring(&wanted.phone, format!("call {} from {}", wanted.to.as_str(), wanted.phone)) })
+    fn call_out(&self, wanted: CallOut) -> Soon<'_, Result<(), NotCalled>> {
+        let what = format!("call {} from {}", wanted.to.as_str(), wanted.phone);
+        Box::pin(async move { self.ring(&wanted.phone, what).map_err(NotCalled::Phone) })
     }
 
     fn callback_due(&self) {

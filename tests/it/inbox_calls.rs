@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use reqwest::{Client, StatusCode, header, redirect};
 use serde_json::json;
 use threadline::call::front_desk::{PhoneDoing, Waiter, Waiting, Who};
-use threadline::call::registry::{InProgress, Presence};
+use threadline::call::registry::{InProgress, Placed, Presence, Stage, Way};
 use threadline::events::Events;
 use threadline::ivr::Place;
 use threadline::model::{
@@ -212,6 +212,36 @@ async fn who_may_not_read_threads_sees_no_number_and_no_button() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn calls_that_the_clinic_places_are_shown_with_how_far_they_are() {
+    let desk = desk().await;
+    let (ana, admin) = (desk.person("ana", "front_desk").await, desk.person("adam", "admin").await);
+    let now = desk.now();
+    let phone = |name: &str| Phone::Extension(name.to_owned());
+    let place = |to: Phone, stage| {
+        let placed = Placed { by: phone("201"), to, stage, stage_since: now, node: None, trunk: None };
+        desk.web.registry.enter(InProgress { id: CallId::new(now), since: now, way: Way::Out(placed) })
+    };
+    let _patient = place(Phone::Number(number(MARIA)), Stage::OwnRings);
+    let _colleague = place(phone("202"), Stage::Rings);
+    let _emergency = place(Phone::Emergency(Private::new("911".into())), Stage::Speaks);
+    let stages = ["rings at the clinic&#39;s phone first", "rings", "they speak"];
+    for page in ["/calls", "/day"] {
+        let body = ana.get(page).await.body.replace("&apos;", "&#39;").replace("clinic's", "clinic&#39;s");
+        let plain = body.replace("<strong>", "").replace("</strong>", "").replace("<bdi>", "").replace("</bdi>", "");
+        for called in ["(646) 253-0142", "Nurse", "911 (emergency services)"] {
+            assert!(plain.contains(&format!("Front desk phone → {called}")), "{called} at {page}: {plain}");
+        }
+        for stage in stages {
+            assert!(body.contains(&format!(">{stage}<")), "{stage} at {page}: {body}");
+        }
+        let masked = admin.get(page).await.body;
+        assert!(masked.contains("…42") && !masked.contains("253-0142"), "{page}: {masked}");
+    }
+    let system = admin.get("/admin/system").await.body;
+    assert!(system.contains("they speak") && !system.contains("253-0142"), "{system}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_admin_says_whose_phone_is_whose() {
     let desk = desk().await;
     let (ana, admin) = (desk.person("ana", "front_desk").await, desk.person("adam", "admin").await);
@@ -390,13 +420,15 @@ async fn an_emergency_call_is_told_on_every_page_until_it_is_seen() {
     assert!(!desk.person("cleo", "manager").await.get("/").await.body.contains(told), "it was yesterday");
 }
 
-/// A running clinic with two phones and a patient's trunk; Ana is signed in, and 202 is hers.
-struct Live {
-    clinic: Clinic,
-    ana: Visitor,
-    thread: ThreadId,
+/// A running clinic with two phones and a patient's trunk; Ana is signed in.
+pub struct Live {
+    pub clinic: Clinic,
+    pub ana: Visitor,
+    pub thread: ThreadId,
     /// The trunk's other end.
-    patient: Telephone,
+    pub patient: Telephone,
+    /// A phone of another telephone system.
+    pub pbx: Telephone,
     _gateway: FakeTwilio,
 }
 
@@ -419,16 +451,25 @@ at_most_every = "24h"
 "#;
 
 impl Live {
-    async fn open() -> Live {
+    /// One in which 202 is Ana's phone.
+    pub async fn open() -> Live {
+        Live::open_with(TREE, "202").await
+    }
+
+    /// One with this tree, in which this is Ana's phone; `PBX` in either is the other telephone system's address.
+    pub async fn open_with(tree: &str, phone: &str) -> Live {
         threadline::sms::twilio::install_tls_provider();
         let gateway = FakeTwilio::start().await;
         let mut clinic = Clinic::new(gateway.address);
         let patient = Telephone::of_patient(clinic.sip, &[Codec::Pcmu]).await;
+        let pbx = Telephone::of_patient(clinic.sip, &[Codec::Pcmu]).await;
+        let at = pbx.endpoint.local_addresses()[0].address.to_string();
         let mut extensions = String::new();
         for name in ["201", "202"] {
             std::fs::write(clinic.folder.path().join(format!("{name}.password")), password(name)).unwrap();
+            let may = if name == "202" { "may_call = [\"+1\"]\n" } else { "" };
             extensions += &format!(
-                "[[extension]]\nname = \"{name}\"\nshown_as = \"Phone {name}\"\npassword = {{ file = \"{name}.password\" }}\n"
+                "[[extension]]\nname = \"{name}\"\nshown_as = \"Phone {name}\"\npassword = {{ file = \"{name}.password\" }}\n{may}"
             );
         }
         let trunk = patient.endpoint.local_addresses()[0].address;
@@ -436,19 +477,20 @@ impl Live {
             ("[rtp]\n", &format!("{extensions}[rtp]\n")),
             ("address = \"127.0.0.1:5060\"", &format!("address = \"{trunk}\"")),
         ]);
-        clinic.write_tree(TREE);
+        clinic.write_tree(&tree.replace("PBX", &at));
         let messages = clinic.folder.path().join("messages.toml");
         let text = std::fs::read_to_string(&messages).unwrap() + "[desk_text]\nen = \"{clinic}: as promised.\"\n";
         std::fs::write(messages, text).unwrap();
-        let thread = sign_in(&clinic).await;
+        let thread = sign_in(&clinic, phone.replace("PBX", &at)).await;
         clinic.start().await;
         let client = Client::builder().redirect(redirect::Policy::none()).pool_max_idle_per_host(0).build().unwrap();
         let cookie = Some(format!("{}=secret", session::COOKIE));
         let ana = Visitor { client, base: format!("http://{}", clinic.web), cookie };
-        Live { clinic, ana, thread, patient, _gateway: gateway }
+        Live { clinic, ana, thread, patient, pbx, _gateway: gateway }
     }
 
-    async fn phone(&self, name: &str) -> Telephone {
+    /// The phone of an extension, registered.
+    pub async fn phone(&self, name: &str) -> Telephone {
         Telephone::of_extension(self.clinic.sip, name, &password(name), &[Codec::Pcmu]).await
     }
 
@@ -472,7 +514,7 @@ fn password(extension: &str) -> String {
 }
 
 /// Before the daemon runs: Ana, her session and phone, and a patient's thread.
-async fn sign_in(clinic: &Clinic) -> ThreadId {
+async fn sign_in(clinic: &Clinic, phone: String) -> ThreadId {
     let store = Store::open(&clinic.store, Events::default()).unwrap();
     let now = Timestamp::now();
     let thread = store.write(move |tx| {
@@ -495,7 +537,7 @@ async fn sign_in(clinic: &Clinic) -> ThreadId {
             at: now,
         };
         sessions::start(tx, &session)?;
-        staff::set_extension(tx, &name, Some("202"), "system", now)?;
+        staff::set_extension(tx, &name, Some(&phone), "system", now)?;
         let thread = threads::NewThread {
             id: ThreadId::new(now),
             number: number(PATIENT),
@@ -513,7 +555,7 @@ async fn sign_in(clinic: &Clinic) -> ThreadId {
     thread
 }
 
-async fn done(page: Page) {
+pub async fn done(page: Page) {
     assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.body);
 }
 

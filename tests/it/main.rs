@@ -4,6 +4,7 @@ mod bad_phones;
 mod bridge_media;
 mod browser;
 mod capture;
+mod click_to_call;
 mod clinic;
 mod config;
 mod content;

@@ -7,8 +7,8 @@ use threadline::model::Codec;
 use threadline::store::export::What;
 
 use super::clinic::Clinic;
-use super::phones::{Talking, Telephone};
-use super::staff::{House, both_hear, password};
+use super::phones::{PATIENCE, Talking, Telephone};
+use super::staff::{House, both_hear, password, press};
 
 const TREE: &str = r#"start = "queue:front_desk"
 [queue.front_desk]
@@ -204,4 +204,60 @@ async fn an_emergency_call_finds_room_is_seen_and_is_on_record() {
     assert!(house.clinic.rows(What::Messages).is_empty());
     let log = house.clinic.log();
     assert!(log.contains("calls the emergency services") && !log.contains("911"), "{log}");
+}
+
+/// Where, in samples after `from`, a tone of this frequency is first heard.
+fn first_heard(samples: &[i16], rate: u32, hz: f64) -> Option<usize> {
+    let (window, step) = (rate as usize / 20, rate as usize / 100);
+    let strong = |window: &[i16]| {
+        let (mut re, mut im, mut all) = (0.0, 0.0, 0.0);
+        for (i, sample) in window.iter().enumerate() {
+            let (sample, angle) = (f64::from(*sample), 2.0 * std::f64::consts::PI * hz * i as f64 / f64::from(rate));
+            re += sample * angle.cos();
+            im += sample * angle.sin();
+            all += sample * sample;
+        }
+        all > 1e6 && 2.0 * (re * re + im * im) / (all * window.len() as f64) > 0.7
+    };
+    samples.windows(window).step_by(step).position(strong).map(|at| at * step)
+}
+
+/// Whoever speaks with a patient presses a star and `key`: whether the tones of the answer rise.
+async fn rising_sign(house: &House, staff: &Talking, key: char) -> bool {
+    let from = staff.recording.samples().len();
+    press(staff, '*');
+    press(staff, key);
+    let (mut low, mut high) = (None, None);
+    let heard = async || {
+        let (rate, samples) = (staff.recording.rate(), staff.recording.samples());
+        if samples.len() <= from {
+            return false;
+        }
+        [low, high] = [520.0, 780.0].map(|hz| first_heard(&samples[from..], rate, hz));
+        low.is_some() && high.is_some()
+    };
+    tokio::time::timeout(PATIENCE, house.clinic.until("both tones are heard", heard)).await.unwrap();
+    low < high
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_tones_say_whether_the_key_has_worked() {
+    let Trunks { house, mut first, .. } = Trunks::open().await;
+    let desk = house.extension("201", &[Codec::Pcmu]).await;
+    let mut lab = house.extension("202", &[Codec::Pcmu]).await;
+    for (number, rises) in [("anonymous", false), (super::clinic::PATIENT, true)] {
+        let (_phone, mut patient) = house.caller(number, &[Codec::Pcmu]).await;
+        let mut staff = lab.answers().await;
+        assert_eq!(rising_sign(&house, &staff, '1').await, rises, "{number}");
+        hang_up(&mut patient, &mut staff).await;
+    }
+    // A call that the clinic has placed: a text can be sent, and there is no place to park it at.
+    let (password, uri) = (password("201"), house.uri(PATIENT));
+    let (near, mut far) = tokio::join!(desk.dial_as("201", &password, &uri), first.answers());
+    let mut near = near.unwrap();
+    assert!(rising_sign(&house, &near, '1').await);
+    assert!(!rising_sign(&house, &near, '2').await);
+    hang_up(&mut near, &mut far).await;
+    let texted = async || house.clinic.rows(What::Messages).iter().any(|message| message["to"] == PATIENT);
+    house.clinic.until("the patient is texted", texted).await;
 }

@@ -297,7 +297,12 @@ async fn health_says_whether_calls_can_be_taken_and_metrics_count_the_outbox() {
 
     site.house.offer("+12125550142", "Hello", Duration::from_secs(3600)).await;
     let metrics = site.metrics().await;
-    for line in ["threadline_outbox_messages 1.0", "threadline_calls_in_progress 3.0", "# EOF"] {
+    for line in [
+        "threadline_outbox_messages 1.0",
+        "threadline_callbacks_booked 0.0",
+        "threadline_calls_in_progress 3.0",
+        "# EOF",
+    ] {
         assert!(metrics.lines().any(|l| l == line), "{line} in\n{metrics}");
     }
     assert!(metrics.contains("threadline_store_writes_total{result=\"committed\"}"));

@@ -588,4 +588,7 @@ fn the_view_shows_who_waits_and_what_the_phones_do() {
         ("205", PhoneDoing::Unreachable),
     ];
     assert_eq!(doing, expected.map(|(name, doing)| (format!("extension:{name}"), doing)));
+    let can = ["201", "202", "203", "204", "205"].map(|name| clinic.waiting.can_take(&phone(name), clinic.now));
+    let taken = Err(NoAnswering::OnACall);
+    assert_eq!(can, [taken, taken, Ok(()), Ok(()), Err(NoAnswering::Unreachable)]);
 }

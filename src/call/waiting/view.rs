@@ -7,7 +7,7 @@ use crate::ivr::Place;
 use crate::model::{CallId, Phone};
 
 use super::phones::Status;
-use super::{Waiter, Waiting, Waits, Who};
+use super::{NoAnswering, Waiter, Waiting, Waits, Who};
 
 /// All of it at one moment. Times are on the clock of [`Now::mono`](crate::clock::Now).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -112,6 +112,16 @@ impl Waiting {
             idle_since: self.phones.idle_since(phone),
         };
         all.into_iter().map(view).collect()
+    }
+
+    /// Whether a phone can ring for something else now. One that was not picked up, or was out of reach, a moment ago may
+    /// be tried again.
+    pub fn can_take(&self, phone: &Phone, now: Duration) -> Result<(), NoAnswering> {
+        match self.phones.status(phone, now) {
+            Status::OnCall | Status::Ringing(_) => Err(NoAnswering::OnACall),
+            _ if !self.phones.is_registered(phone) => Err(NoAnswering::Unreachable),
+            _ => Ok(()),
+        }
     }
 
     fn doing(&self, phone: &Phone) -> PhoneDoing {

@@ -137,7 +137,7 @@ async fn show(State(web): State<Web>, person: Person, Query(Done { done }): Quer
                         button type="submit" { (words.save) }
                     }
                 }
-                @if person.may(Act::HandleCalls) && !settings.extensions.is_empty() { (my_phone(&person, &files, &account)) }
+                @if person.may(Act::HandleCalls) && !calls::phones(&files).is_empty() { (my_phone(&person, &files, &account)) }
                 (at_work(&person, &account.attendance, zone, now))
             }
             div {

@@ -2,7 +2,7 @@
 //! [`crate::web::notices`], and calls in a thread.
 
 use super::Ui;
-use crate::call::front_desk::{NoAnswering, PhoneDoing};
+use crate::call::front_desk::{NoAnswering, NotCalled, PhoneDoing};
 
 /// Its sentences.
 #[derive(Debug)]
@@ -313,6 +313,25 @@ pub fn refusal(ui: Ui, why: NoAnswering) -> &'static str {
         NoAnswering::Unreachable => ui.pick(
             "Your phone is not registered with this box. Is it switched on and connected? Its display says so.",
             "Su teléfono no está registrado en este equipo. ¿Está encendido y conectado? Lo dice su pantalla.",
+        ),
+    }
+}
+
+/// Why a patient is not called.
+pub fn not_called(ui: Ui, why: NotCalled) -> &'static str {
+    match why {
+        NotCalled::Phone(why) => refusal(ui, why),
+        NotCalled::Already => ui.pick(
+            "They are being called already: a phone of the clinic rings for it, or somebody speaks with them. “On the phone” shows who.",
+            "Ya se le está llamando: suena un teléfono de la clínica, o alguien habla con esa persona. «Al teléfono» muestra quién.",
+        ),
+        NotCalled::NotAllowed => ui.pick(
+            "Your phone may not call this number. How the numbers begin that it may call is in threadline.toml: may_call, under its [[extension]].",
+            "Su teléfono no puede llamar a este número. Cómo empiezan los números a los que puede está en threadline.toml: may_call, en su [[extension]].",
+        ),
+        NotCalled::Stopping => ui.pick(
+            "The telephone system is about to restart and places no new call. Try again in a minute.",
+            "El sistema telefónico va a reiniciarse y no hace llamadas nuevas. Inténtelo de nuevo en un minuto.",
         ),
     }
 }
