@@ -16,7 +16,7 @@ use super::registry::InProgress;
 use super::switchboard::Connected;
 use super::trace::Legs;
 use super::waiting::Failure;
-use super::{Line, record, ringback};
+use super::{Line, callback, record, ringback};
 use crate::model::{
     CallEnd, CallId, CallStart, Caller, Direction, EndedBy, MediaQuality, Outcome, Phone, PhoneNumber, StaffName,
     ThreadId,
@@ -252,6 +252,17 @@ pub(super) struct ToPatient {
     pub waited: Duration,
 }
 
+/// What came of calling a patient.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reached {
+    /// They have picked up.
+    Yes,
+    /// They have not.
+    No,
+    /// Whoever wanted to speak with them hung up before their phone rang.
+    NotRung,
+}
+
 /// Rings a patient for somebody who is on the phone already, and lets them speak. Whether the patient picked up, of which
 /// `reached` hears at once; `legs` are the phones that have rung so far.
 pub(super) async fn connect_patient(
@@ -260,7 +271,7 @@ pub(super) async fn connect_patient(
     wanted: ToPatient,
     legs: Legs,
     reached: impl FnOnce(&Line),
-) -> bool {
+) -> Reached {
     let Connected { leg: mut near, phone: by, on_call } = near;
     let phone = Phone::Number(wanted.to.clone());
     let outward = Outward::begin(line, wanted, &by, near.dialog.call_id().to_owned());
@@ -277,7 +288,7 @@ pub(super) async fn connect_patient(
                     stop.stop(false);
                     let _ = ringing.await;
                     outward.end(line, EndedBy::Staff, &cause, None);
-                    return false;
+                    return if rings.is_cancelled() { Reached::No } else { Reached::NotRung };
                 },
             }
         }
@@ -292,7 +303,7 @@ pub(super) async fn connect_patient(
                 false => (EndedBy::Network, cause(why)),
             };
             outward.end(line, by, cause, None);
-            return false;
+            return Reached::No;
         }
     };
     let outward = outward.answered(line);
@@ -301,7 +312,7 @@ pub(super) async fn connect_patient(
     let far = Connected { leg: far, on_call: line.switchboard.on_call(phone.clone()), phone };
     let over = Pair::new(line, outward.start.id, [near, far], line.handovers.open(), legs).speak().await;
     outward.end(line, over.by, &over.cause, over.quality);
-    true
+    Reached::Yes
 }
 
 /// The record of a call that the clinic places.
@@ -344,7 +355,8 @@ impl Outward {
         Outward { start, wanted, phone: phone.clone(), answered_at: None, _present: present }
     }
 
-    fn answered(self, line: &Line) -> Outward {
+    fn answered(self, line: &Arc<Line>) -> Outward {
+        callback::spoken_with(line, &self.wanted.to, &self.phone);
         Outward { answered_at: Some(line.clock.now().wall), ..self }
     }
 
