@@ -7,7 +7,7 @@ use tracing::{Instrument, info, info_span};
 
 use super::Line;
 use super::dial::{self, Shown, Stop};
-use super::placed::{Near, Placed, RING_INSIDE, Wanted};
+use super::placed::{Near, Placed, RING_INSIDE, Reached, Wanted};
 use super::registry::Stage;
 use super::switchboard::Connected;
 use super::trace::Legs;
@@ -82,15 +82,15 @@ pub(super) async fn call_out(line: &Arc<Line>, asked: CallOut) -> Result<(), Not
     Ok(())
 }
 
-/// Rings a patient for somebody who is on the phone already, and lets them speak. Whether the patient picked up, of which
-/// `reached` hears at once; `legs` are the phones that have rung so far.
+/// Rings a patient for somebody who is on the phone already, and lets them speak. What came of it; `reached` hears
+/// at once that they have picked up; `legs` are the phones that have rung so far.
 pub(super) async fn connect_patient(
     line: &Arc<Line>,
     near: Connected,
     wanted: Wanted,
     legs: Legs,
     reached: impl FnOnce(&Line),
-) -> bool {
+) -> Reached {
     let Connected { leg, phone, on_call } = near;
     let shown = Shown::of(&phone, &line.book().settings);
     Placed::enter(line, wanted, legs).connect(Near::Listening(Box::new(leg)), on_call, shown, reached).await

@@ -1,4 +1,5 @@
-//! Calls back: booked in a call, and kept. At its turn staff ring first, then the patient, twice at most.
+//! Calls back: booked in a call, and kept. At its turn staff ring first, each once, and again after ten minutes if nobody
+//! picks up; then the patient, twice at most.
 //!
 //! One task looks for those that are due and starts one task each. A call back that keeps a place in a line holds it in
 //! the [`switchboard`](super::switchboard) as a caller would. `hours` says when each may be made.
@@ -19,12 +20,12 @@ use tracing::{Instrument, error, info, info_span, warn};
 
 use super::call_out;
 use super::dial::Shown;
-use super::placed::Wanted;
+use super::placed::{Reached, Wanted};
 use super::switchboard::{Connected, Told};
 use super::trace::Legs;
 use super::{Line, record};
 use crate::ivr::{CallbackRequest, CallbackWhen, JoinRequest, NoCallback, RingRequest};
-use crate::model::{CallId, CallStart, CallbackId, Caller, Member, Phone, Strategy, ThreadId};
+use crate::model::{CallId, CallStart, CallbackId, Caller, Member, Phone, PhoneNumber, Strategy, ThreadId};
 use crate::sms::compose::spoken::{self, AskedCallback};
 use crate::store::callbacks::{self, Again, Callback, CallbackState, NotBooked};
 use crate::tree::{Due, Kind, Tree};
@@ -325,8 +326,41 @@ async fn speak(line: &Arc<Line>, callback: &Callback, staff: Connected, legs: Le
         let now = line.clock.now().wall;
         line.store.try_write_detached("call back", move |tx| callbacks::done(tx, id, &actor, now).map(drop));
     };
-    if !call_out::connect_patient(line, staff, wanted, legs, reached).await {
-        not_reached(line, callback, "not_reached").await;
+    match call_out::connect_patient(line, staff, wanted, legs, reached).await {
+        Reached::Yes => {}
+        Reached::No => not_reached(line, callback, "not_reached").await,
+        Reached::NotRung => not_called(line, callback).await,
+    }
+}
+
+/// Somebody of the clinic speaks with a patient in another call: they are not called back any more.
+pub(super) fn spoken_with(line: &Arc<Line>, patient: &PhoneNumber, by: &Phone) {
+    let (clinic, patient, actor) = (line.clone(), patient.clone(), by.to_string());
+    let now = line.clock.now().wall;
+    line.calls.spawn(
+        async move {
+            let line = clinic;
+            match line.store.write(move |tx| callbacks::spoken_with(tx, &patient, &actor, now)).await {
+                Ok(Some(id)) => {
+                    info!("a call back is not needed any more: the patient is on the phone");
+                    line.callbacks.let_go(id);
+                }
+                Ok(None) => {}
+                Err(error) => written(Err(error)),
+            }
+        }
+        .in_current_span(),
+    );
+}
+
+/// Whoever picked up is gone, and the patient has heard nothing of it.
+async fn not_called(line: &Line, callback: &Callback) {
+    info!("whoever took a call back hung up before the patient's phone rang; it is tried again");
+    let (id, now) = (callback.id, line.clock.now().wall);
+    let again = now.checked_add(AGAIN_AFTER).unwrap_or(now);
+    match hours::next(&line.book().tree, callback, again) {
+        Some(again) => written(line.store.write(move |tx| callbacks::not_called(tx, id, again, now)).await.map(drop)),
+        None => fail(line, callback, NOBODY).await,
     }
 }
 

@@ -1,28 +1,27 @@
 //! A caller's conversation, from the first prompt to the last word: with the phone tree, and with people.
 
+mod between;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use tracing::{info, warn};
 
-use crate::ivr::{CallerFacts, Engine, HangupCause, Input};
-use crate::model::{CallStart, EndedBy, Outcome, Phone, Unanswered};
+use crate::ivr::{BRIEF, CallerFacts, Engine, HangupCause, Input};
+use crate::model::{CallStart, EndedBy, Outcome};
+use crate::sip::Ended;
 use crate::sip::outbound::CallIds;
-use crate::sip::{Ended, ReferReply, Replaces};
 
+use self::between::{Between, Change};
 use super::actor::Ending;
 use super::features;
 use super::leg::{Leg, News};
-use super::parking::ParkingPlace;
 use super::perform::{Done, Performer};
 use super::recording::{self, MOST_PIECES, Recording};
 use super::switchboard::{Connected, Told};
 use super::talk::{Said, Talk, next_of};
-use super::transfer::{self, Transfer, Wanted};
-use super::{Book, Line, hold, record, until};
+use super::{Book, Line, callback, hold, record, until};
 
-/// How long the number of a parking place is said, before the phone that asked for one by REFER may hang up.
-const PLACE_SAID: Duration = Duration::from_secs(2);
 /// How long a goodbye may take before the line is cut.
 const GOODBYE_LIMIT: Duration = Duration::from_secs(8);
 
@@ -39,6 +38,8 @@ pub(super) struct Conversation<'a> {
     performer: Performer<'a>,
     /// Whoever speaks with the caller.
     talk: Option<Talk>,
+    /// When whoever has picked up will have spoken for long enough to have served the caller.
+    serves_from: Option<Duration>,
     /// Why a caller who was connected waits for the next person.
     between: Option<Between>,
     /// The node for which conversations are recorded by now; the caller has been told.
@@ -49,17 +50,6 @@ pub(super) struct Conversation<'a> {
     /// How many were begun.
     recordings: usize,
     answered_at: jiff::Timestamp,
-}
-
-/// Between two people.
-#[derive(Debug)]
-enum Between {
-    /// Parked, until somebody fetches the call or it has waited for too long.
-    Parked { place: ParkingPlace, by: Phone, until: Duration },
-    /// A phone rings for them.
-    Ringing,
-    /// The person who spoke with them has asked for another to be connected.
-    Transferring(Box<Transfer>),
 }
 
 impl<'a> Conversation<'a> {
@@ -74,6 +64,7 @@ impl<'a> Conversation<'a> {
             engine: Engine::new(book.tree.clone(), facts),
             performer: Performer::new(line, book.clone(), start),
             talk: None,
+            serves_from: None,
             between: None,
             recorded_for: None,
             gone: None,
@@ -125,6 +116,10 @@ impl<'a> Conversation<'a> {
                 Change::Rung => self.transferred()?,
             },
             () = until(self.line, deadline) => Input::Deadline,
+            () = until(self.line, self.serves_from) => {
+                self.is_served();
+                return None;
+            }
             () = until(self.line, between) => {
                 self.ring_back();
                 return None;
@@ -225,6 +220,8 @@ impl<'a> Conversation<'a> {
             Said::Refer { to, replaces, reply } => self.refer(&to, replaces, reply).await,
             Said::Ended { by, cause } => {
                 info!(%cause, "the person is gone");
+                // Whoever slips has served nobody.
+                self.serves_from = None;
                 if let Some(talk) = self.talk.take() {
                     self.caller.session.unbridge();
                     talk.close().await;
@@ -261,24 +258,6 @@ impl<'a> Conversation<'a> {
         }
     }
 
-    /// Nobody takes the caller over: back to the person who is still there, or on in the tree.
-    fn nobody_came(&mut self, why: Unanswered) -> Option<Input> {
-        if self.between.take().is_some() {
-            self.caller.session.stop_playing();
-        }
-        match &self.talk {
-            Some(talk) => {
-                self.caller.session.bridge(talk.session());
-                hold(&self.caller.session, talk.holds(), self.book);
-                None
-            }
-            None => {
-                self.performer.conversation_over();
-                Some(Input::Unanswered(why))
-            }
-        }
-    }
-
     /// From now on the caller speaks with this person, and with nobody before them.
     fn connect(&mut self, connected: Connected) {
         self.between = None;
@@ -290,10 +269,19 @@ impl<'a> Conversation<'a> {
         info!("a person speaks with the caller");
         let call_ids = CallIds::one(connected.leg.dialog.call_id());
         self.line.traces.of(self.start.id).add(&connected.phone.to_string(), call_ids);
-        record::answered_by(&self.line.store, self.start.id, &connected.phone);
+        self.serves_from = Some(self.line.clock.now().mono.saturating_add(BRIEF));
         let talk = Talk::join(&self.caller.session, connected);
         self.recorded_for = self.performer.connected();
         self.talk = Some(talk);
+    }
+
+    /// Notes who serves the caller, whom nobody has to call back any more.
+    fn is_served(&mut self) {
+        let (Some(_), Some(talk)) = (self.serves_from.take(), &self.talk) else { return };
+        record::answered_by(&self.line.store, self.start.id, talk.phone());
+        if let Some(number) = self.start.from.number() {
+            callback::spoken_with(self.line, number, talk.phone());
+        }
     }
 
     /// Records while a person speaks with the caller, where the caller was told so, and at no other moment: not on hold,
@@ -316,85 +304,6 @@ impl<'a> Conversation<'a> {
     fn end_recording(&mut self) {
         if let Some(recording) = self.recording.take() {
             self.performer.await_recording(recording.end());
-        }
-    }
-
-    /// Puts the call down at `wanted`, or at the first place that is free: the person hears its number and may hang up.
-    /// Whether there was one.
-    fn park(&mut self, wanted: Option<u8>) -> bool {
-        let Some(talk) = self.talk.as_ref().filter(|_| self.between.is_none()) else { return false };
-        let Some(place) = self.line.parking.park(self.start.id, wanted) else {
-            info!("no parking place is free");
-            talk.session().play(features::sign(false));
-            return false;
-        };
-        self.caller.session.unbridge();
-        self.performer.say_digits(talk.session(), &place.number().to_string());
-        hold(&self.caller.session, true, self.book);
-        let (by, until) = (talk.phone().clone(), self.line.clock.now().mono.saturating_add(self.parked_for()));
-        info!(place = place.number(), "parked");
-        self.between = Some(Between::Parked { place, by, until });
-        true
-    }
-
-    fn parked_for(&self) -> Duration {
-        self.book.settings.phones.parked_for
-    }
-
-    /// A parked call that nobody has fetched comes back to whoever put it down; who has stayed on the line since has it
-    /// again.
-    fn ring_back(&mut self) {
-        if self.talk.is_some() {
-            self.nobody_came(Unanswered::NoAnswer);
-            return;
-        }
-        let Some(Between::Parked { by, .. }) = self.between.take() else { return };
-        self.between = Some(Between::Ringing);
-        let shown = self.performer.shown(&self.caller);
-        self.performer.ring_one(shown, "parked".to_owned(), by, self.parked_for());
-    }
-
-    /// Connects the caller to somebody else, as the person asks who speaks with them (RFC 3515, RFC 3891).
-    async fn refer(&mut self, to: &str, replaces: Option<Replaces>, mut reply: ReferReply) {
-        let Some(talk) = self.talk.as_ref().filter(|_| self.between.is_none()) else {
-            return drop(tokio::spawn(reply.refuse(603)));
-        };
-        let whom = match transfer::wanted(self.line, talk.phone(), talk.leg(), to, replaces) {
-            Ok(Wanted::Transfer(whom)) => whom,
-            Ok(Wanted::Park(place)) => {
-                if self.park(place) {
-                    reply.accept().await;
-                    tokio::spawn(async move {
-                        tokio::time::sleep(PLACE_SAID).await;
-                        reply.finish(200).await;
-                    });
-                } else {
-                    tokio::spawn(reply.refuse(486));
-                }
-                return;
-            }
-            Err(status) => {
-                info!(status, "a transfer to where this phone may not call was refused");
-                return drop(tokio::spawn(reply.refuse(status)));
-            }
-        };
-        info!("a transfer begins");
-        let by = talk.phone().clone();
-        self.caller.session.unbridge();
-        hold(&self.caller.session, true, self.book);
-        let transfer = Transfer::begin(self.line, by, whom, self.performer.shown(&self.caller), reply);
-        self.between = Some(Between::Transferring(Box::new(transfer)));
-    }
-
-    /// Somebody else is there for the caller, or will not come.
-    fn transferred(&mut self) -> Option<Input> {
-        let Some(Between::Transferring(transfer)) = &mut self.between else { return None };
-        match transfer.outcome() {
-            Ok(connected) => {
-                self.connect(connected);
-                None
-            }
-            Err(_) => self.nobody_came(Unanswered::NoAnswer),
         }
     }
 
@@ -427,6 +336,8 @@ impl<'a> Conversation<'a> {
         // Nobody fetches the call any more, and no phone rings for it.
         self.between = None;
         self.end_recording();
+        // A short word is one, where the caller ends it.
+        self.is_served();
         if let Some(talk) = self.talk.take() {
             talk.close().await;
         }
@@ -459,35 +370,6 @@ impl<'a> Conversation<'a> {
             unserved: self.engine.unserved(),
         }
     }
-}
-
-impl Between {
-    fn deadline(&self) -> Option<Duration> {
-        match self {
-            Between::Parked { until, .. } => Some(*until),
-            Between::Ringing | Between::Transferring(_) => None,
-        }
-    }
-
-    /// What becomes of it; for ever nothing while it is none of these. Cancel-safe.
-    async fn next(between: &mut Option<Between>) -> Change {
-        match between {
-            Some(Between::Parked { place, .. }) => Change::Fetched(place.fetched().await),
-            Some(Between::Transferring(transfer)) => {
-                transfer.done().await;
-                Change::Rung
-            }
-            Some(Between::Ringing) | None => std::future::pending().await,
-        }
-    }
-}
-
-/// What becomes of who is between two people.
-enum Change {
-    /// Somebody has taken up the parked call.
-    Fetched(Box<Connected>),
-    /// The phone of a transfer was picked up, or not.
-    Rung,
 }
 
 /// What the caller did comes to this.

@@ -17,7 +17,7 @@ use super::registry::{self, InProgress, Presence, Stage, Way};
 use super::switchboard::{Connected, OnCall};
 use super::trace::{Legs, Traced};
 use super::waiting::Failure;
-use super::{Line, ringback};
+use super::{Line, callback, ringback};
 use crate::model::{
     CallEnd, CallId, CallStart, Callee, Caller, Codec, Direction, EndedBy, MediaQuality, Outcome, Phone, StaffName,
     ThreadId,
@@ -150,10 +150,21 @@ impl Near {
     }
 }
 
+/// What came of calling somebody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reached {
+    /// They have picked up.
+    Yes,
+    /// They have not.
+    No,
+    /// Whoever wanted to speak with them hung up before their phone rang.
+    NotRung,
+}
+
 /// Why nobody was reached.
 enum Unreached {
     /// Whoever called has hung up.
-    Gone(String),
+    Gone { cause: String, rang: bool },
     /// Nobody has picked up.
     Failed(Failure),
     /// Whoever called has handed it on while it rang: the phone rings for somebody else, and for this call no more.
@@ -185,9 +196,9 @@ impl<'a> Placed<'a> {
         Placed::new(line, wanted, present, legs)
     }
 
-    /// Rings whom it is for, and lets them speak with whoever is `near`, at a phone that is `on_call`. Whether they
-    /// picked up, of which `reached` hears at once. `shown`: what their phone shows.
-    pub async fn connect(mut self, mut near: Near, on_call: OnCall, shown: Shown, reached: impl FnOnce(&Line)) -> bool {
+    /// Rings whom it is for, and lets them speak with whoever is `near`, at a phone that is `on_call`. What came of it;
+    /// `reached` hears at once that they have picked up. `shown`: what their phone shows.
+    pub async fn connect(mut self, mut near: Near, on_call: OnCall, shown: Shown, reached: impl FnOnce(&Line)) -> Reached {
         self.begin(near.call_id());
         if let Near::Listening(leg) = &near {
             leg.session.play_looped(vec![ringback()]);
@@ -199,14 +210,14 @@ impl<'a> Placed<'a> {
         let shown = Shown { codec: near.codec(), legs: self.legs.clone(), ..shown };
         let far = match self.ring(&mut near, &mut asked, &shown).await {
             Ok(far) => far,
-            Err(Unreached::Gone(cause)) => {
+            Err(Unreached::Gone { cause, rang }) => {
                 self.end(EndedBy::Staff, &cause, None);
-                return false;
+                return if rang { Reached::No } else { Reached::NotRung };
             }
             Err(Unreached::HandedOn) => {
                 near.let_go().await;
                 self.end(EndedBy::Staff, "transferred", None);
-                return false;
+                return Reached::No;
             }
             Err(Unreached::Failed(why)) => {
                 near.refuse(why).await;
@@ -215,13 +226,13 @@ impl<'a> Placed<'a> {
                     false => (EndedBy::Network, cause(why)),
                 };
                 self.end(by, cause, None);
-                return false;
+                return Reached::No;
             }
         };
         let Some(near) = near.leg(line).await else {
             far.dialog.bye("").await;
             self.end(EndedBy::Staff, "cancelled", None);
-            return false;
+            return Reached::No;
         };
         drop(rings_for);
         self.answered();
@@ -230,7 +241,7 @@ impl<'a> Placed<'a> {
         let far = Connected { leg: far, phone: self.wanted.to.clone(), on_call: theirs };
         let over = Pair::new(line, self.wanted.id, [near, far], asked, self.legs.clone()).speak().await;
         self.end(over.by, &over.cause, over.quality);
-        true
+        Reached::Yes
     }
 
     /// Rings whom it is for until they pick up, or whoever is `near` hangs up.
@@ -256,7 +267,7 @@ impl<'a> Placed<'a> {
                 cause = near.gone() => {
                     stop.stop(false);
                     let _ = ringing.await;
-                    return Err(Unreached::Gone(cause));
+                    return Err(Unreached::Gone { cause, rang: rings.is_cancelled() });
                 }
             }
         }
@@ -289,6 +300,9 @@ impl<'a> Placed<'a> {
         line.registry.comes_to(self.wanted.id, Stage::Speaks, self.trunk(), at);
         if self.callee.is_some() {
             record::carried(&line.store, self.wanted.id, &self.carrier());
+        }
+        if let Some(Callee::Number(number)) = &self.callee {
+            callback::spoken_with(line, number, &self.wanted.by);
         }
     }
 

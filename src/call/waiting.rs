@@ -12,7 +12,8 @@
 //! **The rules.** Callers come in the order of their priority, then of their waiting, over all lines that share phones.
 //! A phone rings for one caller at a time and never while it is on a call. Each caller in their order takes the free
 //! phones that they may ring: all, or one after the other. The first to be picked up wins. A phone that did not
-//! come to anything rests a little before it rings for a line again.
+//! come to anything rests a little before it rings for a line again. For a call back, whose patient is not on the line,
+//! nobody is rung over and over: who is busy is waited for, and once each has been rung the round is over.
 //!
 //! `contract` is what it hears and says, `phones` knows each phone's state, `seek` finds phones for a caller, `pace`
 //! guesses how long the wait is, `view` shows all of it.
@@ -247,12 +248,24 @@ impl Waiting {
     fn failed(&mut self, ring: RingId, why: Failure) {
         let Some(ended) = self.end_ring(ring) else { return };
         self.phones.rest(&ended.phone, why, self.now);
+        if matches!(why, Failure::Busy | Failure::Unreachable) {
+            self.not_asked(&ended);
+        }
         if let Some(Waits::ForPhones { rang, busy, .. }) = self.waits_mut(ended.turn) {
             match why {
                 Failure::NoAnswer => *rang = true,
                 Failure::Busy | Failure::Refused => *busy = true,
                 Failure::Unreachable => {}
             }
+        }
+    }
+
+    /// Nobody has let a phone ring that was busy or out of reach: for a call back it is as if it had not been tried.
+    fn not_asked(&mut self, ended: &Ring) {
+        if let Some(waiter) = self.waiters.get_mut(&ended.turn).filter(|waiter| waiter.is_callback()) {
+            let of_phone =
+                waiter.members.iter().zip(&mut waiter.tried).filter(|(member, _)| member.phone == ended.phone);
+            of_phone.for_each(|(_, tried)| *tried = false);
         }
     }
 
@@ -278,10 +291,11 @@ impl Waiting {
     fn taken(&mut self, phone: &Phone, out: &mut Vec<Do>) {
         if let Some(ring) = self.phones.ringing(phone) {
             out.push(Do::Cancel { ring, elsewhere: false });
-            if let Some(Ring { turn, .. }) = self.end_ring(ring)
-                && let Some(Waits::ForPhones { busy, .. }) = self.waits_mut(turn)
-            {
-                *busy = true;
+            if let Some(ended) = self.end_ring(ring) {
+                self.not_asked(&ended);
+                if let Some(Waits::ForPhones { busy, .. }) = self.waits_mut(ended.turn) {
+                    *busy = true;
+                }
             }
         }
         self.phones.taken(phone);
@@ -358,6 +372,8 @@ impl Waiting {
         let Some(waiter) = self.waiters.get(&turn) else { return };
         let served = !waiter.rings.is_empty() || waiter.members.iter().any(|member| self.serves(&member.phone));
         let rings = !waiter.rings.is_empty();
+        let asked_all = waiter.tried.contains(&true)
+            && !waiter.members.iter().any(|member| !waiter.was_asked(&member.phone) && self.serves(&member.phone));
         let why = match self.waits_mut(turn) {
             Some(Waits::ForPhones { give_up_at, rang, busy }) if *give_up_at <= now => {
                 Some(seek::verdict(*rang || rings, *busy))
@@ -368,6 +384,7 @@ impl Waiting {
                     .is_some_and(|since| now >= since.saturating_add(NOBODY_GRACE))
                     .then_some(Unanswered::Nobody)
             }
+            Some(Waits::InLine { who: Who::Callback, .. }) if asked_all && !rings => Some(Unanswered::NoAnswer),
             _ => None,
         };
         if let Some(why) = why {
@@ -418,6 +435,15 @@ impl Waiter {
 
     fn is_caller_in(&self, of: &str) -> bool {
         matches!(&self.waits, Waits::InLine { line, who: Who::Caller, .. } if **line == *of)
+    }
+
+    fn is_callback(&self) -> bool {
+        matches!(&self.waits, Waits::InLine { who: Who::Callback, .. })
+    }
+
+    /// Whether a phone of the group was tried.
+    fn was_asked(&self, phone: &Phone) -> bool {
+        self.members.iter().zip(&self.tried).any(|(member, tried)| *tried && member.phone == *phone)
     }
 
     fn member(&self, phone: &Phone) -> Option<usize> {

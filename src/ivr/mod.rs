@@ -33,6 +33,7 @@ use jiff::Timestamp;
 use crate::model::{Caller, Digit, Language, Member, Phone, PhoneNumber, Pressed, PromptKey, Strategy, Unanswered};
 
 pub use engine::Engine;
+pub use person::BRIEF;
 pub use voicemail::TONE;
 
 /// Who is calling.

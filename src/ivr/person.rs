@@ -14,7 +14,7 @@ use crate::tree::{Kind, NodeId};
 /// An answer about ringing phones that has not come so long after it should have is taken as nobody's.
 pub(super) const RING_GRACE: Duration = Duration::from_secs(5);
 /// Nobody is served in less: whoever has picked up and hung up within it has said nothing.
-const BRIEF: Duration = Duration::from_secs(2);
+pub const BRIEF: Duration = Duration::from_secs(2);
 /// So often phones ring again for a caller who was hung up on so soon.
 const MOST_AGAIN: u8 = 2;
 

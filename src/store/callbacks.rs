@@ -1,7 +1,7 @@
 //! Call backs that were promised: booked in a call, kept until somebody has spoken with the patient or it has failed.
 //!
 //! `waiting` → `ringing` → `done`, or back to `waiting` after a first attempt that failed, or `failed` after the last;
-//! `cancelled` by somebody of the clinic at any time before.
+//! `cancelled` by somebody of the clinic at any time before, and `done` without an attempt where the patient has called.
 
 use std::time::Duration;
 
@@ -239,6 +239,32 @@ pub fn done(tx: &Tx<'_>, id: CallbackId, actor: &str, at: Timestamp) -> Result<b
     };
     threads::moved_to_voice(tx, callback.thread, actor, at)?;
     Ok(true)
+}
+
+/// Somebody speaks with a patient in another call: whatever was booked for them is done, and which. `actor`: who, or their
+/// phone.
+pub fn spoken_with(
+    tx: &Tx<'_>,
+    patient: &PhoneNumber,
+    actor: &str,
+    at: Timestamp,
+) -> Result<Option<CallbackId>, StoreError> {
+    let Some(booked) = one(tx, "number = ? AND state IN ('waiting', 'ringing')", params![patient])? else {
+        return Ok(None);
+    };
+    let sql = "UPDATE callbacks SET state = 'done', ended_at = ?2, cause = NULL WHERE id = ?1";
+    change(tx, booked.id, sql, params![booked.id, At(at)], "callback.done", actor, at)?;
+    threads::moved_to_voice(tx, booked.thread, actor, at)?;
+    Ok(Some(booked.id))
+}
+
+/// Whoever picked up at the clinic has hung up before the patient's phone rang: it was no attempt to reach them. Answers
+/// how it stands now; none: it was not ringing.
+pub fn not_called(tx: &Tx<'_>, id: CallbackId, again: Again, at: Timestamp) -> Result<Option<Callback>, StoreError> {
+    let sql = "UPDATE callbacks SET state = 'waiting', attempts = attempts - 1, due_at = ?2, due_until = ?3
+         WHERE id = ?1 AND state = 'ringing'";
+    let values = params![id, At(again.from), At(again.until)];
+    change(tx, id, sql, values, "callback.not_called", "system", at)
 }
 
 /// Nobody of the clinic is there to call: it waits for its next time, and that was no attempt to reach the patient.

@@ -79,7 +79,11 @@ struct Desk {
 
 impl Desk {
     async fn open() -> Desk {
-        let mut house = House::closed(TREE).await;
+        Desk::open_with(TREE).await
+    }
+
+    async fn open_with(tree: &str) -> Desk {
+        let mut house = House::closed(tree).await;
         let outside = Telephone::of_patient(house.clinic.sip, &[Codec::Pcmu]).await;
         let address = outside.endpoint.local_addresses()[0].address;
         house.clinic.rewrite(&[("address = \"127.0.0.1:5060\"", &format!("address = \"{address}\""))]);
@@ -145,6 +149,24 @@ impl Desk {
     fn callback(&self) -> (String, i64) {
         let conn = store::open_read_only(&self.house.clinic.store).unwrap();
         conn.query_row("SELECT state, attempts FROM callbacks", [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap()
+    }
+
+    /// Writes to the call backs behind the daemon's back.
+    fn set(&self, what: &str) {
+        let conn = Connection::open(self.house.clinic.store.join(store::FILE)).unwrap();
+        conn.busy_timeout(Duration::from_secs(30)).unwrap();
+        assert_eq!(conn.execute(&format!("UPDATE callbacks SET {what}"), []).unwrap(), 1);
+    }
+
+    /// The next caller is the next to be rung for, and no patient was called.
+    async fn goes_on(&mut self) {
+        let (_telephone, mut caller) = self.house.caller(FOURTH, &[Codec::Pcmu]).await;
+        let (who, mut staff) = self.next().await;
+        assert_eq!(who, FOURTH);
+        hang_up(&mut caller, &mut staff).await;
+        self.record(FOURTH).await;
+        assert!(tokio::time::timeout(Duration::ZERO, self.outside.rings()).await.is_err(), "a patient was called");
+        assert!(self.house.clinic.rows(What::Calls).iter().all(|call| call["direction"] == "inbound"));
     }
 
     async fn callback_is(&self, state: &str, attempts: i64) {
@@ -311,9 +333,7 @@ async fn who_cannot_be_reached_twice_is_texted() {
         staff.ended().await;
         desk.callback_is(state, attempts).await;
         // The ten minutes are over.
-        let conn = Connection::open(desk.house.clinic.store.join(store::FILE)).unwrap();
-        conn.busy_timeout(Duration::from_secs(30)).unwrap();
-        conn.execute("UPDATE callbacks SET due_at = 0 WHERE state = 'waiting'", []).unwrap();
+        desk.set("due_at = 0");
     }
     assert_eq!(desk.text_to(FIRST).await, "Riverside Therapy: we tried to call you back.");
     for attempt in [0, 1] {
@@ -354,4 +374,115 @@ async fn told_to_stop_the_daemon_lets_a_call_back_end_and_who_was_spoken_with_is
     desk.has_failed(SECOND).await;
     assert_eq!(desk.text_to(SECOND).await, "Riverside Therapy: we tried to call you back.");
     assert_eq!(desk.states(), ["done", "failed"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_back_that_is_called_off_as_it_is_picked_up_calls_nobody() {
+    let mut desk = Desk::open().await;
+    let (_busy, mut patient, mut staff) = desk.busy().await;
+    desk.book(FIRST, 1).await;
+    hang_up(&mut patient, &mut staff).await;
+    let rings = desk.phone.rings().await;
+    // It is committed, and whoever holds its place has not heard of it.
+    desk.set("state = 'cancelled', ended_at = 1");
+    let mut staff = desk.phone.pick_up(rings).await;
+    staff.ended().await;
+    desk.goes_on().await;
+    assert_eq!(desk.callback(), ("cancelled".to_owned(), 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_calls_in_and_is_served_is_not_called_back() {
+    let mut desk = Desk::open().await;
+    let (_busy, mut patient, mut staff) = desk.busy().await;
+    desk.book(FIRST, 1).await;
+    let (_again, mut first) = desk.house.caller(FIRST, &[Codec::Pcmu]).await;
+    press(&first, '1');
+    desk.has_place(FIRST, 1).await;
+    hang_up(&mut patient, &mut staff).await;
+    let (who, mut staff) = desk.next().await;
+    assert_eq!(who, FIRST);
+    both_hear(&first, &staff).await;
+    desk.callback_is("done", 0).await;
+    hang_up(&mut first, &mut staff).await;
+    desk.goes_on().await;
+    assert_eq!(desk.callback(), ("done".to_owned(), 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_rung_over_and_over_for_a_call_back() {
+    let mut desk = Desk::open().await;
+    let (_busy, mut patient, mut staff) = desk.busy().await;
+    desk.book(FIRST, 1).await;
+    hang_up(&mut patient, &mut staff).await;
+    desk.phone.rings().await.reject(480, "").await;
+    let put_off = async || desk.house.clinic.log().contains("nobody of the clinic took a call back");
+    desk.house.clinic.until("it is put off", put_off).await;
+    desk.goes_on().await;
+    assert_eq!(desk.callback(), ("waiting".to_owned(), 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn staff_who_hang_up_before_the_patient_rings_have_not_called_them() {
+    let mut desk = Desk::open().await;
+    let (_busy, mut patient, mut staff) = desk.busy().await;
+    desk.book(FIRST, 1).await;
+    hang_up(&mut patient, &mut staff).await;
+    let (_, mut staff) = desk.next().await;
+    let mut rings = desk.outside.rings().await;
+    assert_eq!(desk.callback(), ("ringing".to_owned(), 1));
+    staff.dialog.bye("").await;
+    rings.cancelled().await;
+    staff.ended().await;
+    desk.callback_is("waiting", 0).await;
+    let call = desk.called(0).await;
+    assert_eq!((&call["outcome"], &call["ended_by"]), (&"missed".into(), &"staff".into()), "{call}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_phone_that_slips_is_not_on_the_record_and_one_that_serves_is() {
+    let mut desk = Desk::open().await;
+    let (_first, mut caller) = desk.house.caller(FIRST, &[Codec::Pcmu]).await;
+    let (_, mut staff) = desk.next().await;
+    staff.dialog.bye("").await;
+    staff.ended().await;
+    // It rings again for them.
+    let mut rings = desk.phone.rings().await;
+    caller.dialog.bye("").await;
+    rings.cancelled().await;
+    caller.ended().await;
+    let call = desk.record(FIRST).await;
+    assert!(call["outcome"] != "served" && call["answered_by"].is_null(), "{call}");
+    let (_second, mut caller) = desk.house.caller(SECOND, &[Codec::Pcmu]).await;
+    let (_, mut staff) = desk.next().await;
+    hang_up(&mut caller, &mut staff).await;
+    let call = desk.record(SECOND).await;
+    assert_eq!((&call["outcome"], &call["answered_by"]), (&"served".into(), &"extension:201".into()), "{call}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_back_in_the_next_opening_rings_the_desk_and_then_the_patient() {
+    let opening = "opening = \"hours:clinic\"\nring = [\"extension:201\"]\nbooked";
+    let hours = "start = \"hours:clinic\"\n[hours.clinic]\n\
+                 open = [{ days = \"mon-sun\", from = \"00:00\", to = \"24:00\" }]\n\
+                 when_open = \"menu:welcome\"\nwhen_closed = \"hangup\"";
+    let tree = TREE.replace("queue = \"queue:front_desk\"\nbooked", opening).replace("start = \"menu:welcome\"", hours);
+    let mut desk = Desk::open_with(&tree).await;
+    let (_busy, mut patient, mut staff) = desk.busy().await;
+    desk.book(FIRST, 1).await;
+    hang_up(&mut patient, &mut staff).await;
+    // It is not yet time.
+    desk.goes_on().await;
+    assert_eq!(desk.callback(), ("waiting".to_owned(), 0));
+    desk.set("due_at = 0");
+    let (who, mut staff) = desk.next().await;
+    assert_eq!(who, FIRST);
+    let rings = desk.outside.rings().await;
+    assert_eq!(rings.dialled, FIRST);
+    let mut called = desk.outside.pick_up(rings).await;
+    both_hear(&called, &staff).await;
+    hang_up(&mut called, &mut staff).await;
+    desk.callback_is("done", 1).await;
+    let call = desk.called(0).await;
+    assert_eq!((&call["outcome"], &call["path"][0]), (&"served".into(), &"callback:desk".into()), "{call}");
 }

@@ -95,6 +95,7 @@ pub enum Who {
     Caller,
     /// A caller who has hung up and is to be called back: nobody is told of the place, the line is never too full for
     /// it, and it waits for phones to come back. [`Do::Connect`] says that staff are on the phone: now ring the patient.
+    /// Whoever is busy is waited for, and nobody is rung twice: [`Do::Unanswered`] says that all were in vain.
     Callback,
 }
 

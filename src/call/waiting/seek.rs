@@ -26,7 +26,7 @@ impl Waiting {
         }
     }
 
-    /// A phone in a line rings as often as it is free and has rested.
+    /// A phone in a line rings as often as it is free and has rested; for a call back once.
     fn seek_in_line(&mut self, turn: Turn, out: &mut Vec<Do>) {
         let Some(waiter) = self.waiters.get(&turn) else { return };
         let one_by_one = waiter.strategy != Strategy::All;
@@ -36,6 +36,7 @@ impl Waiting {
         let order = self.order(waiter);
         let free = |member: &usize| {
             waiter.may_ring(*member, self.now)
+                && !(waiter.is_callback() && waiter.was_asked(&waiter.members[*member].phone))
                 && self.phones.status(&waiter.members[*member].phone, self.now) == Status::Free
         };
         let mut found: Vec<_> = order.into_iter().filter(free).collect();

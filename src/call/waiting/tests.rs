@@ -409,6 +409,26 @@ fn a_call_back_keeps_its_place_and_rings_staff_first() {
 }
 
 #[test]
+fn for_a_call_back_whoever_is_busy_is_waited_for_and_nobody_is_rung_twice() {
+    for strategy in [Strategy::All, Strategy::InTurn] {
+        let mut clinic = Clinic::with(&["201", "202"]);
+        let booked = caller();
+        clinic.tell(Happened::Taken { phone: phone("202") });
+        clinic.tell(callback(join(booked, strategy, &["201", "202"]), seconds(900)));
+        assert_eq!(clinic.ringing(booked), ["201"]);
+        clinic.fail("201", Failure::Busy);
+        clinic.pass(15);
+        assert_eq!(clinic.ringing(booked), ["201"], "it was busy");
+        assert_eq!(clinic.fail("201", Failure::NoAnswer), []);
+        assert_eq!(clinic.pass(1_000), [], "202 is still to come");
+        clinic.tell(Happened::HungUp { phone: phone("202") });
+        assert_eq!(clinic.ringing(booked), ["202"]);
+        assert_eq!(ended(&clinic.fail("202", Failure::Refused), booked), Some(Unanswered::NoAnswer), "{strategy:?}");
+        assert_eq!(clinic.waiting.next_deadline(), None);
+    }
+}
+
+#[test]
 fn a_ring_tries_each_phone_once_and_says_what_became_of_it() {
     let (no_answer, busy, refused, unreachable) =
         (Failure::NoAnswer, Failure::Busy, Failure::Refused, Failure::Unreachable);

@@ -146,6 +146,34 @@ fn a_patient_is_called_twice_at_most() {
 }
 
 #[test]
+fn a_phone_that_has_not_rung_was_no_attempt() {
+    let conn = in_memory();
+    let id = booked(&conn, 1, 0).id;
+    let again = |second| Again { from: at(second), until: at(second + 100) };
+    assert_eq!(not_called(&tx(&conn), id, again(300), at(0)).unwrap(), None, "it was not ringing");
+    for second in [60, 300, 600] {
+        assert!(attempt(&tx(&conn), id, CallId::new(at(second)), at(second)).unwrap());
+        let waits = not_called(&tx(&conn), id, again(second + 300), at(second)).unwrap().unwrap();
+        assert_eq!((waits.state, waits.attempts, waits.due_at), (CallbackState::Waiting, 0, at(second + 300)));
+    }
+}
+
+#[test]
+fn who_is_spoken_with_in_another_call_is_called_back_no_more() {
+    let conn = in_memory();
+    let (waits, rings) = (booked(&conn, 1, 0), booked(&conn, 2, 0).id);
+    attempt(&tx(&conn), rings, CallId::new(at(60)), at(60)).unwrap();
+    for (end, id) in [(1, waits.id), (2, rings)] {
+        assert_eq!(spoken_with(&tx(&conn), &number(end), "extension:201", at(70)).unwrap(), Some(id));
+        assert_eq!(state(&conn, id), CallbackState::Done);
+        assert_eq!(spoken_with(&tx(&conn), &number(end), "extension:201", at(80)).unwrap(), None);
+    }
+    assert!(!attempt(&tx(&conn), waits.id, CallId::new(at(90)), at(90)).unwrap(), "its staff pick up in this moment");
+    assert_eq!(not_reached(&tx(&conn), rings, "486", None, at(90)).unwrap(), None);
+    assert!(threads::find(&conn, waits.thread).unwrap().unwrap().moved_to_voice.is_some());
+}
+
+#[test]
 fn without_another_time_the_first_attempt_was_the_last() {
     let conn = in_memory();
     let id = booked(&conn, 1, 0).id;

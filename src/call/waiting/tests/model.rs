@@ -76,6 +76,24 @@ struct Remembered {
     failures: Vec<Failure>,
     /// A phone of theirs began a call of its own.
     lost_one: bool,
+    /// Phones that rang for them and that nobody picked up or somebody silenced.
+    declined: Vec<Phone>,
+}
+
+impl Remembered {
+    fn declines(&mut self, phone: &Phone, why: Failure) {
+        self.declined.retain(|of| of != phone);
+        if matches!(why, Failure::NoAnswer | Failure::Refused)
+            && self.group.members.iter().any(|(of, _)| the_phone(*of) == *phone)
+        {
+            self.declined.push(phone.clone());
+        }
+    }
+
+    /// Whether a phone may ring for them by the rules.
+    fn spares(&self, phone: &Phone) -> bool {
+        self.who == Who::Callback && self.line.is_some() && self.declined.contains(phone)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -170,6 +188,7 @@ impl Model {
                         assert!(of_group.is_some_and(|(_, delay)| waiter.began + seconds(*delay) <= now));
                         assert!(waiter.line.is_none() || !resting, "a phone is hammered");
                         assert!(waiter.line.is_some() || !waiter.rung.contains(phone), "tried twice");
+                        assert!(!waiter.spares(phone), "asked twice");
                     }
                     waiter.rung.push(phone.clone());
                     self.rings.push((*ring, phone.clone(), *call));
@@ -182,11 +201,14 @@ impl Model {
                         assert!(!elsewhere, "cancelled elsewhere while the caller waits");
                         if displaced {
                             waiter.rung.retain(|of| *of != phone);
+                            waiter.declined.retain(|of| *of != phone);
                         } else if overdue {
                             waiter.failures.push(Failure::NoAnswer);
+                            waiter.declines(&phone, Failure::NoAnswer);
                             self.failed.push((phone, now, Failure::NoAnswer));
                         } else {
                             waiter.lost_one = true;
+                            waiter.declines(&phone, Failure::Busy);
                         }
                     }
                 }
@@ -228,6 +250,11 @@ impl Model {
                 let hopeless = waiter.hopeless_since.is_some_and(|since| since + NOBODY_GRACE <= self.now);
                 assert!(hopeless || waiter.began == self.now);
             }
+            (Some(_), Unanswered::NoAnswer) => {
+                assert!(waiter.who == Who::Callback && !waiter.declined.is_empty() && self.ring_count(call) == 0);
+                let hope = |phone: &Phone| !waiter.declined.contains(phone) && self.hoped_for(phone);
+                assert!(!phones.iter().any(hope), "somebody was not asked");
+            }
             (None, Unanswered::NoAnswer) => {
                 let one_rang = waiter.failures.contains(&Failure::NoAnswer) || rang_until_now;
                 assert!(one_rang, "nothing rang to its end");
@@ -259,7 +286,7 @@ impl Model {
             let wants = waiter.group.strategy == Strategy::All || ringing == 0;
             for (number, delay) in &waiter.group.members {
                 let phone = the_phone(*number);
-                let could = wants && !delayed(*delay) && self.free(&phone);
+                let could = wants && !delayed(*delay) && self.free(&phone) && !waiter.spares(&phone);
                 assert!(!could || waiter.line.is_none(), "{phone} is free and {waiter:?} waits");
             }
             let hope = waiter.group.members.iter().any(|(number, delay)| {
@@ -268,6 +295,12 @@ impl Model {
             });
             assert!(waiter.line.is_some() || ringing > 0 || hope, "nothing is to come for {waiter:?}");
             assert!(waiter.line.is_some() || self.now < waiter.began + GIVE_UP_AFTER, "{waiter:?} is not given up");
+            let asked_all = waiter.group.members.iter().all(|(number, _)| {
+                let phone = the_phone(*number);
+                waiter.spares(&phone) || !self.hoped_for(&phone)
+            });
+            let over = asked_all && waiter.who == Who::Callback && !waiter.declined.is_empty() && ringing == 0;
+            assert!(!over, "{waiter:?} is not given up");
         }
         // A line without phones holds nobody.
         for at in 0..self.waiting.len() {
@@ -340,6 +373,7 @@ impl Day {
             passed_over: vec![],
             failures: vec![],
             lost_one: false,
+            declined: vec![],
         });
         call
     }
@@ -373,8 +407,10 @@ impl Day {
             Step::Fail(number, why) => {
                 let Some(ring) = self.ring(number) else { return };
                 let (phone, call) = self.model.end_ring(ring);
-                self.model.failed.push((phone, self.model.now, why));
-                self.model.who(call).unwrap().failures.push(why);
+                self.model.failed.push((phone.clone(), self.model.now, why));
+                let waiter = self.model.who(call).unwrap();
+                waiter.failures.push(why);
+                waiter.declines(&phone, why);
                 self.tell(Happened::RingFailed { ring, why });
             }
             Step::PickUp(number) => {
