@@ -21,6 +21,7 @@ mod inbox_door;
 mod inbox_people;
 mod inbox_queue;
 mod inbox_search;
+mod inbox_slow;
 mod inbox_thread;
 mod ipv6;
 mod layers;

@@ -12,6 +12,7 @@ pub struct Words {
     pub foreign_form: &'static str,
     pub signed_out: &'static str,
     pub too_often: &'static str,
+    pub too_slow: &'static str,
     pub store: &'static str,
     pub broken: &'static str,
 }
@@ -24,6 +25,7 @@ const EN: Words = Words {
     foreign_form: "This form did not come from this site's own pages, so nothing was done. Go back, reload, try again.",
     signed_out: "You are signed out. Sign in again; what you were writing has been kept.",
     too_often: "Too many tries. Wait a minute and try again.",
+    too_slow: "What you sent took too long to arrive, so nothing was done. Look at your connection and try again.",
     store: "The database cannot be written at the moment, so nothing was done. Tell your IT staff; the log says why.",
     broken: "Something is wrong on our side. Nothing was done. Tell your IT staff; the log says more.",
 };
@@ -36,6 +38,7 @@ const ES: Words = Words {
     foreign_form: "Este formulario no vino de las páginas de este sitio y no se hizo nada. Vuelva, recargue e intente de nuevo.",
     signed_out: "Su sesión terminó. Entre de nuevo; lo que escribía se ha guardado.",
     too_often: "Demasiados intentos. Espere un minuto e intente de nuevo.",
+    too_slow: "Lo que envió tardó demasiado en llegar y no se hizo nada. Revise su conexión e intente de nuevo.",
     store: "Ahora no se puede escribir en la base de datos y no se hizo nada. Avise a su informático; el registro dice por qué.",
     broken: "Algo falla de nuestro lado. No se hizo nada. Avise a su informático; el registro dice más.",
 };
