@@ -1,7 +1,7 @@
 //! The web side: the front desk's pages, gateway webhooks, health and metrics.
 //!
 //! - [`routes`]: every route in one table, with who may take it ([`route`]). [`serve`]: the same on a listener, with
-//!   limits on slow and many clients.
+//!   limits on slow and many clients. [`patience`]: how long a form may take.
 //! - [`shield`]: what every answer carries and every form must prove. [`gate`]: who is asking, by their [`session`], and
 //!   may they; the handler then sees a [`person`].
 //! - [`sign_in`]: by password, second factor, passkey, or a link that works once. [`account`], [`people`]: one's own
@@ -50,6 +50,7 @@ pub mod notices;
 pub mod page;
 pub mod palette;
 pub mod password;
+mod patience;
 pub mod people;
 pub mod person;
 pub mod phone;
@@ -96,7 +97,7 @@ pub use live::Streams;
 pub use metrics::{Family, Kind};
 pub use presence::Presences;
 use route::{Access, Route};
-pub use serve::serve;
+pub use serve::{Limits, serve, serve_within};
 pub use tls::{TlsError, acceptor};
 
 /// The header by which a script asks for a part of a page.
@@ -217,6 +218,7 @@ pub fn router(web: Web) -> Router {
     table
         .fallback(nothing)
         .method_not_allowed_fallback(other_way)
+        .layer(from_fn(patience::hurry))
         .layer(from_fn_with_state(web.clone(), client::learn))
         .layer(from_fn(shield::shield))
         .layer(from_fn(timing::measure))

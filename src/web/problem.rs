@@ -28,6 +28,8 @@ pub enum Problem {
     Refused(StatusCode, String),
     /// 429: too often; again after so long.
     TooOften(Duration),
+    /// 408: a form that did not come in time.
+    TooSlow,
     /// 500: what cannot happen; for the log.
     Broken(&'static str),
     /// 503 or 500: the store.
@@ -70,6 +72,7 @@ impl Problem {
                 response.headers_mut().insert(header::RETRY_AFTER, seconds(wait).into());
                 return response;
             }
+            Problem::TooSlow => (StatusCode::REQUEST_TIMEOUT, words.too_slow.to_owned()),
             Problem::Broken(what) => {
                 tracing::error!(what, "a page could not be served");
                 (StatusCode::INTERNAL_SERVER_ERROR, words.broken.to_owned())

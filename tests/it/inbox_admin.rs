@@ -262,7 +262,7 @@ async fn a_file_that_cannot_be_written_says_what_to_do_and_keeps_the_text() {
     std::fs::rename(&aside, folder).unwrap();
 }
 
-async fn call(desk: &Desk, path: &[&str], digits: &str) -> CallId {
+pub async fn call(desk: &Desk, path: &[&str], digits: &str) -> CallId {
     let (id, at) = (CallId::new(desk.now()), desk.now());
     let start = CallStart {
         id,

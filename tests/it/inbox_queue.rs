@@ -363,10 +363,30 @@ async fn a_person_has_so_many_streams_and_a_place_is_free_again_when_one_ends() 
 /// too many, and pages are served all the while.
 #[tokio::test(flavor = "multi_thread")]
 async fn five_hundred_streams_are_bounded_and_each_that_is_open_is_told() {
-    let desk = Desk::open().await;
+    five_hundred_streams(Desk::open().await, |nobody| nobody).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn five_hundred_streams_by_tls_are_bounded_as_well() {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let (certificate, key) = (folder.path().join("web.pem"), folder.path().join("web.key"));
+    std::fs::write(&certificate, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let root = reqwest::Certificate::from_pem(made.cert.pem().as_bytes()).unwrap();
+    let desk = Desk::open_with(|settings| {
+        (settings.web.certificate, settings.web.key) = (Some(certificate), Some(key));
+    })
+    .await;
+    let client = reqwest::Client::builder().tls_certs_only([root]).build().unwrap();
+    let base = format!("https://localhost:{}", desk.address.port());
+    five_hundred_streams(desk, |nobody| Visitor { client: client.clone(), base: base.clone(), ..nobody }).await;
+}
+
+async fn five_hundred_streams(desk: Desk, by: impl Fn(Visitor) -> Visitor) {
     let mut people = Vec::new();
     for at in 0..500usize.div_ceil(MOST_EACH) {
-        people.push(desk.person(&format!("person{at}"), "front_desk").await);
+        people.push(by(desk.person(&format!("person{at}"), "front_desk").await));
     }
     let opening = (0..500).map(|at| {
         let person = people[at / MOST_EACH].clone();

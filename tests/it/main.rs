@@ -24,6 +24,7 @@ mod inbox_forms;
 mod inbox_people;
 mod inbox_queue;
 mod inbox_search;
+mod inbox_slow;
 mod inbox_theirs;
 mod inbox_thread;
 mod ipv6;

@@ -4,14 +4,38 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+use threadline::model::{CallId, ClinicFile};
+use threadline::store::file_versions::{self, NewVersion};
+use threadline::web::routes;
 
 use super::chromium::{Browser, skip, turn};
 use super::house::enter;
 use crate::desk::{Desk, Visitor};
+use crate::inbox_admin::call;
 
 /// Which of its rules: those of the standard, not its advice.
 const RULES: &str =
     "{ resultTypes: ['violations'], runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'] }";
+
+/// What is fetched by a page and is none itself: its parts, what is heard, what machines ask for.
+const NO_PAGES: [&str; 16] = [
+    "/assets/{name}",
+    "/healthz",
+    "/metrics",
+    "/live",
+    "/session",
+    "/notices",
+    "/queue/needs",
+    "/threads/{id}/timeline",
+    "/threads/{id}/earlier/{other}",
+    "/threads/{id}/side",
+    "/threads/{id}/head",
+    "/threads/{id}/presence",
+    "/voicemails/{id}",
+    "/recordings/{id}",
+    "/admin/prompts/{language}/{name}",
+    "/admin/prompts/{language}/{name}/versions/{id}",
+];
 
 /// A page, and what to do on it before it is looked at.
 type Place = (&'static str, String, &'static str);
@@ -44,16 +68,40 @@ async fn no_page_breaks_the_rules_for_accessible_pages() {
     let empty = [("an empty inbox", "/".to_owned(), ""), ("an empty day", "/day".to_owned(), "")];
     look(&browser, &desk, &axe, "en", &empty, &mut broken).await;
 
-    let thread = furnish(&desk, ana).await;
+    let places = places(&furnish(&desk, ana).await);
+    let all: Vec<&str> = bare.iter().chain(&empty).chain(&places).map(|(_, path, _)| path.as_str()).collect();
+    for route in routes().into_iter().filter(|route| route.method == "GET" && !NO_PAGES.contains(&route.path)) {
+        assert!(all.iter().any(|path| is_of(path, route.path)), "{} is not looked at", route.path);
+    }
     for (language, person) in &people {
         enter(&browser, &desk, person, "/").await;
-        look(&browser, &desk, &axe, language, &places(&thread), &mut broken).await;
+        look(&browser, &desk, &axe, language, &places, &mut broken).await;
     }
     assert!(broken.is_empty(), "{}", broken.join("\n"));
 }
 
+/// Whether an address is one of a route's.
+fn is_of(path: &str, route: &str) -> bool {
+    let (path, route): (Vec<&str>, Vec<&str>) =
+        (path.split('?').next().unwrap_or("").split('/').collect(), route.split('/').collect());
+    path.len() == route.len() && path.iter().zip(route).all(|(part, named)| named.starts_with('{') || *part == named)
+}
+
+/// What there is to be looked at.
+struct Furnished {
+    /// The thread that has everything.
+    thread: String,
+    /// The address of a note too long to be shown in it.
+    note: String,
+    /// A call that has ended.
+    call: CallId,
+    /// A version of the phone menu that is no longer in force.
+    version: i64,
+}
+
 /// Every page of somebody who may see all.
-fn places(thread: &str) -> Vec<Place> {
+fn places(there: &Furnished) -> Vec<Place> {
+    let thread = &there.thread;
     let search = "q.value = 'knee'; document.getElementById('search').requestSubmit()";
     let unfold = "document.querySelectorAll('details').forEach((one) => { one.open = true; })";
     let refuse = "words.value = ''; document.getElementById('answer').requestSubmit()";
@@ -69,6 +117,8 @@ fn places(thread: &str) -> Vec<Place> {
             format!("/threads/{thread}"),
             "words.value = '/'; words.dispatchEvent(new Event('input', { bubbles: true }))",
         ),
+        ("a whole note", there.note.clone(), ""),
+        ("a call's way", format!("/calls/{}", there.call), unfold),
         ("new text", "/new".to_owned(), ""),
         ("new text to somebody", "/new".to_owned(), write),
         ("search", "/search".to_owned(), ""),
@@ -89,6 +139,8 @@ fn places(thread: &str) -> Vec<Place> {
         ("admin", "/admin".to_owned(), ""),
         ("tree", "/admin/tree".to_owned(), unfold),
         ("prompts", "/admin/prompts".to_owned(), unfold),
+        ("a prompt", "/admin/prompts/en/welcome/edit".to_owned(), unfold),
+        ("an older file", format!("/admin/files/tree/versions/{}", there.version), unfold),
         ("templates", "/admin/templates".to_owned(), unfold),
         ("files", "/admin/files/tree".to_owned(), unfold),
         ("system", "/admin/system".to_owned(), unfold),
@@ -104,8 +156,8 @@ fn places(thread: &str) -> Vec<Place> {
     ]
 }
 
-/// Threads of every kind; the one that has everything.
-async fn furnish(desk: &Desk, ana: &Visitor) -> String {
+/// Threads of every kind, a call, a changed phone menu.
+async fn furnish(desk: &Desk, ana: &Visitor) -> Furnished {
     let texts = [
         ("+12125550142", "My knee is swollen"),
         ("+12125550143", "Do you have parking?"),
@@ -139,9 +191,26 @@ async fn furnish(desk: &Desk, ana: &Visitor) -> String {
     )
     .await;
     ana.post(&to("escalate"), &[("note", "Asks about swelling")]).await;
+    let long = "She was here on Monday, too\n".repeat(2_000);
+    ana.post(&to("answer"), &[("kind", "note"), ("body", &long)]).await;
+    let page = ana.get(&format!("/threads/{knee}")).await.body;
+    let at = page.find("/notes/").expect("the long note is folded");
+    let note = to(page[at + 1..].split('"').next().unwrap());
     let other = ids.iter().find(|id| **id != knee).unwrap();
     ana.post(&format!("/threads/{other}/close"), &[("resolution", "resolved")]).await;
-    knee.to_owned()
+
+    let now = desk.now();
+    let keep = |text: &'static str| {
+        desk.write(move |tx| {
+            let version = NewVersion { file: ClinicFile::Tree, text, actor: "disk", note: "", at: now };
+            file_versions::keep(tx, version, "file.found")
+        })
+    };
+    keep("start = \"menu:welcome\"\n").await;
+    keep("start = \"menu:other\"\n").await;
+    let versions = desk.web.store.read(|conn| file_versions::list(conn, ClinicFile::Tree, 9)).await.unwrap();
+    let call = call(desk, &["hours:clinic", "menu:welcome", "text:general"], "91").await;
+    Furnished { thread: knee.to_owned(), note, call, version: versions.last().unwrap().id }
 }
 
 /// Looks at each place in light and in dark, and writes down what is broken.
