@@ -245,7 +245,7 @@ async fn the_audit_page_shows_checks_and_exports_the_chain_and_says_who_did() {
         page.contains("looked at a thread") && page.contains("thread:118") && !page.contains("thread:117"),
         "{page}"
     );
-    let older = filtered(&[("actor", "ben"), ("before", &hidden(&page, "before"))]).await.body;
+    let older = filtered(&[("actor", "ben"), ("before", hidden(&page, "before"))]).await.body;
     assert!(older.contains(">thread:0<") && !older.contains("thread:118"), "{older}");
     assert!(filtered(&[("actor", "ben"), ("action", "staff.added")]).await.body.contains("No row fits"));
     assert!(filtered(&[("subject", "thread:7")]).await.body.contains(">thread:7<"));
