@@ -36,7 +36,10 @@ impl ValueEnum for What {
 /// in the audit chain.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "Example: the calls of this month that left unserved\n  \
-    threadline export calls --config config/threadline.toml --since 2026-11-01 | jq 'select(.outcome == \"abandoned\")'")]
+    threadline export calls --config config/threadline.toml --since 2026-11-01 | jq 'select(.outcome == \"abandoned\")'\n\n\
+    A thread's resolution, as people choose it: answered, appointment_booked, moved_to_voice, no_reply_needed, wrong_number,\n\
+    other; or by the house: silent (nobody wrote back), merged (a part of another thread), keyword (STOP and the like).\n\
+    It is null while the thread is open.")]
 pub struct ExportArgs {
     /// The box's file; it names the store.
     #[arg(long, value_name = "FILE", default_value = "/etc/threadline/threadline.toml")]

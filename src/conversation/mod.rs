@@ -4,6 +4,7 @@
 //! - [`consent`]: who may be texted what.
 //! - [`threading`]: which thread a text belongs to.
 //! - [`deeds`]: what may be done with a thread as it stands. [`closing`]: how it ends when the patient stays silent.
+//! - [`merging`]: whether two threads can become one, and how.
 //! - [`later`]: times to come back at. [`red_flags`]: words that call for a person.
 //! - [`missed_call`]: who is owed a text after a call, and in which words. [`waiting`]: how they waited, in plain words.
 //! - [`permission`]: what each role may see and do.
@@ -20,6 +21,7 @@ pub mod deeds;
 pub mod hours;
 pub mod keywords;
 pub mod later;
+pub mod merging;
 pub mod missed_call;
 pub mod permission;
 pub mod promise;

@@ -98,6 +98,17 @@ impl Resolution {
     }
 }
 
+/// What becomes of a thread as another becomes a part of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// It stays where it stands.
+    AsItIs,
+    /// It was closed: what was open goes on in it.
+    Reopened,
+    /// It was out of sight: somebody waits in it now, or must be seen to at once.
+    Woken,
+}
+
 /// A thread, as far as it decides what may be done with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Standing {

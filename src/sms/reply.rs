@@ -102,18 +102,24 @@ pub fn reply(tx: &Tx<'_>, reply: &Reply) -> Result<Result<Replied, NotSent>, Sto
     if let Err(why) = may(tx, &thread.number, &reply.from)? {
         return Ok(Err(why));
     }
+    let replied = put(tx, &thread, reply, once)?;
+    drafts::clear(tx, &reply.author, thread.id)?;
+    Ok(Ok(replied))
+}
+
+/// Puts an answer into the outbox: the thread is open and its author's, and whoever writes next is told of it.
+fn put(tx: &Tx<'_>, thread: &Thread, reply: &Reply, once: String) -> Result<Replied, StoreError> {
     let author = reply.author.as_str();
     if thread.state == ThreadState::Closed {
         threads::reopen(tx, thread.id, author, reply.now)?;
     }
     threads::assign(tx, thread.id, Some(&reply.author), author, reply.now)?;
     threads::touch(tx, thread.id, reply.now)?;
-    let message = text(&thread, reply, MessageKind::Chat, once);
+    let message = text(thread, reply, MessageKind::Chat, once);
     let due_at = reply.send_at.unwrap_or_else(|| after(reply.now, reply.undo));
     outbox::enqueue_later(tx, &message, due_at, after(due_at, reply.expire_after))?;
     threads::note(tx, thread.id, "answered", author, &json!({ "message": message.id }), reply.now)?;
-    drafts::clear(tx, &reply.author, thread.id)?;
-    Ok(Ok(Replied { message: message.id, due_at }))
+    Ok(Replied { message: message.id, due_at })
 }
 
 /// The thread, if it is open or can be.
@@ -216,7 +222,7 @@ fn by_person(message: &messages::Written) -> bool {
     message.direction == MessageDirection::Outbound && StaffName::parse(&message.author).is_ok()
 }
 
-/// What is sent again: a text that failed, or of which nobody knows whether it was sent. Once for each.
+/// Sends again a text that failed, or of which nobody knows whether it was sent: once for each, by the rule of an answer.
 pub fn resend(tx: &Tx<'_>, message: MessageId, again: &Reply) -> Result<Result<Replied, NotSent>, StoreError> {
     let Some(written) = messages::find(tx, message)? else { return Ok(Err(NotSent::Missing)) };
     let can = written.direction == MessageDirection::Outbound
@@ -226,6 +232,11 @@ pub fn resend(tx: &Tx<'_>, message: MessageId, again: &Reply) -> Result<Result<R
         );
     if !can {
         return Ok(Err(NotSent::Forged));
+    }
+    let again = Reply { thread: written.thread, body: written.body, send_at: None, ..again.clone() };
+    // Somebody else may have sent it again, or something instead.
+    if let Some(overtaken) = overtaken(tx, &again)? {
+        return Ok(Err(overtaken));
     }
     let once = format!("resend:{message}");
     if let Some((_, message)) = messages::written_once(tx, &once)? {
@@ -238,14 +249,7 @@ pub fn resend(tx: &Tx<'_>, message: MessageId, again: &Reply) -> Result<Result<R
     if let Err(why) = may(tx, &thread.number, &again.from)? {
         return Ok(Err(why));
     }
-    if thread.state == ThreadState::Closed {
-        threads::reopen(tx, thread.id, again.author.as_str(), again.now)?;
-    }
-    let body = written.body;
-    let due_at = after(again.now, again.undo);
-    let message = text(&thread, &Reply { body, ..again.clone() }, MessageKind::Chat, once);
-    outbox::enqueue_later(tx, &message, due_at, after(due_at, again.expire_after))?;
-    Ok(Ok(Replied { message: message.id, due_at }))
+    Ok(Ok(put(tx, &thread, &again, once)?))
 }
 
 #[cfg(test)]

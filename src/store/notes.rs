@@ -10,8 +10,8 @@ use super::{StoreError, Tx};
 use crate::events::Event;
 use crate::model::{NoteId, Private, StaffName, ThreadId};
 
-/// A note may have so many bytes.
-pub const LONGEST: usize = 64 * 1024;
+/// A note may have so many bytes: ten thousand lines of ordinary length fit.
+pub const LONGEST: usize = 1024 * 1024;
 
 /// A note.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -143,15 +143,31 @@ const MARKS: [char; 2] = ['\u{1}', '\u{2}'];
 /// Messages and notes with all of `terms`, newest first, before the place where the page before ended. Without terms,
 /// all that pass the filters.
 pub fn texts(conn: &Connection, terms: &Terms, filters: &Filters, before: Option<i64>) -> Result<Found, StoreError> {
+    page(conn, terms, filters, before, PAGE)
+}
+
+/// The newest with all of `terms`, at most `most`: for somebody who types, letter by letter. The words around each hit
+/// are what takes time.
+pub fn newest(conn: &Connection, terms: &Terms, most: usize) -> Result<Vec<Hit>, StoreError> {
+    Ok(page(conn, terms, &Filters::default(), None, most)?.hits)
+}
+
+fn page(
+    conn: &Connection,
+    terms: &Terms,
+    filters: &Filters,
+    before: Option<i64>,
+    most: usize,
+) -> Result<Found, StoreError> {
     let (low, high) = span(conn, filters)?;
     let mut high = before.map_or(high, |before| before.min(high));
     let query = if terms.is_empty() { None } else { Some(spelled(conn, &terms.words)?) };
-    let mut page = Page { hits: Vec::new(), looked_at: 0 };
+    let mut page = Page { hits: Vec::new(), most, looked_at: 0 };
     let began = monotonic();
     loop {
         let from = (high - STRETCH).max(low);
         if let Some(place) = stretch(conn, query.as_deref(), filters, from, high, &mut page)? {
-            let rest = if page.hits.len() == PAGE { Rest::More(place) } else { not_searched(conn, place)? };
+            let rest = if page.hits.len() == most { Rest::More(place) } else { not_searched(conn, place)? };
             return Ok(Found { hits: page.hits, rest });
         }
         high = from;
@@ -166,6 +182,8 @@ pub fn texts(conn: &Connection, terms: &Terms, filters: &Filters, before: Option
 
 struct Page {
     hits: Vec<Hit>,
+    /// So many are enough.
+    most: usize,
     looked_at: usize,
 }
 
@@ -225,7 +243,7 @@ fn stretch(
                 words: pieces(&words),
             });
         }
-        if page.hits.len() == PAGE || page.looked_at == LOOK_AT {
+        if page.hits.len() == page.most || page.looked_at == LOOK_AT {
             return Ok(Some(seq));
         }
     }

@@ -3,6 +3,8 @@
 //! A page is read newest first and by keyset: a page of a thread with ten thousand messages costs what one of ten
 //! costs. Each kind is read from its own index and no further than the page needs.
 
+mod fold;
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -20,13 +22,12 @@ use crate::model::{
     CallId, Direction, EndedBy, Language, MessageDirection, MessageId, MessageStatus, NoteId, Outcome, PhoneNumber,
     Private, StaffName, ThreadId,
 };
+use fold::{fold, weight};
 
 /// So many entries are on a page.
 pub const PAGE: usize = 100;
 /// A page ends earlier when its words fill so many bytes.
 const WORDS: usize = 24_000;
-/// So many characters of a note are on a page; the whole note has a page of its own.
-pub const NOTE_SHOWN: usize = 600;
 
 /// A call.
 #[derive(Clone, Debug, PartialEq)]
@@ -80,6 +81,8 @@ pub struct Text {
     pub to: PhoneNumber,
     /// Its words.
     pub body: Private<String>,
+    /// Whether that is all of it.
+    pub whole: bool,
     /// Addresses of pictures and the like.
     pub media: Vec<Private<String>>,
     /// Where it stands.
@@ -101,7 +104,7 @@ pub struct Note {
     pub id: NoteId,
     /// Who wrote it.
     pub author: String,
-    /// Its first [`NOTE_SHOWN`] characters.
+    /// Its beginning.
     pub body: Private<String>,
     /// Whether that is all of it.
     pub whole: bool,
@@ -207,9 +210,10 @@ pub fn page(conn: &Connection, thread: &Thread, before: Option<&Place>) -> Resul
     let (mut words, mut kept) = (0, 0);
     for entry in entries.iter().take(PAGE) {
         words += match &entry.what {
-            What::Text(text) => text.body.expose().len(),
-            What::Note(note) => note.body.expose().len(),
-            What::Call(_) | What::Deed(_) => 0,
+            What::Text(text) => weight(text.body.expose()),
+            What::Note(note) => weight(note.body.expose()),
+            What::Deed(deed) => weight(&deed.detail.to_string()),
+            What::Call(_) => 0,
         };
         // One entry at least: else a long text would hide all before it.
         if words > WORDS && kept > 0 {
@@ -315,6 +319,7 @@ fn texts(conn: &Connection, thread: ThreadId, (at, id): &(At, String)) -> Result
         .query_map(params![thread, at, id, READ], |row| {
             let message: MessageId = row.get(0)?;
             let written = row.get::<_, At>(1)?.0;
+            let (body, whole) = fold(row.get(7)?, usize::MAX);
             let what = What::Text(Box::new(Text {
                 id: message,
                 direction: row.get::<_, Word<_>>(2)?.0,
@@ -322,7 +327,8 @@ fn texts(conn: &Connection, thread: ThreadId, (at, id): &(At, String)) -> Result
                 author: row.get(4)?,
                 from: row.get(5)?,
                 to: row.get(6)?,
-                body: Private::new(row.get(7)?),
+                body,
+                whole,
                 media: row.get::<_, Json<_>>(8)?.0,
                 status: row.get::<_, Word<_>>(9)?.0,
                 error: row.get(10)?,
@@ -337,16 +343,17 @@ fn texts(conn: &Connection, thread: ThreadId, (at, id): &(At, String)) -> Result
 }
 
 fn notes(conn: &Connection, thread: ThreadId, (at, id): &(At, String)) -> Result<Vec<Entry>, StoreError> {
-    let sql = "SELECT id, at, author, substr(body, 1, ?5), length(body) <= ?5 FROM notes
+    // One character more than is shown: whether that is all is then known.
+    let sql = "SELECT id, at, author, substr(body, 1, ?5) FROM notes
          WHERE thread = ?1 AND (at, id) < (?2, ?3) ORDER BY at DESC, id DESC LIMIT ?4";
-    let shown = i64::try_from(NOTE_SHOWN).unwrap_or(i64::MAX);
+    let shown = i64::try_from(fold::NOTE + 1).unwrap_or(i64::MAX);
     let found = conn
         .prepare_cached(sql)?
         .query_map(params![thread, at, id, READ, shown], |row| {
             let note: NoteId = row.get(0)?;
             let written = row.get::<_, At>(1)?.0;
-            let what =
-                What::Note(Note { id: note, author: row.get(2)?, body: Private::new(row.get(3)?), whole: row.get(4)? });
+            let (body, whole) = fold(row.get(3)?, fold::NOTE);
+            let what = What::Note(Note { id: note, author: row.get(2)?, body, whole });
             Ok(Entry { at: written, thread, what, place: place(written, NOTE, note) })
         })?
         .collect::<Result<_, _>>()?;

@@ -19,7 +19,7 @@ use serde_json::json;
 use super::page::{self, Section, is_fragment};
 use super::person::Person;
 use super::problem::Problem;
-use super::record::record;
+use super::record::{looked, record};
 use super::route::{Access, Route};
 use super::theirs::{plain, theirs};
 use super::words::calls::{self as words, Words};
@@ -180,10 +180,11 @@ async fn show(State(web): State<Web>, person: Person, headers: HeaderMap) -> Res
     let known = web.store.read(move |conn| know(conn, numbers, to_call, &theirs, &asker)).await?;
     let look = Look { words: words::words(person.ui), person: &person, files: &files, known: &known, now };
     let part = look.page(&waiting, &calls);
-    if is_fragment(&headers) {
+    let (is_part, rows) = (is_fragment(&headers), calls.len() + waiting.waiters.len());
+    looked(&web, &person, is_part, "calls.viewed", "calls", json!({ "rows": rows }));
+    if is_part {
         return Ok(part.into_response());
     }
-    record(&web, &person, "calls.viewed", "calls", json!({ "rows": calls.len() + waiting.waiters.len() }));
     let body = html! {
         h1 { (look.words.title) }
         div #calls { (part) }

@@ -14,7 +14,7 @@ use super::page::{self, Section};
 use super::people;
 use super::person::Person;
 use super::problem::Problem;
-use super::record::record;
+use super::record::looked;
 use super::route::{Access, Route};
 use super::theirs::theirs;
 use super::words::day::{self as words, Words};
@@ -58,11 +58,12 @@ async fn show(State(web): State<Web>, person: Person, headers: HeaderMap) -> Res
     let (files, now) = ((web.files)(), web.clock.now().wall);
     let day = read(&web, files.clone(), now).await?;
     let part = draw(&person, &files, &day, &web.registry.list(), now);
-    if page::is_fragment(&headers) {
+    let is_part = page::is_fragment(&headers);
+    // The numbers of whoever is on the phone.
+    looked(&web, &person, is_part, "calls.viewed", "day", json!({ "rows": web.registry.count() }));
+    if is_part {
         return Ok(part.into_response());
     }
-    // The numbers of whoever is on the phone.
-    record(&web, &person, "calls.viewed", "day", json!({ "rows": web.registry.count() }));
     let words = words::words(person.ui);
     let body = html! {
         h1 { (words.title) }

@@ -21,6 +21,8 @@ const MOST_TICKETS: usize = 2_000;
 const TICKET_VALID: Duration = Duration::from_secs(5 * 60);
 /// A session's use is written at most so often.
 const TOUCH_EVERY: Duration = Duration::from_secs(60);
+/// A list that renews itself is a look at it for so long.
+const LOOK_LASTS: Duration = Duration::from_secs(15 * 60);
 /// Keys that are counted; when there are more, all are forgotten, which is kind to everybody.
 const MOST_COUNTED: usize = 20_000;
 
@@ -67,6 +69,7 @@ pub struct Door {
     buckets: Mutex<HashMap<Asker, (f64, Duration)>>,
     touched: Mutex<HashMap<String, Duration>>,
     searches: Mutex<HashMap<StaffName, Searches>>,
+    looks: Mutex<HashMap<(StaffName, &'static str), Duration>>,
 }
 
 /// What somebody has searched for letter by letter, not yet on record.
@@ -87,6 +90,7 @@ impl Default for Door {
             buckets: Mutex::default(),
             touched: Mutex::default(),
             searches: Mutex::default(),
+            looks: Mutex::default(),
         }
     }
 }
@@ -146,6 +150,18 @@ impl Door {
     /// Ends the run.
     pub fn searches(&self, name: &StaffName) -> Searches {
         lock(&self.searches).remove(name).unwrap_or_default()
+    }
+
+    /// Whether somebody who sees the list `what` now has not seen it lately.
+    pub fn looks_anew(&self, name: &StaffName, what: &'static str, now: Duration) -> bool {
+        let mut looks = lock(&self.looks);
+        let key = (name.clone(), what);
+        if looks.get(&key).is_some_and(|last| now.saturating_sub(*last) < LOOK_LASTS) {
+            return false;
+        }
+        make_room(&mut looks, &key);
+        looks.insert(key, now);
+        true
     }
 
     /// Whether a session's use is to be written again.
@@ -217,6 +233,15 @@ mod tests {
         assert!(door.searched(&ana, 3) && !door.searched(&ana, 12) && !door.searched(&ana, 1));
         assert_eq!(door.searches(&ana), Searches { times: 3, found: 12 });
         assert!(door.searched(&ana, 2), "the next run begins");
+    }
+
+    #[test]
+    fn a_list_that_renews_itself_is_one_look_in_a_quarter_of_an_hour() {
+        let (door, ana, ben): (_, StaffName, StaffName) =
+            (Door::default(), "ana".parse().unwrap(), "ben".parse().unwrap());
+        let looks = |name: &StaffName, what, at| door.looks_anew(name, what, seconds(at));
+        assert!(looks(&ana, "queue", 0) && looks(&ben, "queue", 1) && looks(&ana, "calls", 2));
+        assert!(!looks(&ana, "queue", 899) && looks(&ana, "queue", 900) && !looks(&ana, "queue", 901));
     }
 
     #[test]

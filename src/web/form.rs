@@ -14,15 +14,18 @@ use maud::html;
 use serde::de::DeserializeOwned;
 
 use super::page::is_fragment;
+use super::person::Person;
 use super::problem::Problem;
 use super::words::Ui;
 use super::words::problem::{Words, words};
 
 /// Bytes of a form: the longest note in letters that take nine bytes each on the way.
 const LONGEST: usize = 4 << 20;
-/// So much more is read and dropped. Who still sends does not read, and a connection that is closed on what comes in takes
-/// our answer with it.
-const DROPPED: usize = 28 << 20;
+/// The same of somebody who is not signed in: a name, a password, a passkey's answer.
+const LONGEST_OF_STRANGERS: usize = 64 << 10;
+/// So many times as much is read besides, and dropped. Who still sends does not read, and a connection that is closed on
+/// what comes in takes our answer with it.
+const DROPPED: usize = 7;
 /// In so long it must have come.
 const WITHIN: Duration = Duration::from_secs(60);
 
@@ -43,7 +46,7 @@ pub struct Path<T>(pub T);
 enum Unread {
     /// 415: it is no form.
     NotAForm,
-    /// 413: over [`LONGEST`].
+    /// 413: longer than it may be.
     TooLarge,
     /// 408: it came too slowly, or broke off.
     TooSlow,
@@ -57,7 +60,7 @@ impl Unread {
     fn told(self, words: &Words) -> (StatusCode, String) {
         match self {
             Unread::NotAForm => (StatusCode::UNSUPPORTED_MEDIA_TYPE, words.form_incomplete.to_owned()),
-            Unread::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, (words.form_too_large)(LONGEST >> 20)),
+            Unread::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, words.form_too_large.to_owned()),
             Unread::TooSlow => (StatusCode::REQUEST_TIMEOUT, words.form_too_slow.to_owned()),
             Unread::Garbled => (StatusCode::BAD_REQUEST, words.form_garbled.to_owned()),
             Unread::Incomplete => (StatusCode::UNPROCESSABLE_ENTITY, words.form_incomplete.to_owned()),
@@ -78,12 +81,13 @@ impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Form<T> {
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Response> {
         let (parts, body) = request.into_parts();
-        read(&parts.headers, body).await.map_err(|why| refuse(&parts.headers, why.told(words(Ui::here()))))
+        let longest = if parts.extensions.get::<Person>().is_some() { LONGEST } else { LONGEST_OF_STRANGERS };
+        read(&parts.headers, body, longest).await.map_err(|why| refuse(&parts.headers, why.told(words(Ui::here()))))
     }
 }
 
-async fn read<T: DeserializeOwned>(headers: &HeaderMap, body: Body) -> Result<Form<T>, Unread> {
-    let whole = tokio::time::timeout(WITHIN, whole(headers, body)).await;
+async fn read<T: DeserializeOwned>(headers: &HeaderMap, body: Body, longest: usize) -> Result<Form<T>, Unread> {
+    let whole = tokio::time::timeout(WITHIN, whole(headers, body, longest)).await;
     let bytes = whole.unwrap_or(Err(Unread::TooSlow))?;
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default().trim();
@@ -99,29 +103,29 @@ async fn read<T: DeserializeOwned>(headers: &HeaderMap, body: Body) -> Result<Fo
 }
 
 /// The bytes of a form, all of which have come.
-async fn whole(headers: &HeaderMap, mut body: Body) -> Result<Bytes, Unread> {
+async fn whole(headers: &HeaderMap, mut body: Body, longest: usize) -> Result<Bytes, Unread> {
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     let waits =
         headers.get(header::EXPECT).is_some_and(|expect| expect.as_bytes().eq_ignore_ascii_case(b"100-continue"));
+    let dropped = longest.saturating_mul(DROPPED);
     // More than would be dropped, or nothing of it sent yet (RFC 9110 section 10.1.1).
-    if announced.is_some_and(|length| length > LONGEST + DROPPED || (length > LONGEST && waits)) {
+    if announced.is_some_and(|length| length > longest + dropped || (length > longest && waits)) {
         return Err(Unread::TooLarge);
     }
-    let mut bytes = Vec::with_capacity(announced.unwrap_or_default().min(LONGEST));
-    let mut length = 0;
+    let (mut bytes, mut length) = (Vec::new(), 0);
     while let Some(piece) = next(&mut body).await {
         let piece = piece.map_err(|_| Unread::TooSlow)?;
         length += piece.len();
-        if length > LONGEST + DROPPED {
+        if length > longest + dropped {
             break;
         }
-        if length <= LONGEST {
+        if length <= longest {
             bytes.extend_from_slice(&piece);
         } else {
             bytes = Vec::new();
         }
     }
-    if length > LONGEST { Err(Unread::TooLarge) } else { Ok(bytes.into()) }
+    if length > longest { Err(Unread::TooLarge) } else { Ok(bytes.into()) }
 }
 
 async fn next(body: &mut Body) -> Option<Result<Bytes, axum::Error>> {
@@ -189,7 +193,7 @@ mod tests {
 
     async fn read_typed(kind: &'static str, body: impl Into<Body>) -> Result<Typed, Unread> {
         let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static(kind))]);
-        read::<Typed>(&headers, body.into()).await.map(|Form(typed)| typed)
+        read::<Typed>(&headers, body.into(), LONGEST).await.map(|Form(typed)| typed)
     }
 
     const FORM: &str = "application/x-www-form-urlencoded";
@@ -222,10 +226,11 @@ mod tests {
         assert_eq!(read_typed(FORM, form(1 << 20)).await.unwrap().body.len(), 1 << 20);
         assert_eq!(read_typed(FORM, form(LONGEST)).await, Err(Unread::TooLarge));
         // Announced, so that nothing of it is read.
-        let mut headers = HeaderMap::from_iter([(header::CONTENT_LENGTH, HeaderValue::from(LONGEST + DROPPED + 1))]);
-        assert_eq!(whole(&headers, Body::from("a")).await, Err(Unread::TooLarge));
+        let mut headers =
+            HeaderMap::from_iter([(header::CONTENT_LENGTH, HeaderValue::from(LONGEST * (DROPPED + 1) + 1))]);
+        assert_eq!(whole(&headers, Body::from("a"), LONGEST).await, Err(Unread::TooLarge));
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(LONGEST + 1));
         headers.insert(header::EXPECT, HeaderValue::from_static("100-continue"));
-        assert_eq!(whole(&headers, Body::from("a")).await, Err(Unread::TooLarge));
+        assert_eq!(whole(&headers, Body::from("a"), LONGEST).await, Err(Unread::TooLarge));
     }
 }

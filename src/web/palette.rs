@@ -20,7 +20,7 @@ use crate::conversation::permission::Act;
 use crate::conversation::snippets;
 use crate::model::Country;
 use crate::store::audit::{self, Entry};
-use crate::store::search::{self, Contact, Filters, Hit, Terms};
+use crate::store::search::{self, Contact, Hit, Terms};
 use crate::web::form::Form;
 
 /// What is typed within this is on record as one search.
@@ -47,9 +47,7 @@ async fn find(State(web): State<Web>, person: Person, Form(asked): Form<Asked>) 
     let reads = person.may(Act::ReadThreads) && !terms.is_empty();
     let (hits, contacts) = if reads {
         web.store
-            .read(move |conn| {
-                Ok((search::texts(conn, &terms, &Filters::default(), None)?.hits, search::contacts(conn, &terms)?))
-            })
+            .read(move |conn| Ok((search::newest(conn, &terms, OFFERED)?, search::contacts(conn, &terms)?)))
             .await?
     } else {
         (Vec::new(), Vec::new())

@@ -19,7 +19,7 @@ use super::Web;
 use super::page::{self, Section};
 use super::person::Person;
 use super::problem::Problem;
-use super::record::record;
+use super::record::looked;
 use super::route::{Access, Route};
 use super::theirs::theirs;
 use super::words::Ui;
@@ -164,11 +164,12 @@ async fn show(
     }
     let list = read(&web, &person, asked).await?;
     let part = draw(&web, &person, &list);
-    if page::is_fragment(&headers) {
+    let is_part = page::is_fragment(&headers);
+    let seen = json!({ "view": list.tab.name(), "rows": list.page.rows.len() });
+    looked(&web, &person, is_part, "queue.viewed", "queue", seen);
+    if is_part {
         return Ok(part.into_response());
     }
-    let seen = json!({ "view": list.tab.name(), "rows": list.page.rows.len() });
-    record(&web, &person, "queue.viewed", "queue", seen);
     let words = words::words(person.ui);
     let body = html! {
         h1.hidden { (words.title) }

@@ -15,3 +15,11 @@ pub fn record(web: &Web, person: &Person, action: &'static str, subject: impl In
         Ok(())
     });
 }
+
+/// As [`record`], for a list that may renew itself all day while somebody has it open (`is_part`): then it is on record
+/// once in a quarter of an hour. The page itself is on record each time.
+pub fn looked(web: &Web, person: &Person, is_part: bool, action: &'static str, subject: &'static str, detail: Value) {
+    if web.door.looks_anew(&person.name, subject, web.clock.now().mono) || !is_part {
+        record(web, person, action, subject, detail);
+    }
+}

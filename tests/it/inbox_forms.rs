@@ -108,4 +108,9 @@ async fn a_form_that_is_too_large_is_answered_and_a_script_gets_the_sentence_alo
                 && part.body.starts_with("<p class=\"notice bad\" role=\"alert\">")
         );
     }
+    // Who is not signed in sends less.
+    let mut nobody = desk.nobody();
+    nobody.cookie = Some(String::new());
+    let body = [b"name=".to_vec(), vec![b'a'; 200_000]].concat();
+    assert_eq!(send(&nobody, "/sign-in", FORM, body, false).await.status, StatusCode::PAYLOAD_TOO_LARGE);
 }

@@ -546,3 +546,29 @@ async fn a_stream_ends_with_its_session_and_says_so() {
     live.until("signed-out").await;
     assert_eq!(live.next().await, None);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_that_renews_itself_all_day_is_on_record_once_in_a_quarter_of_an_hour() {
+    let desk = Desk::open().await;
+    let ana = desk.person("ana", "front_desk").await;
+    let looks = async || {
+        desk.write(|_| Ok(())).await;
+        let sql = "SELECT count(*) FROM audit WHERE action IN ('queue.viewed', 'calls.viewed') AND actor = 'ana'";
+        desk.web.store.read(move |conn| Ok(conn.query_row(sql, [], |row| row.get::<_, i64>(0))?)).await.unwrap()
+    };
+    for path in ["/", "/calls", "/day"] {
+        for _ in 0..5 {
+            assert_eq!(ana.fragment(path).await.status, StatusCode::OK);
+        }
+    }
+    assert_eq!(looks().await, 3, "who asks for parts alone has looked, once at each");
+    desk.clock.advance(Duration::from_secs(15 * 60));
+    for _ in 0..5 {
+        ana.fragment("/").await;
+    }
+    assert_eq!(looks().await, 4);
+    for _ in 0..2 {
+        ana.get("/").await;
+    }
+    assert_eq!(looks().await, 6, "a page that somebody opens is on record each time");
+}

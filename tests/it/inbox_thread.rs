@@ -307,21 +307,62 @@ async fn a_note_is_for_staff_and_a_long_one_is_folded() {
         let ana = ana.clone();
         async move { ana.post(&format!("/threads/{thread}/answer"), &[("kind", "note"), ("body", &body)]).await }
     };
-    let lines = "a line\n".repeat(9_000);
-    assert_eq!(note(lines.clone()).await.status, StatusCode::SEE_OTHER);
+    let line = "a line of ordinary length, as people write them when they copy out a record\r\n";
+    assert_eq!(note(line.repeat(10_000)).await.status, StatusCode::SEE_OTHER);
     assert_eq!(waiting_texts(&desk).await, 0);
     let page = open(&ana, thread).await;
     assert!(page.body.len() < 100_000 && page.body.contains("Read the whole note"), "{}", page.body.len());
     let at = page.body.find("/notes/").unwrap();
     let path = format!("/threads/{thread}{}", &page.body[at..at + page.body[at..].find('"').unwrap()]);
+    assert!(page.body.contains(&format!("data-part=\"{path}\"")), "a script fetches it when it is opened");
     let whole = ana.get(&path).await;
-    assert_eq!(whole.body.matches("a line").count(), 9_000);
+    assert_eq!(whole.body.matches("a line of").count(), 10_000);
+    let part = ana.fragment(&path).await;
+    assert!(part.body.starts_with("<p class=\"words\"") && part.body.matches("a line of").count() == 10_000);
     let other = texts(&desk, JOHN, "Hello").await;
     let foreign = path.replace(&thread.to_string(), &other.to_string());
     assert_eq!(ana.get(&foreign).await.status, StatusCode::NOT_FOUND, "a note is read beside its own thread");
-    let refused = note("x".repeat(64 * 1024 + 1)).await;
-    assert!(refused.status == StatusCode::UNPROCESSABLE_ENTITY && refused.body.contains("64 KB"));
+    let refused = note("x".repeat(1024 * 1024 + 1)).await;
+    assert!(refused.status == StatusCode::UNPROCESSABLE_ENTITY && refused.body.contains("A note may have 1 MB"));
+    assert!(refused.body.matches('x').count() > 1024 * 1024, "what was typed is not lost");
     assert_eq!(note(String::new()).await.status, StatusCode::UNPROCESSABLE_ENTITY);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_page_grows_with_what_is_written_whatever_its_letters() {
+    let desk = Desk::open().await;
+    let ana = desk.person("ana", "front_desk,manager").await;
+    for (last, letters) in ["<", "\"", "\u{202e}", "漢"].into_iter().enumerate() {
+        let from = format!("+1646253020{last}");
+        let thread = texts(&desk, &from, &letters.repeat(30_000 / letters.len())).await;
+        for _ in 0..2 {
+            desk.clock.advance(Duration::from_secs(1));
+            let long = letters.repeat(100_000 / letters.len());
+            let noted = ana.post(&format!("/threads/{thread}/answer"), &[("kind", "note"), ("body", &long)]).await;
+            assert_eq!(noted.status, StatusCode::SEE_OTHER, "{letters:?}");
+            desk.clock.advance(Duration::from_secs(1));
+            texts(&desk, &from, &letters.repeat(1_600)).await;
+        }
+        let (mut path, mut seen, mut pages) = (format!("/threads/{thread}"), String::new(), 0);
+        loop {
+            let page = ana.get(&path).await;
+            assert!(page.status.is_success() && page.body.len() < 100_000, "{letters:?} {path}: {}", page.body.len());
+            seen += &page.body;
+            pages += 1;
+            let Some((_, earlier)) = page.body.split_once("?before=") else { break };
+            path = format!("/threads/{thread}/timeline?before={}", earlier.split_once('"').unwrap().0);
+        }
+        assert!(pages < 10 && seen.contains("/notes/") && seen.contains("/texts/"), "{letters:?}: {pages}");
+        // The first text is read in full on its own.
+        let (_, text) = seen.rsplit_once("/texts/").unwrap();
+        let text = ana.get(&format!("/threads/{thread}/texts/{}", text.split_once('"').unwrap().0)).await;
+        assert!(text.status.is_success() && text.body.contains("Text</h1>"), "{letters:?}: {}", text.status);
+        for list in ["/?view=all", "/day", "/search"] {
+            assert!(ana.get(list).await.body.len() < 100_000, "{letters:?} {list}");
+        }
+        let found = ana.post("/palette", &[("q", "0142")]).await;
+        assert!(found.status.is_success() && found.body.len() < 100_000, "{letters:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,7 @@
 use jiff::SignedDuration;
 
 use super::*;
-use crate::model::{Consent, ConsentMethod, ConsentState, Language, OpenedBy, Resolution};
+use crate::model::{Consent, ConsentMethod, ConsentState, Kept, Language, OpenedBy, Resolution};
 use crate::store::tests::{in_memory, tx};
 use crate::store::threads::{NewThread, merge};
 use crate::store::{Connection, inbound, timeline};
@@ -258,7 +258,8 @@ fn an_answer_opens_a_closed_thread_again_but_not_beside_an_open_one() {
         NewThread { id: other, number: patient(), reason: None, language: None, opened_by, call: None, at: at(4) };
     threads::open(&tx(&desk.conn), &opening).unwrap();
     assert_eq!(desk.send(&desk.by("ana", "f2", 5)), Err(NotSent::Elsewhere(other)));
-    merge(&tx(&desk.conn), desk.thread, other, "ana", at(6)).unwrap().unwrap();
+    let [gone, kept] = [desk.thread, other].map(|id| threads::find(&desk.conn, id).unwrap().unwrap());
+    merge(&tx(&desk.conn), &gone, &kept, Kept::AsItIs, "ana", at(6)).unwrap();
     assert_eq!(desk.send(&desk.by("ana", "f3", 7)), Err(NotSent::Merged(other)));
 }
 
@@ -312,4 +313,29 @@ fn what_failed_is_sent_again_once() {
     outbox::lease(&tx(&desk.conn), at(14), 9).unwrap();
     outbox::sent(&tx(&desk.conn), second.message, "g", "1", MessageStatus::Sent, at(15)).unwrap();
     assert_eq!(desk.thread().undeliverable, None);
+}
+
+#[test]
+fn what_two_people_send_again_at_once_goes_once_and_the_second_is_told_who_was_first() {
+    let desk = Desk::new();
+    let sent = desk.send(&desk.by("ana", "f1", 2)).unwrap();
+    outbox::lease(&tx(&desk.conn), at(7), 9).unwrap();
+    outbox::unknown(&tx(&desk.conn), sent.message, "no answer", at(8)).unwrap();
+    // Both see it failed, on pages of the same moment.
+    let seen = timeline::version(&desk.conn, desk.thread).unwrap();
+    let by = |name: &str, second| Reply { seen, now: at(second), ..desk.by(name, "", second) };
+    let first = resend(&tx(&desk.conn), sent.message, &by("bo", 9)).unwrap().unwrap();
+    assert_eq!(desk.thread().owner.unwrap().as_str(), "bo", "it is theirs, as with any answer");
+    match resend(&tx(&desk.conn), sent.message, &by("ana", 10)).unwrap() {
+        Err(NotSent::Overtaken { by, body, .. }) => {
+            assert_eq!((by.as_str(), body.expose().as_str()), ("bo", "Yes, says ana."))
+        }
+        other => panic!("{other:?}"),
+    }
+    // An answer that was being written meanwhile is stopped by it as well.
+    let late = Reply { seen, ..desk.by("ana", "f2", 11) };
+    assert!(matches!(desk.send(&late), Err(NotSent::Overtaken { .. })));
+    let waiting: i64 = desk.conn.query_row("SELECT count(*) FROM outbox", [], |row| row.get(0)).unwrap();
+    assert_eq!(waiting, 1);
+    assert_eq!(resend(&tx(&desk.conn), sent.message, &by("bo", 12)).unwrap().unwrap().message, first.message);
 }

@@ -67,6 +67,20 @@ fn found(conn: &Connection, query: &str, filters: &Filters) -> Vec<String> {
 }
 
 #[test]
+fn who_types_sees_the_newest_few_of_what_a_search_finds() {
+    let conn = in_memory();
+    let tx = Tx { conn: &conn, announced: Default::default() };
+    let id = thread(&tx, "+12125550142", ThreadState::Open, 0);
+    for minute in 1..10 {
+        text(&tx, id, "+12125550142", &format!("refill {minute}"), minute);
+    }
+    let terms = Terms::parse("refi");
+    let all = texts(&conn, &terms, &Filters::default(), None).unwrap();
+    assert_eq!((all.hits.len(), all.rest), (9, Rest::Nothing));
+    assert_eq!(newest(&conn, &terms, 4).unwrap(), all.hits[..4]);
+}
+
+#[test]
 fn words_are_found_by_their_beginnings_whatever_their_case_and_marks() {
     let conn = in_memory();
     let tx = Tx { conn: &conn, announced: Default::default() };

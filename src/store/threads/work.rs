@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Params, params};
 use serde_json::{Value, json};
 
-use super::{find, record};
-use crate::model::{PhoneNumber, Resolution, StaffName, ThreadId, ThreadState};
+use super::{Thread, find, record};
+use crate::model::{Kept, PhoneNumber, Resolution, StaffName, ThreadId, ThreadState};
 use crate::store::column::{At, Json, Word};
 use crate::store::{Connection, StoreError, Tx};
 
@@ -236,55 +236,38 @@ pub fn open_of(conn: &Connection, number: &PhoneNumber) -> Result<Option<ThreadI
         .optional()?)
 }
 
-/// Why two threads cannot become one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NotMerged {
-    /// One of them is not there.
-    Missing,
-    /// They are the same already.
-    Same,
-    /// The one to stay has [`MOST_MERGED`] parts.
-    Full,
-}
-
-/// Makes `from` a part of `into`, whose timeline shows the words of both from then on.
+/// Makes `gone` a part of `kept`, whose timeline shows the words of both from then on; whether that can be, and what
+/// becomes of it, has been decided (`conversation::merging`).
 ///
-/// Messages stay where they were written. `from` is closed for good; what it waited for, `into` waits for. The next
-/// text of `from`'s number is not led into `into` when that belongs to another number: an answer always goes to the
+/// Messages stay where they were written. `gone` is closed for good; what it waited for, `kept` waits for. The next
+/// text of `gone`'s number is not led into `kept` when that belongs to another number: an answer always goes to the
 /// number that its thread names.
 pub fn merge(
     tx: &Tx<'_>,
-    from: ThreadId,
-    into: ThreadId,
+    gone: &Thread,
+    kept: &Thread,
+    becomes: Kept,
     actor: &str,
     at: Timestamp,
-) -> Result<Result<(), NotMerged>, StoreError> {
-    let (Some(gone), Some(kept)) = (find(tx, from)?, find(tx, into)?) else {
-        return Ok(Err(NotMerged::Missing));
-    };
-    if gone.merged_into.is_some() || kept.merged_into.is_some() || from == into {
-        return Ok(Err(NotMerged::Same));
-    }
-    let parts = super::merged_into(tx, into)?.len() + super::merged_into(tx, from)?.len() + 1;
-    if parts > MOST_MERGED {
-        return Ok(Err(NotMerged::Full));
-    }
-    let was_open = gone.state != ThreadState::Closed;
+) -> Result<(), StoreError> {
     // Its red flag goes with it, and is not seen to.
-    end(tx, from, Resolution::Merged, actor, at)?;
+    end(tx, gone.id, Resolution::Merged, actor, at)?;
     tx.prepare_cached("UPDATE threads SET merged_into = ?2 WHERE id = ?1 OR merged_into = ?1")?
-        .execute(params![from, into])?;
-    if was_open {
-        reopen(tx, into, "system", at)?;
+        .execute(params![gone.id, kept.id])?;
+    match becomes {
+        Kept::AsItIs => false,
+        Kept::Reopened => reopen(tx, kept.id, "system", at)?,
+        Kept::Woken => wake(tx, kept.id, "system", at)?,
+    };
+    if gone.state != ThreadState::Closed {
         tx.prepare_cached(
             "UPDATE threads SET waiting_since = coalesce(min(waiting_since, ?2), waiting_since, ?2),
-                 red_flag = coalesce(red_flag, ?3), active_at = max(active_at, ?4) WHERE id = ?1",
+                 red_flag = coalesce(red_flag, ?3), active_at = max(active_at, ?4) WHERE id = ?1 AND state <> 'closed'",
         )?
-        .execute(params![into, gone.waiting_since.map(At), gone.red_flag, At(at)])?;
+        .execute(params![kept.id, gone.waiting_since.map(At), gone.red_flag, At(at)])?;
     }
-    record(tx, from, "thread.merged", actor, json!({ "into": into }), at)?;
-    record(tx, into, "thread.absorbed", actor, json!({ "from": from }), at)?;
-    Ok(Ok(()))
+    record(tx, gone.id, "thread.merged", actor, json!({ "into": kept.id }), at)?;
+    record(tx, kept.id, "thread.absorbed", actor, json!({ "from": gone.id }), at)
 }
 
 /// Runs an `UPDATE` of one thread, and puts it on record if it changed the row.

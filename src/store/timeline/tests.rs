@@ -89,7 +89,11 @@ fn a_page_is_bounded_by_its_words_and_a_long_text_hides_nothing() {
     let pages = pages(&conn, thread);
     let texts = |page: &Timeline| page.entries.iter().filter(|e| matches!(e.what, What::Text(_))).count();
     assert_eq!(pages.iter().map(texts).sum::<usize>(), 3);
-    assert!(pages.iter().all(|page| texts(page) <= 1));
+    // Each by its beginning, and no more of them than a page has room for.
+    assert!(pages.iter().all(|page| texts(page) <= 2));
+    let whole =
+        |entry: &Entry| matches!(&entry.what, What::Text(text) if text.whole || weight(text.body.expose()) > WORDS / 2);
+    assert!(!pages.iter().flat_map(|page| &page.entries).any(whole));
 }
 
 #[test]

@@ -39,6 +39,14 @@ pub fn routes() -> Vec<Route> {
     ]
 }
 
+/// Mistakes, and warnings, that are shown at once.
+const MOST_FINDINGS: usize = 50;
+/// Places with changes that are shown, and lines of each.
+const MOST_HUNKS: usize = 20;
+const MOST_LINES: usize = 200;
+/// Characters of a line that are shown beside what is said of it.
+const LONGEST_LINE: usize = 200;
+
 /// Where in the file to begin, and what has just been done.
 #[derive(Debug, Default, Deserialize)]
 struct Asked {
@@ -337,7 +345,10 @@ fn findings(words: &Words, file: &FilePath, found: &[model::Problem]) -> Markup 
             @if of(severity).next().is_some() {
                 section.notice.{ (class) } role="alert" {
                     p { strong { (title) } @if let Some(english) = words.checker_english { " " span.small { (english) } } }
-                    ul.findings { @for problem in of(severity) { (finding(words, file, problem)) } }
+                    ul.findings {
+                        @for problem in of(severity).take(MOST_FINDINGS) { (finding(words, file, problem)) }
+                        @if of(severity).count() > MOST_FINDINGS { li { "…" } }
+                    }
                 }
             }
         }
@@ -360,7 +371,7 @@ fn finding(words: &Words, file: &FilePath, problem: &model::Problem) -> Markup {
                 ": "
             }
             span lang="en" { (problem.message) }
-            @if problem.line > 0 { pre { (problem.source_line.trim_end()) } }
+            @if problem.line > 0 { pre { (beginning(problem.source_line.trim_end())) } }
             @if !problem.cure.is_empty() { p { strong { (words.cure) } " " span lang="en" { (problem.cure) } } }
         }
     }
@@ -372,19 +383,30 @@ fn differences(words: &Words, old: &str, new: &str) -> Markup {
         section.card role="region" aria-label=(words.difference) {
             h2 { (words.difference) }
             @if hunks.is_empty() { p { (words.no_difference) } }
-            @for hunk in &hunks {
+            @for hunk in hunks.iter().take(MOST_HUNKS) {
                 pre.diff {
                     span.faint { "@@ -" (hunk.old) " +" (hunk.new) "\n" }
-                    @for (sign, line) in &hunk.lines {
+                    @for (sign, line) in hunk.lines.iter().take(MOST_LINES) {
+                        @let line = beginning(line);
                         @match sign {
                             Sign::Same => { (sign.as_str()) (line) "\n" },
                             Sign::Added => { ins { (sign.as_str()) (line) } "\n" },
                             Sign::Removed => { del { (sign.as_str()) (line) } "\n" },
                         }
                     }
+                    @if hunk.lines.len() > MOST_LINES { "…\n" }
                 }
             }
+            @if hunks.len() > MOST_HUNKS { p { "…" } }
         }
+    }
+}
+
+/// The beginning of a line, if it is a very long one.
+fn beginning(line: &str) -> std::borrow::Cow<'_, str> {
+    match line.char_indices().nth(LONGEST_LINE) {
+        Some((end, _)) => format!("{} …", &line[..end]).into(),
+        None => line.into(),
     }
 }
 

@@ -16,7 +16,12 @@ function start(id) {
   page.dataset.script = "";
 
   // What happens elsewhere.
+  // Nobody looks at a page in the background: it fetches nothing, so that nothing counts as seen, until it is in sight.
+  let missed = false;
+  document.addEventListener("visibilitychange", () => { if (!document.hidden && missed) look(); });
   const look = () => {
+    missed = document.hidden;
+    if (missed) return;
     update();
     refresh(part("head"), `${base}/head`);
     side();
@@ -55,7 +60,9 @@ function start(id) {
       const old = known(row);
       // What somebody listens to goes on.
       const heard = [...(old?.querySelectorAll("audio") ?? [])].some((audio) => !audio.paused);
-      if (heard || old?.outerHTML === row.outerHTML) { before = old; continue; }
+      // So does what somebody reads that the page itself only begins.
+      const read = old?.querySelector("details.whole[open]");
+      if (heard || read || old?.outerHTML === row.outerHTML) { before = old; continue; }
       if (old) old.replaceWith(row);
       else if (before) before.after(row);
       else list.append(row);

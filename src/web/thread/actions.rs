@@ -2,20 +2,19 @@
 
 use axum::extract::State;
 use axum::http::HeaderMap;
-use axum::response::{IntoResponse, Redirect};
 use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::answer::{blank, fill, not_later, unfilled};
-use super::{Answer, done, told, write};
+use super::{Answer, told, write};
 use crate::conversation::closing;
 use crate::conversation::deeds::{self, Deed, NotDone};
 use crate::conversation::later::Later;
 use crate::conversation::permission::{Act, may};
-use crate::model::{NoteId, PhoneNumber, Private, Resolution, StaffName, ThreadId};
+use crate::model::{NoteId, Private, Resolution, StaffName, ThreadId};
 use crate::sms::addressee;
 use crate::sms::reply::{self, NotSent, Reply};
-use crate::store::threads::{self, MOST_TAGS, NotMerged, Thread};
+use crate::store::threads::{self, MOST_TAGS, Thread};
 use crate::store::{StoreError, Tx, notes, staff, timeline};
 use crate::web::Web;
 use crate::web::form::{Form, Path};
@@ -44,8 +43,6 @@ pub struct Sent {
     choice: String,
     at: String,
     resolution: String,
-    into: String,
-    number: String,
     /// Whose it was on the page.
     owner: String,
 }
@@ -438,50 +435,4 @@ pub async fn reopen(State(web): State<Web>, person: Person, Path(id): Path<Threa
         Ok(Ok(()))
     })
     .await
-}
-
-/// `POST /threads/{id}/merge`: into an earlier conversation of the number, or into that of another number.
-pub async fn merge(
-    State(web): State<Web>,
-    person: Person,
-    Path(id): Path<ThreadId>,
-    headers: HeaderMap,
-    Form(sent): Form<Sent>,
-) -> Answer {
-    let (actor, now, words) = (person.name.clone(), web.clock.now().wall, words(person.ui));
-    let chosen: Option<ThreadId> = sent.into.parse().ok();
-    let number = sent.number.trim();
-    let number = if number.is_empty() {
-        None
-    } else {
-        let country = (web.files)().settings.clinic.country;
-        let read = PhoneNumber::parse(number, country);
-        Some(read.map_err(|_| told(&person)(Problem::refused(words.bad_number)))?)
-    };
-    let merged = web
-        .store
-        .write(move |tx| {
-            let into = match (chosen, number) {
-                (Some(into), None) => into,
-                (_, Some(number)) => match threads::latest(tx, &number)? {
-                    Some(latest) => latest.id,
-                    None => return Ok(Err(Problem::refused(words.no_thread_of_number))),
-                },
-                (None, None) => return Ok(Err(Problem::refused(words.merge_missing))),
-            };
-            Ok(match threads::merge(tx, id, into, actor.as_str(), now)? {
-                Ok(()) => Ok(into),
-                Err(NotMerged::Missing) => Err(Problem::NotFound),
-                Err(NotMerged::Same) => Err(Problem::conflict(words.merge_same)),
-                Err(NotMerged::Full) => Err(Problem::conflict(words.merge_full)),
-            })
-        })
-        .await
-        .map_err(Problem::from)
-        .and_then(|merged| merged)
-        .map_err(told(&person))?;
-    if crate::web::page::is_fragment(&headers) {
-        return Ok(done(&headers, merged));
-    }
-    Ok(Redirect::to(&format!("/threads/{merged}")).into_response())
 }

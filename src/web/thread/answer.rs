@@ -309,11 +309,18 @@ pub async fn now(State(web): State<Web>, person: Person, Path(id): Path<MessageI
     }
 }
 
-/// `POST /messages/{id}/resend`
-pub async fn resend(State(web): State<Web>, person: Person, Path(id): Path<MessageId>, headers: HeaderMap) -> Answer {
+/// `POST /messages/{id}/resend`: with what the page showed, as an answer has it.
+pub async fn resend(
+    State(web): State<Web>,
+    person: Person,
+    Path(id): Path<MessageId>,
+    headers: HeaderMap,
+    Form(form): Form<Typed>,
+) -> Answer {
     let files = (web.files)();
     // The thread is the message's own; this one only fills the form.
     let again = blank(&web, &person, &files, ThreadId::new(web.clock.now().wall));
+    let again = Reply { seen: form.version, ..again };
     let sent = web
         .store
         .write(move |tx| {
@@ -326,6 +333,12 @@ pub async fn resend(State(web): State<Web>, person: Person, Path(id): Path<Messa
     match sent {
         (Some(thread), Ok(_)) => Ok(done(&headers, thread)),
         (None, _) | (_, Err(NotSent::Missing)) => Err(told(&person)(Problem::NotFound)),
+        (Some(_), Err(NotSent::Overtaken { by, at, .. })) => {
+            let by = shown_as(&web, &by).await.map_err(told(&person))?;
+            let at = show::times(&web, &person, &files).short(at);
+            let words = thread::words(person.ui);
+            Err(told(&person)(Problem::conflict(format!("{} {}", (words.overtaken)(&by, &at), words.resend_cure))))
+        }
         (Some(_), Err(why)) => {
             let words = thread::words(person.ui);
             Err(told(&person)(Problem::conflict(compose::refused(&why, words))))

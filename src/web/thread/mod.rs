@@ -1,13 +1,14 @@
 //! A thread's page: all that happened, the box to answer in, and what can be done with it.
 //!
 //! - `show`: the page and its parts. `timeline`, `compose`, `side`: how they look. `text`: times in words.
-//! - `answer`: texts, notes, drafts, messages. `actions`: take, assign, snooze, close and so on. `contacts`: people and
-//!   consent.
+//! - `answer`: texts, notes, drafts, messages. `actions`: take, assign, snooze, close and so on. `merge`: two
+//!   conversations become one. `contacts`: people and consent.
 
 mod actions;
 mod answer;
 mod compose;
 mod contacts;
+mod merge;
 mod show;
 mod side;
 pub(in crate::web) mod text;
@@ -39,6 +40,7 @@ pub fn routes() -> Vec<Route> {
         Route::get("/threads/{id}/head", read, show::head),
         Route::get("/threads/{id}/earlier/{other}", read, show::earlier),
         Route::get("/threads/{id}/notes/{note}", read, show::note),
+        Route::get("/threads/{id}/texts/{message}", read, show::text),
         Route::post("/threads/{id}/answer", work, answer::answer),
         Route::post("/threads/{id}/draft", work, answer::draft),
         Route::post("/threads/{id}/template", work, answer::template),
@@ -61,7 +63,7 @@ pub fn routes() -> Vec<Route> {
         Route::post("/threads/{id}/close", work, actions::close),
         Route::post("/threads/{id}/offer", work, actions::offer),
         Route::post("/threads/{id}/reopen", work, actions::reopen),
-        Route::post("/threads/{id}/merge", consent, actions::merge),
+        Route::post("/threads/{id}/merge", consent, merge::merge),
         Route::post("/threads/{id}/people", work, contacts::add),
         Route::post("/people/{id}", work, contacts::change),
         Route::post("/people/{id}/remove", work, contacts::remove),

@@ -20,14 +20,14 @@ use crate::conversation::deeds::{self, Deed};
 use crate::conversation::permission::{Act, may};
 use crate::conversation::promise::opening_hours;
 use crate::conversation::snippets;
-use crate::model::{Consent, NoteId, PhoneNumber, StaffName, ThreadId, ThreadState};
+use crate::model::{Consent, MessageId, NoteId, PhoneNumber, Private, StaffName, ThreadId, ThreadState};
 use crate::sms::reply::NotSent;
 use crate::store::callbacks::{self, Callback};
 use crate::store::people::Contact;
 use crate::store::staff::{self, Staff};
 use crate::store::threads::{self, Thread};
 use crate::store::timeline::{self as store_timeline, Place, Timeline};
-use crate::store::{Connection, StoreError, consents, drafts, notes, people};
+use crate::store::{Connection, StoreError, consents, drafts, messages, notes, people};
 use crate::web::form::{Path, Query};
 use crate::web::page::{self, Section, is_fragment};
 use crate::web::person::Person;
@@ -335,23 +335,66 @@ pub async fn head(State(web): State<Web>, person: Person, Path(id): Path<ThreadI
 }
 
 /// `GET /threads/{id}/notes/{note}`: a note in full.
-pub async fn note(State(web): State<Web>, person: Person, Path((id, note)): Path<(ThreadId, NoteId)>) -> Answer {
+pub async fn note(
+    State(web): State<Web>,
+    person: Person,
+    Path((id, note)): Path<(ThreadId, NoteId)>,
+    headers: HeaderMap,
+) -> Answer {
+    let found = move |conn: &Connection| {
+        Ok(notes::find(conn, note)?.map(|note| (note.thread, note.author.to_string(), Some(note.at), note.body)))
+    };
+    in_full(&web, &person, &headers, id, thread::words(person.ui).note, found).await
+}
+
+/// `GET /threads/{id}/texts/{message}`: a text in full.
+pub async fn text(
+    State(web): State<Web>,
+    person: Person,
+    Path((id, message)): Path<(ThreadId, MessageId)>,
+    headers: HeaderMap,
+) -> Answer {
+    let found = move |conn: &Connection| {
+        Ok(messages::find(conn, message)?.map(|text| (text.thread, text.author, None, text.body)))
+    };
+    in_full(&web, &person, &headers, id, thread::words(person.ui).text, found).await
+}
+
+/// Where something was written, by whom, and its words.
+type InFull = (ThreadId, String, Option<Timestamp>, Private<String>);
+
+/// What is folded on the thread's page: for a script the words alone, to be put in their place.
+async fn in_full(
+    web: &Web,
+    person: &Person,
+    headers: &HeaderMap,
+    id: ThreadId,
+    title: &str,
+    find: impl FnOnce(&Connection) -> Result<Option<InFull>, StoreError> + Send + 'static,
+) -> Answer {
     let files = (web.files)();
-    let times = times(&web, &person, &files);
-    let (opened, note) = read(&web, &files, id, move |conn, _| notes::find(conn, note)).await.map_err(told(&person))?;
-    let of_thread = |note: &notes::Note| note.thread == id || opened.merged.iter().any(|part| part.id == note.thread);
-    let Some(note) = note.filter(of_thread) else { return Err(told(&person)(Problem::NotFound)) };
-    looked(&web, &person, id);
+    let times = times(web, person, &files);
+    let (opened, found) = read(web, &files, id, move |conn, _| find(conn)).await.map_err(told(person))?;
+    let of_thread = |thread: ThreadId| thread == id || opened.merged.iter().any(|part| part.id == thread);
+    let Some((_, author, at, body)) = found.filter(|(thread, ..)| of_thread(*thread)) else {
+        return Err(told(person)(Problem::NotFound));
+    };
+    looked(web, person, id);
     let words = thread::words(person.ui);
+    let said = html! { p.words dir="auto" { (safe(body.expose(), words)) } };
+    if is_fragment(headers) {
+        return Ok(said.into_response());
+    }
+    let author = StaffName::parse(&author).map_or_else(|_| words.patient.to_owned(), |name| opened.name(&name));
     let body = html! {
         p { a href={ "/threads/" (id) } { (words.newest) } }
         article.card {
-            h1 { (words.note) }
-            p.faint { (theirs(&opened.name(&note.author), person.ui)) (GAP) (times.mark(note.at, &times.short(note.at))) }
-            p.words dir="auto" { (safe(note.body.expose(), words)) }
+            h1 { (title) }
+            p.faint { (theirs(&author, person.ui)) @if let Some(at) = at { (GAP) (times.mark(at, &times.short(at))) } }
+            (said)
         }
     };
-    Ok(page::page(&person, Section::Inbox, words.title, body).into_response())
+    Ok(page::page(person, Section::Inbox, words.title, body).into_response())
 }
 
 /// A part of a thread was shown.
@@ -388,6 +431,7 @@ pub fn times(web: &Web, person: &Person, files: &Files) -> Times {
 fn drawn(opened: &Opened, person: &Person, files: &Files, times: &Times, timeline: &Timeline, path: &str) -> Markup {
     let around = Around {
         thread: opened.thread.id,
+        version: timeline.version,
         times,
         words: thread::words(person.ui),
         names: &opened.names(),

@@ -23,6 +23,8 @@ use crate::web::words::thread_work;
 pub struct Around<'a> {
     /// The thread whose page it is.
     pub thread: ThreadId,
+    /// The newest deed that the page shows.
+    pub version: i64,
     /// How times are written.
     pub times: &'a Times,
     /// Its sentences.
@@ -210,10 +212,11 @@ fn text(around: &Around<'_>, text: &Text, time: &Markup, other: &Markup) -> Mark
         MessageKind::Keyword | MessageKind::Chat => None,
     };
     let cancelled = text.status == MessageStatus::Cancelled;
+    let said = html! { p.words dir="auto" { (safe(text.body.expose(), words)) @if !text.whole { " …" } } };
     html! {
             p.meta { strong { (theirs(&around.name(&text.author), around.times.ui)) } " " (time) (other) @if let Some(kind) = kind { (GAP) (kind) } }
-            @if cancelled { del { p.words dir="auto" { (safe(text.body.expose(), words)) } } }
-            @else { p.words dir="auto" { (safe(text.body.expose(), words)) } }
+            @if cancelled { del { (said) } } @else { (said) }
+            @if !text.whole { (in_full(around, &format!("texts/{}", text.id), words.whole_text)) }
             @if !text.media.is_empty() {
                 details.media {
                     summary { ((words.media)(text.media.len())) }
@@ -270,7 +273,14 @@ fn delivery(around: &Around<'_>, text: &Text) -> Markup {
                     ". "
                     (cure(text.status, text.error.as_deref().unwrap_or_default(), words))
                 }
-                @if around.works { div.bar { (form("resend", words.resend, "second")) } }
+                @if around.works {
+                    div.bar {
+                        form.now method="post" action={ "/messages/" (text.id) "/resend" } data-quiet {
+                            input type="hidden" name="version" value=(around.version);
+                            button.second type="submit" { (words.resend) }
+                        }
+                    }
+                }
             }
         }
     }
@@ -305,9 +315,18 @@ fn note(around: &Around<'_>, note: &Note, time: &Markup) -> Markup {
     html! {
             p.meta { strong { (theirs(&around.name(&note.author), around.times.ui)) } " " (time) (GAP) (words.note) }
             p.words dir="auto" { (safe(note.body.expose(), words)) @if !note.whole { " …" } }
-            @if !note.whole {
-                p { a href={ "/threads/" (around.thread) "/notes/" (note.id) } { (words.whole_note) } }
-            }
+            @if !note.whole { (in_full(around, &format!("notes/{}", note.id), words.whole_note)) }
+    }
+}
+
+/// What is too long for the page: it comes when somebody opens it, without a script on a page of its own.
+fn in_full(around: &Around<'_>, what: &str, title: &str) -> Markup {
+    let path = format!("/threads/{}/{what}", around.thread);
+    html! {
+        details.whole data-part=(path) {
+            summary { (title) }
+            div { p { a href=(path) { (around.words.open_it) } } }
+        }
     }
 }
 

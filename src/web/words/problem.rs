@@ -17,7 +17,7 @@ pub struct Words {
     pub broken: &'static str,
     pub form_incomplete: &'static str,
     pub form_garbled: &'static str,
-    pub form_too_large: fn(usize) -> String,
+    pub form_too_large: &'static str,
     pub form_too_slow: &'static str,
     pub bad_address: &'static str,
     pub bad_method: &'static str,
@@ -36,11 +36,7 @@ const EN: Words = Words {
     broken: "Something is wrong on our side. Nothing was done. Tell your IT staff; the log says more.",
     form_incomplete: "A field of the form is missing or is not what belongs there, so nothing was done. Go back: what you typed is still there. Reload the page if it has been open for long, and send it again.",
     form_garbled: "Some letters did not come through whole, so nothing was done. Go back: what you typed is still there. Type the special characters anew, and send it again.",
-    form_too_large: |mb| {
-        format!(
-            "That is more than can be sent at once (about {mb} MB), so nothing was done. Go back: what you typed is still there. Shorten it, or send it in parts."
-        )
-    },
+    form_too_large: "That is more than can be sent at once, so nothing was done. Go back: what you typed is still there. Shorten it, or send it in parts.",
     form_too_slow: "The form did not come through whole, so nothing was done. Go back: what you typed is still there. Check your connection, and send it again.",
     bad_address: "Something in this address cannot be read. Go back to the inbox and find the page from there.",
     bad_method: "There is a page here, but it is not opened or sent in this way. Go back to the inbox and find it from there.",
@@ -59,11 +55,7 @@ const ES: Words = Words {
     broken: "Algo falla de nuestro lado. No se hizo nada. Avise a su informático; el registro dice más.",
     form_incomplete: "Falta un campo del formulario o no es lo que debe, y no se hizo nada. Vuelva atrás: lo que escribió sigue ahí. Recargue la página si lleva mucho abierta y envíelo de nuevo.",
     form_garbled: "Algunas letras no llegaron enteras y no se hizo nada. Vuelva atrás: lo que escribió sigue ahí. Escriba de nuevo los caracteres especiales y envíelo otra vez.",
-    form_too_large: |mb| {
-        format!(
-            "Es más de lo que se puede enviar de una vez (unos {mb} MB) y no se hizo nada. Vuelva atrás: lo que escribió sigue ahí. Acórtelo o envíelo por partes."
-        )
-    },
+    form_too_large: "Es más de lo que se puede enviar de una vez y no se hizo nada. Vuelva atrás: lo que escribió sigue ahí. Acórtelo o envíelo por partes.",
     form_too_slow: "El formulario no llegó entero y no se hizo nada. Vuelva atrás: lo que escribió sigue ahí. Revise su conexión y envíelo de nuevo.",
     bad_address: "Algo en esta dirección no se puede leer. Vuelva a la bandeja y busque la página desde allí.",
     bad_method: "Aquí hay una página, pero no se abre ni se envía de este modo. Vuelva a la bandeja y búsquela desde allí.",

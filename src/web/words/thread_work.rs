@@ -104,6 +104,7 @@ pub struct Words {
     pub merge_missing: &'static str,
     pub merge_same: &'static str,
     pub merge_full: &'static str,
+    pub merge_other_open: &'static str,
     pub own_stop: &'static str,
     pub missing_words: &'static str,
 }
@@ -204,6 +205,7 @@ const EN: Words = Words {
     merge_missing: "Choose the conversation to merge into.",
     merge_same: "These are one conversation already.",
     merge_full: "20 conversations are merged there already; it takes no more.",
+    merge_other_open: "That number has another conversation that is open. Merge into that one, so that whoever waits stays in sight.",
     own_stop: "They said STOP themselves; only their own START allows texts again. Ask them to text START.",
     missing_words: "Write what was asked and what they answered: it is the evidence.",
 };
@@ -304,6 +306,7 @@ const ES: Words = Words {
     merge_missing: "Elija con qué conversación unir.",
     merge_same: "Ya son una sola conversación.",
     merge_full: "Ya hay 20 conversaciones unidas ahí; no caben más.",
+    merge_other_open: "Ese número tiene otra conversación abierta. Una a esa, para que quien espera siga a la vista.",
     own_stop: "Dijo STOP; solo su propio START permite mensajes de nuevo. Pídale que escriba START.",
     missing_words: "Escriba qué se preguntó y qué respondió: es la prueba.",
 };

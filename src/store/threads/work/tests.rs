@@ -24,6 +24,12 @@ fn events(conn: &Connection, thread: ThreadId) -> Vec<String> {
     all.collect::<Result<_, _>>().unwrap()
 }
 
+/// Makes one of two.
+fn one(tx: &Tx<'_>, gone: ThreadId, kept: ThreadId, becomes: Kept, minute: i64) {
+    let [gone, kept] = [gone, kept].map(|id| find(tx, id).unwrap().unwrap());
+    merge(tx, &gone, &kept, becomes, "ana", at(minute)).unwrap();
+}
+
 const MARIA: &str = "+16462530142";
 const JOHN: &str = "+16462530143";
 
@@ -131,18 +137,13 @@ fn two_threads_become_one_that_waits_for_both() {
     escalate(&tx, maria, "clinical", "ana", at(2)).unwrap();
     flag(&tx, maria, "chest pain", at(2)).unwrap();
     escalate(&tx, john, "clinical", "ana", at(5)).unwrap();
-    merge(&tx, maria, john, "ana", at(6)).unwrap().unwrap();
+    one(&tx, maria, john, Kept::AsItIs, 6);
     let kept = find(&conn, john).unwrap().unwrap();
     assert_eq!((kept.waiting_since, kept.red_flag.as_deref()), (Some(at(2)), Some("chest pain")));
     assert!(!events(&conn, maria).contains(&"flag_cleared".to_owned()), "it goes on in the other");
     let gone = find(&conn, maria).unwrap().unwrap();
     assert_eq!((gone.state, gone.merged_into), (ThreadState::Closed, Some(john)));
     assert_eq!(latest(&conn, &gone.number).unwrap(), None, "the next text opens a thread of its own");
-    for (from, into) in [(maria, john), (john, maria), (john, john)] {
-        assert_eq!(merge(&tx, from, into, "ana", at(7)).unwrap(), Err(NotMerged::Same));
-    }
-    let nowhere = ThreadId::new(at(9));
-    assert_eq!(merge(&tx, nowhere, john, "ana", at(7)).unwrap(), Err(NotMerged::Missing));
     assert!(!reopen(&tx, maria, "ana", at(8)).unwrap());
 }
 
@@ -153,11 +154,11 @@ fn an_open_thread_continues_in_the_earlier_one_of_its_number() {
     let old = thread(&tx, MARIA, 0);
     close(&tx, old, Resolution::Answered, "ana", at(1)).unwrap();
     let new = thread(&tx, MARIA, 2);
-    merge(&tx, new, old, "ana", at(3)).unwrap().unwrap();
+    one(&tx, new, old, Kept::Reopened, 3);
     let kept = latest(&conn, &PhoneNumber::e164(MARIA).unwrap()).unwrap().unwrap();
     assert_eq!((kept.id, kept.state), (old, ThreadState::Open));
     let third = thread(&tx, JOHN, 4);
-    merge(&tx, old, third, "ana", at(5)).unwrap().unwrap();
+    one(&tx, old, third, Kept::AsItIs, 5);
     let parts: Vec<_> = super::super::merged_into(&conn, third).unwrap().into_iter().map(|part| part.id).collect();
     assert_eq!(parts, [old, new], "what was a part of a part is a part");
 }
