@@ -104,29 +104,35 @@ pub struct Outbound {
 
 /// The Call-IDs of a call's attempts, one for each address that was tried, with its trunk; more may come while it rings.
 #[derive(Clone, Debug, Default)]
-pub struct CallIds(Arc<Mutex<Vec<(String, Option<String>)>>>);
+pub struct CallIds(Arc<Mutex<Vec<Attempt>>>);
+
+#[derive(Clone, Debug)]
+struct Attempt {
+    call_id: String,
+    trunk: Option<String>,
+}
 
 impl CallIds {
     /// Of a call that has but one.
     pub fn one(call_id: &str) -> CallIds {
-        CallIds(Arc::new(Mutex::new(vec![(call_id.to_owned(), None)])))
+        CallIds(Arc::new(Mutex::new(vec![Attempt { call_id: call_id.to_owned(), trunk: None }])))
     }
 
     /// Those so far, in order.
     pub fn list(&self) -> Vec<String> {
-        self.attempts().iter().map(|(call_id, _)| call_id.clone()).collect()
+        self.attempts().iter().map(|attempt| attempt.call_id.clone()).collect()
     }
 
     /// The trunk that was tried last; once somebody has picked up, the one that carries the call.
     pub fn trunk(&self) -> Option<String> {
-        self.attempts().last().and_then(|(_, trunk)| trunk.clone())
+        self.attempts().last().and_then(|attempt| attempt.trunk.clone())
     }
 
     fn add(&self, call_id: &str, trunk: Option<&str>) {
-        self.attempts().push((call_id.to_owned(), trunk.map(str::to_owned)));
+        self.attempts().push(Attempt { call_id: call_id.to_owned(), trunk: trunk.map(str::to_owned) });
     }
 
-    fn attempts(&self) -> MutexGuard<'_, Vec<(String, Option<String>)>> {
+    fn attempts(&self) -> MutexGuard<'_, Vec<Attempt>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
