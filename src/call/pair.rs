@@ -1,6 +1,7 @@
 //! Two phones that speak with each other, at least one of them the clinic's own; the phone tree has no part in it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
@@ -9,6 +10,7 @@ use super::dial::Shown;
 use super::features::{self, Command, Features};
 use super::handover::{Asked, Entry, Given, Request};
 use super::leg::{Happened, Leg, News};
+use super::parking::ParkingPlace;
 use super::switchboard::{Connected, OnCall};
 use super::trace::Legs;
 use super::transfer::{self, Transfer, Wanted};
@@ -30,6 +32,8 @@ pub(super) struct Pair<'a> {
     entries: [Option<Entry>; 2],
     /// Who has asked for another to be connected in their place, and how far that is.
     transfer: Option<(usize, Transfer)>,
+    /// Where the patient is parked, and until when.
+    parked: Option<(ParkingPlace, Duration)>,
     /// For the trace of the call.
     known: Legs,
     /// The call, for what is written of it.
@@ -62,6 +66,7 @@ impl<'a> Pair<'a> {
             asked,
             entries,
             transfer: None,
+            parked: None,
             known,
             call,
             features: Features::default(),
@@ -74,6 +79,7 @@ impl<'a> Pair<'a> {
     pub async fn speak(mut self) -> PairOver {
         self.join();
         loop {
+            let parked_until = self.parked.as_ref().map(|(_, until)| *until);
             let [near, far] = &mut self.legs;
             let (side, happened) = tokio::select! {
                 happened = next_of(near) => (0, happened),
@@ -86,6 +92,15 @@ impl<'a> Pair<'a> {
                     Some(cause) => return self.over(EndedBy::Network, cause).await,
                     None => continue,
                 },
+                by = fetched(&mut self.parked) => {
+                    self.parked = None;
+                    self.put(0, *by);
+                    continue;
+                }
+                () = super::until(self.line, parked_until) => {
+                    self.ring_back();
+                    continue;
+                }
                 () = super::until(self.line, self.features.deadline()) => {
                     let commands = self.features.expire(self.line.clock.now().mono);
                     self.obey(0, commands);
@@ -107,10 +122,14 @@ impl<'a> Pair<'a> {
                     self.obey(side, commands);
                 }
                 News::Digit(pressed) => self.obey(side, vec![Command::Carry(pressed)]),
+                News::Held(_) if self.parked.is_some() => {}
                 News::Held(held) => self.hold(1 - side, held),
                 News::Refer { to, replaces, reply } => self.refer(side, &to, replaces, reply),
-                // A transfer goes on without whoever asked for it.
-                News::Ended { .. } if self.asked_by(side) => self.close(side).await,
+                // A transfer goes on without whoever asked for it, and so does who is parked.
+                News::Ended { .. } if self.asked_by(side) || side == 0 && self.parked.is_some() => {
+                    self.close(side).await;
+                    self.on_call[side] = None;
+                }
                 News::Ended { by, cause } => {
                     let by = match (by, &self.phones[side]) {
                         (Ended::Remote, Phone::Number(_)) => EndedBy::Caller,
@@ -152,17 +171,13 @@ impl<'a> Pair<'a> {
         }
     }
 
-    /// Does what the keys of `side` come to. Such a call has no place in the phone tree, and none to be parked at.
+    /// Does what the keys of `side` come to.
     fn obey(&mut self, side: usize, commands: Vec<Command>) {
         for command in commands {
             match (command, &self.legs[1 - side]) {
-                (Command::Carry(pressed), Some(other)) if self.transfer.is_none() => other.session.carry_digit(pressed),
+                (Command::Carry(pressed), Some(other)) if !self.is_between() => other.session.carry_digit(pressed),
                 (Command::Text, _) if self.text.is_none() => self.text_patient(),
-                (Command::Park, _) => {
-                    if let Some(leg) = &self.legs[side] {
-                        leg.session.play(features::sign(false));
-                    }
-                }
+                (Command::Park, _) => drop(self.park(None)),
                 (Command::Carry(_) | Command::Text, _) => {}
             }
         }
@@ -185,6 +200,48 @@ impl<'a> Pair<'a> {
         }));
     }
 
+    /// Whether one of the two is parked, or being handed on.
+    fn is_between(&self) -> bool {
+        self.transfer.is_some() || self.parked.is_some()
+    }
+
+    /// Puts the patient down at `wanted`, or at the first place that is free, as a caller is: whoever speaks with them
+    /// hears its number and may hang up. Whether there was one.
+    fn park(&mut self, wanted: Option<u8>) -> bool {
+        let (false, Some(_), Some(near)) = (self.is_between(), self.patient(), &self.legs[0]) else { return false };
+        let Some(place) = self.line.parking.park(self.call, wanted) else {
+            info!("no parking place is free");
+            near.session.play(features::sign(false));
+            return false;
+        };
+        let book = self.line.book();
+        near.session.unbridge();
+        super::say_digits(&near.session, &place.number().to_string(), &book);
+        self.hold(1, true);
+        info!(place = place.number(), "parked");
+        let until = self.line.clock.now().mono.saturating_add(book.settings.phones.parked_for);
+        self.parked = Some((place, until));
+        true
+    }
+
+    /// A patient whom nobody has fetched comes back to whoever put them down; who has stayed on the line since has them
+    /// again.
+    fn ring_back(&mut self) {
+        self.parked = None;
+        if self.legs[0].is_some() {
+            return self.join();
+        }
+        let (phone, ring_for) = (self.phones[0].clone(), self.line.book().settings.phones.parked_for);
+        let transfer = Transfer::ring_back(self.line, phone, self.shown(1), ring_for);
+        self.transfer = Some((0, transfer));
+    }
+
+    /// What a phone shows that rings for `side`.
+    fn shown(&self, side: usize) -> Shown {
+        let codec = self.legs[side].as_ref().and_then(Leg::codec);
+        Shown { codec, legs: self.known.clone(), ..Shown::of(&self.phones[side], &self.line.book().settings) }
+    }
+
     fn asked_by(&self, side: usize) -> bool {
         self.transfer.as_ref().is_some_and(|(asker, _)| *asker == side)
     }
@@ -192,13 +249,17 @@ impl<'a> Pair<'a> {
     /// Connects the other to somebody else, as `side` asks (RFC 3515, RFC 3891). What is asked for may be this very call:
     /// nobody waits for it here.
     fn refer(&mut self, side: usize, to: &str, replaces: Option<Replaces>, reply: ReferReply) {
-        let Some(leg) = self.legs[side].as_ref().filter(|_| self.transfer.is_none()) else {
+        let Some(leg) = self.legs[side].as_ref().filter(|_| !self.is_between()) else {
             return drop(tokio::spawn(reply.refuse(491)));
         };
         let by = self.phones[side].clone();
         let whom = match transfer::wanted(self.line, &by, leg, to, replaces) {
             Ok(Wanted::Transfer(whom)) => whom,
-            // Callers are parked, whom the phone tree knows.
+            Ok(Wanted::Park(place)) if side == 0 && self.patient().is_some() => {
+                let parked = self.park(place);
+                return drop(tokio::spawn(transfer::parked(reply, parked)));
+            }
+            // Patients are parked, by whoever of the clinic speaks with them.
             Ok(Wanted::Park(_)) => return drop(tokio::spawn(reply.refuse(403))),
             Err(status) => {
                 info!(status, "a transfer to where this phone may not call was refused");
@@ -207,9 +268,7 @@ impl<'a> Pair<'a> {
         };
         leg.session.unbridge();
         self.hold(1 - side, true);
-        let codec = self.legs[1 - side].as_ref().and_then(Leg::codec);
-        let shown =
-            Shown { codec, legs: self.known.clone(), ..Shown::of(&self.phones[1 - side], &self.line.book().settings) };
+        let shown = self.shown(1 - side);
         self.transfer = Some((side, Transfer::begin(self.line, by, whom, shown, reply)));
     }
 
@@ -232,6 +291,9 @@ impl<'a> Pair<'a> {
         if let Some(before) = self.legs[side].replace(leg) {
             tokio::spawn(before.dismiss());
         }
+        if side == 0 {
+            self.line.registry.with(self.call, Some(phone.clone()));
+        }
         self.phones[side] = phone;
         self.on_call[side] = Some(on_call);
         self.line.registry.speak(self.call, self.phones.clone());
@@ -247,7 +309,7 @@ impl<'a> Pair<'a> {
     /// Gives away whoever is not to leave: what is left of the call is over. A call that is itself handing somebody on
     /// gives nobody away.
     fn hand_over(&mut self, request: Request) -> Option<PairOver> {
-        if self.transfer.is_some() {
+        if self.is_between() {
             return None;
         }
         let (leaves, stays) = (request.leaves, 1 - request.leaves);
@@ -293,6 +355,14 @@ async fn texted(text: &mut Option<JoinHandle<bool>>) -> bool {
             *text = None;
             sent
         }
+        None => std::future::pending().await,
+    }
+}
+
+/// Who fetches the patient; for ever nothing while they are not parked.
+async fn fetched(parked: &mut Option<(ParkingPlace, Duration)>) -> Box<Connected> {
+    match parked {
+        Some((place, _)) => place.fetched().await,
         None => std::future::pending().await,
     }
 }

@@ -20,6 +20,9 @@ use crate::sip::{ReferReply, Replaces};
 /// How long a phone rings that somebody is transferred to.
 const RINGS: Duration = Duration::from_secs(30);
 
+/// How long the number of a parking place is said, before the phone that asked for one by REFER may hang up.
+const PLACE_SAID: Duration = Duration::from_secs(2);
+
 /// What a phone asks for by REFER (RFC 3515).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Wanted {
@@ -100,6 +103,14 @@ impl Transfer {
         Transfer { under_way, stop, came: None }
     }
 
+    /// Rings `phone` for somebody whom it has parked and nobody has fetched.
+    pub fn ring_back(line: &Arc<Line>, phone: Phone, shown: Shown, ring_for: Duration) -> Transfer {
+        let (line, stop) = (line.clone(), Stop::default());
+        let stopped = stop.clone();
+        let under_way = tokio::spawn(async move { ring(&line, phone, &shown, ring_for, &stopped).await });
+        Transfer { under_way, stop, came: None }
+    }
+
     /// Waits until somebody is there or will not come. Cancel-safe.
     pub async fn done(&mut self) {
         if self.came.is_none() {
@@ -117,6 +128,16 @@ impl Drop for Transfer {
     fn drop(&mut self) {
         self.stop.stop(false);
     }
+}
+
+/// Tells a phone that has asked for its call to be parked whether it is.
+pub(super) async fn parked(mut reply: ReferReply, parked: bool) {
+    if !parked {
+        return reply.refuse(486).await;
+    }
+    reply.accept().await;
+    tokio::time::sleep(PLACE_SAID).await;
+    reply.finish(200).await;
 }
 
 async fn connect(

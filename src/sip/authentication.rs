@@ -166,8 +166,10 @@ pub(super) fn authenticate(endpoint: &Endpoint, request: &Request, source: IpAdd
     let account = first!(request, From).and_then(header::uri).and_then(header::user).unwrap_or_default();
     let at_home = |name: &str| endpoint.phones().is_at(name, source);
     let verdict = endpoint.with_authentication(|authentication| {
-        if answer.as_ref().is_some_and(|answer| answer.algorithm() >= Algorithm::Sha256) {
-            authentication.offered.knows_better(source, account);
+        match answer.as_ref().map(Answer::algorithm) {
+            Some(Algorithm::Sha256 | Algorithm::Sha256Sess) => authentication.offered.knows_better(source, account),
+            Some(Algorithm::Md5 | Algorithm::Md5Sess) => authentication.offered.knows_no_better(source, account, now),
+            None => {}
         }
         let verdict = authentication.check(&settings.extensions, &presented, answer.as_ref(), at_home, now);
         match verdict {

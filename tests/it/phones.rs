@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use threadline::clock::Clock;
@@ -20,6 +20,8 @@ use tokio::time::timeout;
 
 /// A loaded machine, and phones of whom nothing is heard: each ringing of one takes half a minute longer.
 pub const PATIENCE: Duration = Duration::from_secs(120);
+/// No test takes longer. Not a step's patience: what is heard after a recording's end is not seen.
+const LONGEST: Duration = Duration::from_secs(3_600);
 const KEY: SrtpKey = SrtpKey([7; 30]);
 
 /// A telephone.
@@ -38,6 +40,8 @@ pub struct Talking {
     pub dialog: Dialog,
     pub session: Session,
     pub recording: Recording,
+    /// What was heard last.
+    heard: Mutex<Vec<i16>>,
     local: LocalMedia,
     version: u64,
 }
@@ -110,8 +114,8 @@ impl Telephone {
         let (answer, plan) = sdp::answer(&offer, &local, || KEY, SessionId { id: 1, version: 1 }).unwrap();
         let dialog = incoming.answer(answer).await.unwrap();
         session.start(plan);
-        let recording = session.record(Duration::from_secs(120));
-        Talking { dialog, session, recording, local, version: 1 }
+        let recording = session.record(LONGEST);
+        Talking { dialog, session, recording, heard: Mutex::default(), local, version: 1 }
     }
 
     /// Dials; what comes of it is the answer, or the final status.
@@ -144,8 +148,8 @@ impl Telephone {
                 Step::Answered { dialog, sdp, .. } => {
                     let plan = sdp::accept_answer(&offer, &sdp.expect("an answer in SDP")).unwrap();
                     session.start(plan);
-                    let recording = session.record(Duration::from_secs(120));
-                    return Ok(Talking { dialog, session, recording, local, version: 1 });
+                    let recording = session.record(LONGEST);
+                    return Ok(Talking { dialog, session, recording, heard: Mutex::default(), local, version: 1 });
                 }
             }
         }
@@ -180,9 +184,15 @@ impl Talking {
 
     /// Which part of what was heard in the last 200 ms is this tone, by power.
     pub fn strength(&self, hz: f64) -> f64 {
-        let (rate, samples) = (self.recording.rate(), self.recording.samples());
+        let rate = self.recording.rate();
         let window = (rate / 5) as usize;
-        let Some(last) = samples.len().checked_sub(window).and_then(|from| samples.get(from..)) else { return 0.0 };
+        let mut last = self.heard.lock().unwrap();
+        last.extend(self.recording.drain());
+        let before = last.len().saturating_sub(window);
+        last.drain(..before);
+        if last.len() < window {
+            return 0.0;
+        }
         let (mut re, mut im, mut all) = (0.0, 0.0, 0.0);
         for (i, sample) in last.iter().enumerate() {
             let (sample, angle) = (f64::from(*sample), 2.0 * std::f64::consts::PI * hz * i as f64 / f64::from(rate));

@@ -346,3 +346,65 @@ async fn a_caller_is_handed_to_a_phone_that_still_rings() {
         .until("nobody is on a call", async || ["201", "203"].iter().all(|phone| doing(&house, phone) == "free"))
         .await;
 }
+
+/// A call that 201 has placed to a patient, who are speaking.
+async fn placed_to_a_patient(house: &House, desk: &Telephone, outside: &mut Telephone) -> (Talking, Talking) {
+    let (password, uri) = (password("201"), house.uri("+16462530142"));
+    let (staff, patient) = tokio::join!(desk.dial_as("201", &password, &uri), outside.answers());
+    let staff = staff.unwrap();
+    both_hear(&patient, &staff).await;
+    (staff, patient)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_patient_whom_the_clinic_has_called_is_parked_like_any_other() {
+    let (house, mut outside) = with_trunk("60s").await;
+    let desk = house.extension("201", &[Codec::Pcmu]).await;
+    let (mut staff, mut patient) = placed_to_a_patient(&house, &desk, &mut outside).await;
+    press(&staff, '*');
+    press(&staff, '2');
+    house.clinic.until("it is parked", async || house.clinic.log().contains("parked place=1")).await;
+    staff.dialog.bye("").await;
+    staff.ended().await;
+    house.clinic.until("the phone is free", async || doing(&house, "201") == "free").await;
+    let lab = house.extension("203", &[Codec::G722]).await;
+    let mut colleague = lab.dial_as("203", &password("203"), &house.uri("*21")).await.unwrap();
+    both_hear(&patient, &colleague).await;
+    // And by REFER, at a place of their choice.
+    colleague.dialog.refer(&house.uri("*24")).await.unwrap();
+    colleague.dialog.bye("").await;
+    colleague.ended().await;
+    let fetched = desk.dial_as("201", &password("201"), &house.uri("*24")).await.unwrap();
+    both_hear(&patient, &fetched).await;
+    patient.dialog.bye("").await;
+    patient.ended().await;
+    let call = house.record().await;
+    assert_eq!((&call["outcome"], &call["ended_by"]), (&"served".into(), &"caller".into()), "{call}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_parked_patient_whom_nobody_fetches_rings_where_they_were_put_down() {
+    let mut house = House::closed(&TREE.replace("RING_FOR", "60s")).await;
+    let mut outside = Telephone::of_patient(house.clinic.sip, &[Codec::Pcmu]).await;
+    let Listen { address, .. } = outside.endpoint.local_addresses()[0];
+    house.clinic.rewrite(&[
+        ("address = \"127.0.0.1:5060\"", &format!("address = \"{address}\"")),
+        ("[rtp]\n", "[phones]\nparked_for = \"15s\"\n[rtp]\n"),
+    ]);
+    house.clinic.start().await;
+    let mut desk = house.extension("201", &[Codec::Pcmu]).await;
+    let (mut staff, mut patient) = placed_to_a_patient(&house, &desk, &mut outside).await;
+    press(&staff, '*');
+    press(&staff, '2');
+    house.clinic.until("it is parked", async || house.clinic.log().contains("parked place=1")).await;
+    staff.dialog.bye("").await;
+    staff.ended().await;
+    let rings = desk.rings().await;
+    assert_eq!(rings.from.number().map(|number| number.as_str()), Some("+16462530142"));
+    let mut staff = desk.pick_up(rings).await;
+    both_hear(&patient, &staff).await;
+    patient.dialog.bye("").await;
+    patient.ended().await;
+    staff.ended().await;
+    assert_eq!(house.record().await["outcome"], "served");
+}

@@ -13,9 +13,6 @@ use crate::ivr::Input;
 use crate::model::{Phone, Unanswered};
 use crate::sip::{ReferReply, Replaces};
 
-/// How long the number of a parking place is said, before the phone that asked for one by REFER may hang up.
-const PLACE_SAID: Duration = Duration::from_secs(2);
-
 /// Between two people.
 #[derive(Debug)]
 pub(super) enum Between {
@@ -111,22 +108,15 @@ impl Conversation<'_> {
     }
 
     /// Connects the caller to somebody else, as the person asks who speaks with them (RFC 3515, RFC 3891).
-    pub(super) async fn refer(&mut self, to: &str, replaces: Option<Replaces>, mut reply: ReferReply) {
+    pub(super) async fn refer(&mut self, to: &str, replaces: Option<Replaces>, reply: ReferReply) {
         let Some(talk) = self.talk.as_ref().filter(|_| self.between.is_none()) else {
             return drop(tokio::spawn(reply.refuse(603)));
         };
         let whom = match transfer::wanted(self.line, talk.phone(), talk.leg(), to, replaces) {
             Ok(Wanted::Transfer(whom)) => whom,
             Ok(Wanted::Park(place)) => {
-                if self.park(place) {
-                    reply.accept().await;
-                    tokio::spawn(async move {
-                        tokio::time::sleep(PLACE_SAID).await;
-                        reply.finish(200).await;
-                    });
-                } else {
-                    tokio::spawn(reply.refuse(486));
-                }
+                let parked = self.park(place);
+                tokio::spawn(transfer::parked(reply, parked));
                 return;
             }
             Err(status) => {

@@ -1,6 +1,7 @@
 //! Which digests a phone is offered. SHA-256 before MD5 (RFC 8760 section 2.4), at first; but there are phones that give
 //! up when they meet a digest that they do not know, whatever stands beside it. One that did not answer the offer of both
-//! is offered MD5 alone when it asks again.
+//! is offered MD5 alone when it asks again, and for as long as it goes on answering that: it would otherwise fail once
+//! every day, perhaps with a call.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
@@ -10,7 +11,7 @@ use crate::sip::digest::Algorithm;
 
 /// Phones remembered at once; at the bound the first goes.
 const MOST: usize = 4_096;
-/// How long a phone that did not answer is spared the better one.
+/// How long a phone that did not answer, or answered with MD5 last, is spared the better one.
 const REMEMBERED: Duration = Duration::from_secs(24 * 3_600);
 /// The longest account name that is told from others.
 const LONGEST: usize = 32;
@@ -21,7 +22,7 @@ const PLAIN: &[&str] = &["MD5"];
 /// What became of the last offer of both.
 #[derive(Clone, Copy, Debug)]
 enum Came {
-    /// Nothing yet.
+    /// Nothing yet, or an answer by MD5: when.
     Waiting(Duration),
     /// An answer by SHA-256.
     Answered,
@@ -69,6 +70,13 @@ impl Offered {
         BOTH
     }
 
+    /// It answered with MD5, right or wrong.
+    pub(super) fn knows_no_better(&mut self, source: IpAddr, account: &str, now: Duration) {
+        if let Some(Came::Waiting(since)) = self.came.get_mut(&who(source, account)) {
+            *since = now;
+        }
+    }
+
     /// It answered with SHA-256, right or wrong.
     pub(super) fn knows_better(&mut self, source: IpAddr, account: &str) {
         if let Some(came) = self.came.get_mut(&who(source, account)) {
@@ -93,6 +101,22 @@ mod tests {
         offered.knows_better(SOURCE, "202");
         assert_eq!(offered.to(SOURCE, "202", None, Duration::from_secs(2)), BOTH);
         assert_eq!(offered.to(SOURCE, "201", None, REMEMBERED + Duration::from_secs(1)), BOTH, "tried again");
+    }
+
+    #[test]
+    fn a_phone_that_goes_on_answering_so_is_not_tried_again() {
+        let mut offered = Offered::default();
+        assert_eq!(offered.to(SOURCE, "201", None, Duration::ZERO), BOTH);
+        let mut now = Duration::ZERO;
+        for _ in 0..10 {
+            now += REMEMBERED - Duration::from_secs(1);
+            assert_eq!(offered.to(SOURCE, "201", None, now), PLAIN);
+            offered.knows_no_better(SOURCE, "201", now);
+        }
+        assert_eq!(offered.to(SOURCE, "201", None, now + REMEMBERED), BOTH, "it may be another phone by now");
+        offered.knows_better(SOURCE, "201");
+        offered.knows_no_better(SOURCE, "201", now + REMEMBERED);
+        assert_eq!(offered.to(SOURCE, "201", None, now + REMEMBERED), BOTH, "it knows better");
     }
 
     #[test]
