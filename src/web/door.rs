@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 
 use super::session;
 use crate::conversation::sign_in::Throttle;
-use crate::model::{Private, StaffName};
+use crate::model::{Private, StaffName, ThreadId};
 
 /// Passwords computed at once: each takes 19 MiB and a core.
 const HASHES: usize = 2;
@@ -19,6 +19,10 @@ const HASHES: usize = 2;
 const MOST_TICKETS: usize = 2_000;
 /// How long a step may take.
 const TICKET_VALID: Duration = Duration::from_secs(5 * 60);
+/// People whose unsent words are kept at once; a further one takes the place of whose are kept longest.
+const MOST_UNSENT: usize = 200;
+/// How long they are kept.
+const UNSENT_VALID: Duration = Duration::from_secs(15 * 60);
 /// A session's use is written at most so often.
 const TOUCH_EVERY: Duration = Duration::from_secs(60);
 /// Keys that are counted; when there are more, all are forgotten, which is kind to everybody.
@@ -67,6 +71,16 @@ pub struct Door {
     buckets: Mutex<HashMap<Asker, (f64, Duration)>>,
     touched: Mutex<HashMap<String, Duration>>,
     searches: Mutex<HashMap<StaffName, Searches>>,
+    unsent: Mutex<HashMap<StaffName, (Duration, Unsent)>>,
+}
+
+/// What somebody wrote whose session had ended, until they sign in again.
+#[derive(Clone, Debug)]
+pub struct Unsent {
+    /// Where it belongs.
+    pub thread: ThreadId,
+    /// At most [`crate::store::drafts::LONGEST`] characters.
+    pub words: Private<String>,
 }
 
 /// What somebody has searched for letter by letter, not yet on record.
@@ -87,6 +101,7 @@ impl Default for Door {
             buckets: Mutex::default(),
             touched: Mutex::default(),
             searches: Mutex::default(),
+            unsent: Mutex::default(),
         }
     }
 }
@@ -146,6 +161,25 @@ impl Door {
     /// Ends the run.
     pub fn searches(&self, name: &StaffName) -> Searches {
         lock(&self.searches).remove(name).unwrap_or_default()
+    }
+
+    /// Keeps somebody's words; `now` is a monotonic reading. Of one person the last are kept.
+    pub fn keep_unsent(&self, name: StaffName, unsent: Unsent, now: Duration) {
+        let mut all = lock(&self.unsent);
+        all.retain(|_, (until, _)| *until > now);
+        if all.len() >= MOST_UNSENT
+            && !all.contains_key(&name)
+            && let Some(oldest) = all.iter().min_by_key(|(_, (until, _))| *until).map(|(name, _)| name.clone())
+        {
+            all.remove(&oldest);
+        }
+        all.insert(name, (now + UNSENT_VALID, unsent));
+    }
+
+    /// Gives them back, once.
+    pub fn take_unsent(&self, name: &StaffName, now: Duration) -> Option<Unsent> {
+        let (until, unsent) = lock(&self.unsent).remove(name)?;
+        (now < until).then_some(unsent)
     }
 
     /// Whether a session's use is to be written again.
@@ -217,6 +251,26 @@ mod tests {
         assert!(door.searched(&ana, 3) && !door.searched(&ana, 12) && !door.searched(&ana, 1));
         assert_eq!(door.searches(&ana), Searches { times: 3, found: 12 });
         assert!(door.searched(&ana, 2), "the next run begins");
+    }
+
+    #[test]
+    fn unsent_words_are_given_back_once_to_whoever_wrote_them_and_not_for_ever() {
+        let (door, name) = (Door::default(), |n: usize| format!("staff{n}").parse::<StaffName>().unwrap());
+        let unsent = |words: &str| Unsent {
+            thread: ThreadId::new(jiff::Timestamp::UNIX_EPOCH),
+            words: Private::new(words.to_owned()),
+        };
+        door.keep_unsent(name(0), unsent("first"), seconds(0));
+        door.keep_unsent(name(0), unsent("second"), seconds(1));
+        assert!(door.take_unsent(&name(1), seconds(2)).is_none());
+        assert_eq!(door.take_unsent(&name(0), seconds(2)).unwrap().words.expose(), "second");
+        assert!(door.take_unsent(&name(0), seconds(2)).is_none());
+        door.keep_unsent(name(0), unsent("late"), seconds(0));
+        assert!(door.take_unsent(&name(0), UNSENT_VALID).is_none());
+        for n in 0..=MOST_UNSENT {
+            door.keep_unsent(name(n), unsent("one of many"), Duration::from_millis(n as u64));
+        }
+        assert!(door.take_unsent(&name(0), seconds(1)).is_none() && door.take_unsent(&name(1), seconds(1)).is_some());
     }
 
     #[test]

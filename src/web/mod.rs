@@ -5,7 +5,8 @@
 //! - [`shield`]: what every answer carries and every form must prove. [`gate`]: who is asking, by their [`session`], and
 //!   may they; the handler then sees a [`person`].
 //! - [`sign_in`]: by password, second factor, passkey, or a link that works once. [`account`], [`people`]: one's own
-//!   account; everybody's. [`client`]: where a request comes from. [`door`]: what is remembered of those who ask.
+//!   account; everybody's. [`client`]: where a request comes from. [`door`]: what is remembered of those who ask. [`unsent`]: what
+//!   they wrote when their session was over.
 //! - [`timing`]: how long an answer took. [`audio`]: recordings, by range.
 //! - [`page`]: what stands around every page. [`problem`]: what a page says when it cannot. [`words`]: all sentences, in
 //!   English and Spanish. [`assets`]: style, scripts.
@@ -63,6 +64,7 @@ pub mod sign_in;
 pub mod thread;
 pub mod timing;
 mod tls;
+mod unsent;
 pub mod voicemails;
 pub mod words;
 
