@@ -198,7 +198,13 @@ impl<'a> Placed<'a> {
 
     /// Rings whom it is for, and lets them speak with whoever is `near`, at a phone that is `on_call`. What came of it;
     /// `reached` hears at once that they have picked up. `shown`: what their phone shows.
-    pub async fn connect(mut self, mut near: Near, on_call: OnCall, shown: Shown, reached: impl FnOnce(&Line)) -> Reached {
+    pub async fn connect(
+        mut self,
+        mut near: Near,
+        on_call: OnCall,
+        shown: Shown,
+        reached: impl FnOnce(&Line),
+    ) -> Reached {
         self.begin(near.call_id());
         if let Near::Listening(leg) = &near {
             leg.session.play_looped(vec![ringback()]);

@@ -55,6 +55,13 @@ pub fn find(conn: &Connection, id: &str, idle: Duration, now: Timestamp) -> Resu
     Ok(conn.prepare_cached(&sql)?.query_row(params![id, oldest], staff::read).optional()?)
 }
 
+/// Whose session it was, also when it has been idle for too long. One that somebody has ended is nobody's.
+pub fn owner(conn: &Connection, id: &str) -> Result<Option<StaffName>, StoreError> {
+    let sql = "SELECT sessions.staff FROM sessions JOIN staff ON staff.name = sessions.staff
+               WHERE sessions.id = ? AND staff.disabled_at IS NULL";
+    Ok(conn.prepare_cached(sql)?.query_row([id], |row| row.get(0)).optional()?)
+}
+
 /// Its person has just done something.
 pub fn touch(tx: &Tx<'_>, id: &str, now: Timestamp) -> Result<(), StoreError> {
     tx.prepare_cached("UPDATE sessions SET seen_at = max(seen_at, ?2) WHERE id = ?1")?.execute(params![id, At(now)])?;

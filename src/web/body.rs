@@ -1,52 +1,74 @@
-//! The body of a request, bounded.
+//! The body of a request, whole and bounded.
 
 use std::future::poll_fn;
 use std::pin::Pin;
 
 use axum::body::{Body, Bytes, HttpBody};
+use axum::http::{HeaderMap, header};
 
-/// So much of what is too long is read all the same, and thrown away: whoever still writes when the connection closes
-/// does not read why (RFC 9112 section 9.6).
-const MOST_DRAINED: usize = 4 * 1024 * 1024;
+/// So many times the longest is read and dropped. Who still sends does not read, and a connection that is closed on what
+/// comes in takes our answer with it.
+const DROPPED: usize = 7;
 
 /// Why there is no body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NoBody {
     /// It is longer than it may be.
     TooLong,
-    /// The connection broke off, or what came is no body.
+    /// It broke off.
     Broken,
 }
 
-/// The whole body, of at most `most` bytes.
-pub(super) async fn whole(mut body: Body, most: usize) -> Result<Bytes, NoBody> {
-    let mut kept = Vec::new();
-    let mut drained = 0;
-    while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
-        let Ok(data) = frame.map_err(|_| NoBody::Broken)?.into_data() else { continue };
-        if drained == 0 && kept.len() + data.len() <= most {
-            kept.extend_from_slice(&data);
-            continue;
-        }
-        drained += data.len();
-        kept = Vec::new();
-        if drained > MOST_DRAINED {
+/// A body of at most `longest` bytes, all of which have come.
+pub(super) async fn whole(headers: &HeaderMap, mut body: Body, longest: usize) -> Result<Bytes, NoBody> {
+    let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    let waits =
+        headers.get(header::EXPECT).is_some_and(|expect| expect.as_bytes().eq_ignore_ascii_case(b"100-continue"));
+    let dropped = longest.saturating_mul(DROPPED);
+    // More than would be dropped, or nothing of it sent yet (RFC 9110 section 10.1.1).
+    if announced.is_some_and(|length| length > longest + dropped || (length > longest && waits)) {
+        return Err(NoBody::TooLong);
+    }
+    let (mut bytes, mut length) = (Vec::new(), 0);
+    while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
+        // Trailers are nobody's words.
+        let Ok(piece) = frame.map_err(|_| NoBody::Broken)?.into_data() else { continue };
+        length += piece.len();
+        if length > longest + dropped {
             break;
         }
+        if length <= longest {
+            bytes.extend_from_slice(&piece);
+        } else {
+            bytes = Vec::new();
+        }
     }
-    if drained > 0 { Err(NoBody::TooLong) } else { Ok(kept.into()) }
+    if length > longest { Err(NoBody::TooLong) } else { Ok(bytes.into()) }
 }
 
 #[cfg(test)]
 mod tests {
+    use axum::http::HeaderValue;
+
     use super::*;
 
     #[tokio::test]
     async fn a_body_is_whole_or_too_long() {
-        let read = async |length: usize| whole(Body::from(vec![b'x'; length]), 10).await;
+        let read = async |length: usize| whole(&HeaderMap::new(), Body::from(vec![b'x'; length]), 10).await;
         assert_eq!(read(0).await, Ok(Bytes::new()));
         assert_eq!(read(10).await.unwrap().len(), 10);
         assert_eq!(read(11).await, Err(NoBody::TooLong));
-        assert_eq!(read(2 * MOST_DRAINED).await, Err(NoBody::TooLong));
+        assert_eq!(read(10 * (DROPPED + 2)).await, Err(NoBody::TooLong));
+    }
+
+    #[tokio::test]
+    async fn what_is_announced_as_far_too_long_is_not_read() {
+        let announced = HeaderValue::from(10 * (DROPPED + 1) + 1);
+        let mut headers = HeaderMap::from_iter([(header::CONTENT_LENGTH, announced)]);
+        assert_eq!(whole(&headers, Body::from("a"), 10).await, Err(NoBody::TooLong));
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(11));
+        assert!(whole(&headers, Body::from("a"), 10).await.is_ok());
+        headers.insert(header::EXPECT, HeaderValue::from_static("100-continue"));
+        assert_eq!(whole(&headers, Body::from("a"), 10).await, Err(NoBody::TooLong));
     }
 }

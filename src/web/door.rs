@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 
 use super::session;
 use crate::conversation::sign_in::Throttle;
-use crate::model::{Private, StaffName};
+use crate::model::{Private, StaffName, ThreadId};
 
 /// Passwords computed at once: each takes 19 MiB and a core.
 const HASHES: usize = 2;
@@ -19,6 +19,10 @@ const HASHES: usize = 2;
 const MOST_TICKETS: usize = 2_000;
 /// How long a step may take.
 const TICKET_VALID: Duration = Duration::from_secs(5 * 60);
+/// People whose unsent words are kept at once; a further one takes the place of whose are kept longest.
+const MOST_UNSENT: usize = 200;
+/// How long they are kept.
+const UNSENT_VALID: Duration = Duration::from_secs(15 * 60);
 /// A session's use is written at most so often.
 const TOUCH_EVERY: Duration = Duration::from_secs(60);
 /// A list that renews itself is a look at it for so long.
@@ -70,6 +74,16 @@ pub struct Door {
     touched: Mutex<HashMap<String, Duration>>,
     searches: Mutex<HashMap<StaffName, Searches>>,
     looks: Mutex<HashMap<(StaffName, &'static str), Duration>>,
+    unsent: Mutex<HashMap<StaffName, (Duration, Unsent)>>,
+}
+
+/// What somebody wrote whose session had ended, until they sign in again.
+#[derive(Clone, Debug)]
+pub struct Unsent {
+    /// Where it belongs.
+    pub thread: ThreadId,
+    /// At most [`crate::store::drafts::LONGEST`] characters.
+    pub words: Private<String>,
 }
 
 /// What somebody has searched for letter by letter, not yet on record.
@@ -91,6 +105,7 @@ impl Default for Door {
             touched: Mutex::default(),
             searches: Mutex::default(),
             looks: Mutex::default(),
+            unsent: Mutex::default(),
         }
     }
 }
@@ -162,6 +177,25 @@ impl Door {
         make_room(&mut looks, &key);
         looks.insert(key, now);
         true
+    }
+
+    /// Keeps somebody's words; `now` is a monotonic reading. Of one person the last are kept.
+    pub fn keep_unsent(&self, name: StaffName, unsent: Unsent, now: Duration) {
+        let mut all = lock(&self.unsent);
+        all.retain(|_, (until, _)| *until > now);
+        if all.len() >= MOST_UNSENT
+            && !all.contains_key(&name)
+            && let Some(oldest) = all.iter().min_by_key(|(_, (until, _))| *until).map(|(name, _)| name.clone())
+        {
+            all.remove(&oldest);
+        }
+        all.insert(name, (now + UNSENT_VALID, unsent));
+    }
+
+    /// Gives them back, once.
+    pub fn take_unsent(&self, name: &StaffName, now: Duration) -> Option<Unsent> {
+        let (until, unsent) = lock(&self.unsent).remove(name)?;
+        (now < until).then_some(unsent)
     }
 
     /// Whether a session's use is to be written again.
@@ -242,6 +276,26 @@ mod tests {
         let looks = |name: &StaffName, what, at| door.looks_anew(name, what, seconds(at));
         assert!(looks(&ana, "queue", 0) && looks(&ben, "queue", 1) && looks(&ana, "calls", 2));
         assert!(!looks(&ana, "queue", 899) && looks(&ana, "queue", 900) && !looks(&ana, "queue", 901));
+    }
+
+    #[test]
+    fn unsent_words_are_given_back_once_to_whoever_wrote_them_and_not_for_ever() {
+        let (door, name) = (Door::default(), |n: usize| format!("staff{n}").parse::<StaffName>().unwrap());
+        let unsent = |words: &str| Unsent {
+            thread: ThreadId::new(jiff::Timestamp::UNIX_EPOCH),
+            words: Private::new(words.to_owned()),
+        };
+        door.keep_unsent(name(0), unsent("first"), seconds(0));
+        door.keep_unsent(name(0), unsent("second"), seconds(1));
+        assert!(door.take_unsent(&name(1), seconds(2)).is_none());
+        assert_eq!(door.take_unsent(&name(0), seconds(2)).unwrap().words.expose(), "second");
+        assert!(door.take_unsent(&name(0), seconds(2)).is_none());
+        door.keep_unsent(name(0), unsent("late"), seconds(0));
+        assert!(door.take_unsent(&name(0), UNSENT_VALID).is_none());
+        for n in 0..=MOST_UNSENT {
+            door.keep_unsent(name(n), unsent("one of many"), Duration::from_millis(n as u64));
+        }
+        assert!(door.take_unsent(&name(0), seconds(1)).is_none() && door.take_unsent(&name(1), seconds(1)).is_some());
     }
 
     #[test]

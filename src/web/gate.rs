@@ -1,7 +1,7 @@
 //! Who is asking, and may they: every route but the open ones goes through here.
 
 use axum::extract::{Request, State};
-use axum::http::{Method, StatusCode, Uri, header};
+use axum::http::{Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 
@@ -11,7 +11,7 @@ use super::person::Person;
 use super::problem::Problem;
 use super::route::Access;
 use super::timing::Told;
-use super::{Web, session};
+use super::{Web, session, unsent};
 use crate::conversation::permission::may;
 use crate::store::sessions;
 
@@ -21,7 +21,7 @@ pub async fn check(State((web, access)): State<(Web, Access)>, mut request: Requ
         Ok(Some(person)) => person,
         Ok(None) => {
             return match stranger(&web, &request) {
-                Ok(()) => sign_in(&request),
+                Ok(()) => sign_in(&web, request).await,
                 Err(problem) => problem.into_response(),
             };
         }
@@ -75,19 +75,23 @@ pub fn admit(web: &Web, client: &Client) -> Result<(), Problem> {
     web.door.admit(Asker::Address(client.address), web.clock.now().mono).map_err(Problem::TooOften)
 }
 
-/// A page leads to the sign-in and back; what a script asks for is told so, and the script keeps the draft.
-fn sign_in(request: &Request) -> Response {
-    let page = request.method() == Method::GET && !request.headers().contains_key(super::FRAGMENT);
-    if page {
-        return Redirect::to(&format!("/sign-in?then={}", then(request.uri()))).into_response();
-    }
-    if request.headers().contains_key(super::FRAGMENT) {
+/// A page leads to the sign-in and back, and so does an answer whose words are kept; what a script asks for is told so,
+/// and the script keeps the draft.
+async fn sign_in(web: &Web, request: Request) -> Response {
+    let fragment = request.headers().contains_key(super::FRAGMENT);
+    if fragment {
         return (StatusCode::UNAUTHORIZED, [(header::CONTENT_TYPE, "text/plain")], "signed out\n").into_response();
     }
-    Problem::SignedOut.into_response()
+    if request.method() == Method::GET {
+        return Redirect::to(&format!("/sign-in?then={}", then(request.uri().path()))).into_response();
+    }
+    match unsent::keep(web, request).await {
+        Some(thread) => Redirect::to(&format!("/sign-in?then={}", then(&format!("/threads/{thread}")))).into_response(),
+        None => Problem::SignedOut.into_response(),
+    }
 }
 
 /// The path to come back to, fit for a query. What was typed is never in it.
-fn then(uri: &Uri) -> String {
-    form_urlencoded::byte_serialize(uri.path().as_bytes()).collect()
+fn then(path: &str) -> String {
+    form_urlencoded::byte_serialize(path.as_bytes()).collect()
 }

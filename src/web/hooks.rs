@@ -97,7 +97,9 @@ async fn handle(web: &Web, hook: Hook, came: Came, body: Body) -> Result<(), Ref
     if came.gateway != web.gateway.name() {
         return Err(Refused::OtherGateway);
     }
-    let body = tokio::time::timeout(BODY_TIMEOUT, whole(body, LONGEST_BODY)).await.map_err(|_| Refused::TooSlow)?;
+    let body = tokio::time::timeout(BODY_TIMEOUT, whole(&came.headers, body, LONGEST_BODY))
+        .await
+        .map_err(|_| Refused::TooSlow)?;
     let body = body.map_err(|error| match error {
         NoBody::TooLong => Refused::TooLarge,
         // Nobody is left to read the answer.

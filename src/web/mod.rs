@@ -6,6 +6,7 @@
 //!   may they; the handler then sees a [`person`].
 //! - [`sign_in`]: by password, second factor, passkey, or a link that works once. [`account`], [`people`]: one's own
 //!   account; everybody's. [`client`]: where a request comes from. [`door`]: what is remembered of those who ask.
+//!   [`unsent`]: what they wrote when their session was over.
 //! - [`form`]: what a request brings, read; or refused in words.
 //! - [`timing`]: how long an answer took. [`audio`]: recordings, by range.
 //! - [`page`]: what stands around every page. [`problem`]: what a page says when it cannot. [`words`]: all sentences, in
@@ -68,6 +69,7 @@ pub mod theirs;
 pub mod thread;
 pub mod timing;
 mod tls;
+mod unsent;
 pub mod voicemails;
 pub mod words;
 

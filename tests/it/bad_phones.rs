@@ -250,7 +250,7 @@ async fn whoever_breaks_the_rules_is_refused_logged_and_counted() {
     house.clinic.rewrite(&[
         ("address = \"127.0.0.1:5060\"", &format!("address = \"{}\"", carrier.here)),
         ("127.0.0.0/8", "127.0.0.1/32"),
-        ("[sip]\n", "[sip]\nt1 = \"100ms\"\n"),
+        ("[sip]\n", "[sip]\nt1 = \"250ms\"\n"),
     ]);
     house.clinic.start().await;
     tokio::join!(

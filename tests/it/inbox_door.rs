@@ -16,6 +16,9 @@ use threadline::web::session;
 use super::desk::Desk;
 use super::inbox_people::{PASSWORD, person, sign_in};
 
+/// The name of a form.
+const NOTHING: &str = "00000000-0000-7000-8000-000000000000";
+
 #[tokio::test(flavor = "multi_thread")]
 async fn who_asks_too_often_is_told_to_wait() {
     let desk = Desk::open().await;
@@ -32,6 +35,56 @@ async fn who_asks_too_often_is_told_to_wait() {
     assert_eq!(desk.person("ana", "front_desk").await.get("/account").await.status, StatusCode::OK);
     desk.clock.advance(Duration::from_secs(1));
     assert_eq!(nobody.get("/sign-in").await.status, StatusCode::OK);
+}
+
+/// Without a script; with one, the page keeps what is in it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_whose_session_has_ended_becomes_the_draft_of_whoever_wrote_it() {
+    const WORDS: &str = "Yes, at nine";
+    let desk = Desk::open().await;
+    let (mut ana, mut ben) = (person(&desk, "ana", "front_desk").await, person(&desk, "ben", "front_desk").await);
+    desk.nobody().post("/phone", &[("number", "+12125550142"), ("body", "Can I come at nine?")]).await;
+    let over = (desk.web.files)().settings.desk.sign_out_after + Duration::from_secs(1);
+    sign_in(&mut ana, "ana", PASSWORD).await;
+    sign_in(&mut ben, "ben", PASSWORD).await;
+    let list = ana.get("/?view=all").await.body;
+    let page = format!("/threads/{}", &list.split_once("id=\"t-").unwrap().1[..36]);
+    let (answer, leads) = (format!("{page}/answer"), format!("/sign-in?then={}", page.replace('/', "%2F")));
+    let form = |words| [("kind", "text"), ("version", "0"), ("form", NOTHING), ("do", "send"), ("body", words)];
+
+    desk.clock.advance(over);
+    let refused = ana.post(&answer, &form(WORDS)).await;
+    assert_eq!((refused.status, refused.location()), (StatusCode::SEE_OTHER, leads.as_str()));
+    assert!(desk.nobody().get(&leads).await.body.contains("kept as drafts"));
+    // Whoever else signs in there does not see them.
+    let mut there = ana.clone();
+    sign_in(&mut there, "ben", PASSWORD).await;
+    assert!(!there.get(&page).await.body.contains(WORDS));
+    let back = ana.post("/sign-in", &[("name", "ana"), ("password", PASSWORD), ("then", &page)]).await;
+    assert_eq!(back.location(), page);
+    sign_in(&mut ana, "ana", PASSWORD).await;
+    assert!(ana.get(&page).await.body.contains(&format!("{WORDS}</textarea>")));
+    let sent: i64 = desk
+        .web
+        .store
+        .read(|conn| Ok(conn.query_row("SELECT count(*) FROM messages WHERE direction = 'out'", [], |row| row.get(0))?))
+        .await
+        .unwrap();
+    assert_eq!(sent, 0);
+
+    // Nothing is kept of strangers, of a session that somebody has ended, of a form without words, or of too long a one;
+    // and it is said.
+    let mut ended = ana.clone();
+    ana.post("/sign-out", &[]).await;
+    desk.clock.advance(over);
+    let long = "x".repeat(70_000);
+    for (visitor, words) in [(&desk.nobody(), WORDS), (&ended, WORDS), (&there, " "), (&there, &long)] {
+        let refused = visitor.post(&answer, &form(words)).await;
+        assert_eq!(refused.status, StatusCode::UNAUTHORIZED);
+        assert!(refused.body.contains("go back and copy it"), "{}", refused.body);
+    }
+    sign_in(&mut ended, "ben", PASSWORD).await;
+    assert!(!ended.get(&page).await.body.contains(WORDS));
 }
 
 #[tokio::test(flavor = "multi_thread")]

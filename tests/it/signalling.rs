@@ -40,7 +40,7 @@ pub struct TestBox {
 impl TestBox {
     /// Bound to loopback, with one trunk there that takes any number; `change` what the test is about.
     pub async fn start(change: impl FnOnce(&mut Settings)) -> TestBox {
-        Self::start_with(change, Timers { t1: Duration::from_millis(20), ..Timers::default() }, Clock::system()).await
+        Self::start_with(change, Timers { t1: Duration::from_millis(40), ..Timers::default() }, Clock::system()).await
     }
 
     pub async fn start_with(change: impl FnOnce(&mut Settings), timers: Timers, clock: Clock) -> TestBox {

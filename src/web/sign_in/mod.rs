@@ -20,7 +20,7 @@ use super::door::Step;
 use super::problem::{Problem, seconds};
 use super::route::{Access, Route};
 use super::words::{Ui, sign_in};
-use super::{Web, gate, page, password, session};
+use super::{Web, gate, page, password, session, unsent};
 use crate::conversation::permission::{Act, may};
 use crate::conversation::sign_in::{LONGEST, Leave, Whose};
 use crate::conversation::totp;
@@ -362,6 +362,9 @@ async fn start(
         })
         .await?;
     let Some(staff) = staff else { return Err(Problem::SignedOut) };
+    if may(&staff.roles, Act::WorkThreads) {
+        unsent::give_back(web, staff.name).await;
+    }
     let cookies = AppendHeaders([
         (header::SET_COOKIE, session::cookie_of(&secret)),
         (header::SET_COOKIE, session::device_cookie_of(&device)),
