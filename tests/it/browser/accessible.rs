@@ -93,6 +93,8 @@ struct Furnished {
     thread: String,
     /// The address of a note too long to be shown in it.
     note: String,
+    /// The address of a text in full.
+    text: String,
     /// A call that has ended.
     call: CallId,
     /// A version of the phone menu that is no longer in force.
@@ -118,6 +120,7 @@ fn places(there: &Furnished) -> Vec<Place> {
             "words.value = '/'; words.dispatchEvent(new Event('input', { bubbles: true }))",
         ),
         ("a whole note", there.note.clone(), ""),
+        ("a whole text", there.text.clone(), ""),
         ("a call's way", format!("/calls/{}", there.call), unfold),
         ("new text", "/new".to_owned(), ""),
         ("new text to somebody", "/new".to_owned(), write),
@@ -196,6 +199,8 @@ async fn furnish(desk: &Desk, ana: &Visitor) -> Furnished {
     let page = ana.get(&format!("/threads/{knee}")).await.body;
     let at = page.find("/notes/").expect("the long note is folded");
     let note = to(page[at + 1..].split('"').next().unwrap());
+    let at = page.find("class=\"message in\" id=\"m").expect("the patient's text is there");
+    let text = to(&format!("texts/{}", page[at..].split('"').nth(3).unwrap().strip_prefix('m').unwrap()));
     let other = ids.iter().find(|id| **id != knee).unwrap();
     ana.post(&format!("/threads/{other}/close"), &[("resolution", "resolved")]).await;
 
@@ -210,7 +215,7 @@ async fn furnish(desk: &Desk, ana: &Visitor) -> Furnished {
     keep("start = \"menu:other\"\n").await;
     let versions = desk.web.store.read(|conn| file_versions::list(conn, ClinicFile::Tree, 9)).await.unwrap();
     let call = call(desk, &["hours:clinic", "menu:welcome", "text:general"], "91").await;
-    Furnished { thread: knee.to_owned(), note, call, version: versions.last().unwrap().id }
+    Furnished { thread: knee.to_owned(), note, text, call, version: versions.last().unwrap().id }
 }
 
 /// Looks at each place in light and in dark, and writes down what is broken.
