@@ -239,7 +239,7 @@ fn the_command_line_adds_people_while_the_daemon_runs() {
     let by_cli: i64 = daemon
         .read_blocking(|conn| {
             audit::verify(conn).unwrap();
-            Ok(conn.query_row("SELECT count(*) FROM audit WHERE actor = 'cli'", [], |row| row.get(0))?)
+            Ok(conn.query_row("SELECT count(*) FROM audit WHERE actor LIKE 'cli:%'", [], |row| row.get(0))?)
         })
         .unwrap();
     assert_eq!(by_cli, 5);
