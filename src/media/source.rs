@@ -4,6 +4,8 @@
 //! may send packets to an open port. So:
 //!
 //! - The first valid packet from the negotiated IP address, whatever its port, is the peer: locked.
+//! - The negotiated address and port, heard three times in a row, take over a lock of another port of that host: a media
+//!   server has many calls, and what is left of one may come to a port that the next one has.
 //! - If none came in the first moments, a source that sends three packets in a row with negotiated payload types is
 //!   taken for the peer. The negotiated address, should it be heard after all, still takes that lock over, once.
 //! - Once locked, packets from anywhere else are dropped; another SSRC from the same source needs two in a row.
@@ -85,9 +87,10 @@ impl Source {
         let credible = match self.locked {
             Some(locked) if locked.from == from && locked.ssrc == ssrc => return Verdict::Ours,
             Some(locked) if locked.from == from => 2,
+            Some(locked) if self.reclaims(from, locked) && self.is_host(locked.from) => CREDIBLE,
             Some(locked) if self.reclaims(from, locked) => 1,
             Some(_) => return Verdict::Foreign,
-            None if from.ip() == self.negotiated.ip() => 1,
+            None if self.is_host(from) => 1,
             None if now.saturating_sub(self.since) < GRACE => return Verdict::Foreign,
             None => CREDIBLE,
         };
@@ -105,7 +108,13 @@ impl Source {
     }
 
     fn reclaims(&self, from: SocketAddr, locked: Locked) -> bool {
-        locked.from.ip() != self.negotiated.ip() && from.ip() == self.negotiated.ip()
+        (self.is_host(from) && !self.is_host(locked.from))
+            || (from == self.negotiated && locked.from != self.negotiated)
+    }
+
+    /// Whether it is the negotiated one but for its port.
+    fn is_host(&self, from: SocketAddr) -> bool {
+        from.ip() == self.negotiated.ip()
     }
 }
 
@@ -125,6 +134,23 @@ mod tests {
     }
 
     #[test]
+    fn what_is_left_of_another_call_of_the_host_does_not_keep_the_peer_out() {
+        let mut source = source();
+        let (peer, stray) = (at("198.51.100.7:4000"), at("198.51.100.7:9999"));
+        assert_eq!(source.judge(stray, 1, 5, EARLY), Verdict::NewStream);
+        for (sequence, verdict) in [(70, Verdict::Foreign), (71, Verdict::Foreign), (72, Verdict::NewStream)] {
+            assert!(source.possible(peer));
+            assert_eq!(source.judge(peer, 2, sequence, LATER), verdict);
+        }
+        // And it stays so.
+        for sequence in 6..50 {
+            assert!(!source.possible(stray));
+            assert_eq!(source.judge(stray, 1, sequence, LATER), Verdict::Foreign);
+            assert_eq!(source.judge(peer, 2, 67 + sequence, LATER), Verdict::Ours);
+        }
+    }
+
+    #[test]
     fn the_negotiated_address_is_believed_at_once_on_any_port_and_cannot_be_stolen() {
         let mut source = source();
         assert_eq!(source.target(), at("198.51.100.7:4000"));
@@ -132,8 +158,8 @@ mod tests {
         assert_eq!(source.target(), at("198.51.100.7:9999"));
         for sequence in 6..50 {
             assert_eq!(source.judge(at("203.0.113.9:4000"), 1, sequence, LATER), Verdict::Foreign);
-            assert_eq!(source.judge(at("198.51.100.7:4000"), 1, sequence, LATER), Verdict::Foreign);
-            assert!(!source.possible(at("203.0.113.9:4000")));
+            assert_eq!(source.judge(at("198.51.100.7:8888"), 1, sequence, LATER), Verdict::Foreign);
+            assert!(!source.possible(at("203.0.113.9:4000")) && !source.possible(at("198.51.100.7:8888")));
             assert_eq!(source.judge(at("198.51.100.7:9999"), 1, sequence, LATER), Verdict::Ours);
         }
     }
