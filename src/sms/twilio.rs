@@ -2,7 +2,7 @@
 //!
 //! `POST …/Accounts/{sid}/Messages.json` knows no idempotency key: after a lost answer the list of messages is asked
 //! before anything is sent again. `ContentRetention` is left at the account's default: discarding bodies at Twilio is
-//! the clinic's decision, and with it that question can no longer be answered. What it sends to us is in [`hook`].
+//! the clinic's decision, and with it that question can no longer be answered. What it sends to us is in `hook`.
 
 pub(super) mod hook;
 

@@ -1,12 +1,12 @@
 //! The web side: the front desk's pages, gateway webhooks, health and metrics.
 //!
 //! - [`routes`]: every route in one table, with who may take it ([`route`]). [`serve`]: the same on a listener, with
-//!   limits on slow and many clients. [`patience`]: how long a form may take.
+//!   limits on slow and many clients. `patience`: how long a form may take.
 //! - [`shield`]: what every answer carries and every form must prove. [`gate`]: who is asking, by their [`session`], and
 //!   may they; the handler then sees a [`person`].
 //! - [`sign_in`]: by password, second factor, passkey, or a link that works once. [`account`], [`people`]: one's own
 //!   account; everybody's. [`client`]: where a request comes from. [`door`]: what is remembered of those who ask.
-//!   [`unsent`]: what they wrote when their session was over.
+//!   `unsent`: what they wrote when their session was over.
 //! - [`form`]: what a request brings, read; or refused in words.
 //! - [`timing`]: how long an answer took. [`audio`]: recordings, by range.
 //! - [`page`]: what stands around every page. [`problem`]: what a page says when it cannot. [`words`]: all sentences, in
@@ -24,7 +24,7 @@
 //!   to browsers. [`presence`]: who looks at what.
 //! - [`calls`]: who is on the phone; to answer, to call. [`voicemails`]: voice messages and recorded calls. [`notices`]: what
 //!   stands at the top of every page.
-//! - [`body`]: a request's body, bounded. [`hooks`]: what gateways report. [`health`]: `/healthz`. [`metrics`]: `/metrics`.
+//! - `body`: a request's body, bounded. [`hooks`]: what gateways report. [`health`]: `/healthz`. [`metrics`]: `/metrics`.
 //!
 //! The rules of a thread are in [`crate::conversation`], not here. What pages show of calls is handed in as plain
 //! closures ([`Web`]): nothing here knows SIP or media.
