@@ -11,13 +11,13 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use serde_json::json;
 use tempfile::TempDir;
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, sleep};
 
 use super::webdriver::Session;
 
-/// Browsers are heavy: of all tests one has its browsers open.
-static TURN: Mutex<()> = Mutex::const_new(());
+/// Browsers are heavy: of all tests two have theirs open.
+static TURNS: Semaphore = Semaphore::const_new(2);
 /// For the browser and its driver to be there.
 const START: Duration = Duration::from_secs(60);
 /// A browser that does its work and nothing else.
@@ -39,8 +39,8 @@ const QUIETLY: [&str; 15] = [
     "--window-size=1280,900",
 ];
 
-/// The leave to open browsers; only one test has it at a time.
-pub struct Turn(#[expect(dead_code, reason = "held, never read")] MutexGuard<'static, ()>);
+/// The leave to open browsers; two tests have it at a time, or a small machine does nothing but wait for them.
+pub struct Turn(#[expect(dead_code, reason = "held, never read")] SemaphorePermit<'static>);
 
 /// Waits for leave to open browsers. None: there is no browser on this machine, which is said, and is a failure where
 /// everything must be tested (`CI=true`).
@@ -51,7 +51,7 @@ pub async fn turn() -> Option<Turn> {
         .map(|(_, package)| package)
         .collect();
     if missing.is_empty() {
-        return Some(Turn(TURN.lock().await));
+        return Some(Turn(TURNS.acquire().await.unwrap()));
     }
     skip(&format!("install {}", missing.join(" ")));
     None
