@@ -76,6 +76,11 @@ async fn whoever_has_done_something_by_keys_still_sees_where_they_are() {
     stands("#work").await;
 }
 
+/// Goes to what Tab reaches first.
+const FIRST_PLACE: &str = "const places = 'a[href], button, input, select, textarea, summary, [tabindex=\"0\"]';
+    window.scrollTo(0, 0);
+    [...document.querySelectorAll(places)].find((one) => !one.disabled && one.checkVisibility()).focus();";
+
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_goes_by_tab_always_sees_where_they_are() {
     let Some(turn) = turn().await else { return };
@@ -85,10 +90,13 @@ async fn whoever_goes_by_tab_always_sees_where_they_are() {
     for path in ["/", &format!("/threads/{thread}"), "/search", "/new", "/day", "/account", "/help", "/admin"] {
         ana.go(&house.url(path)).await;
         ana.until("the page is whole", "document.readyState === 'complete'").await;
-        ana.run("window.scrollTo(0, 0); document.body.tabIndex = -1; document.body.focus(); document.body.removeAttribute('tabindex')").await;
+        // From the first place on: where Tab begins on a page that has just come is the browser's own affair.
+        ana.run(FIRST_PLACE).await;
         let mut places: Vec<String> = Vec::new();
-        for _ in 0..120 {
-            ana.keys(&[TAB]).await;
+        for at in 0..120 {
+            if at > 0 {
+                ana.keys(&[TAB]).await;
+            }
             let Value::String(place) = ana.run(WHERE).await else { break };
             assert!(!place.starts_with("unseen"), "{path}: {place}");
             if places.first() == Some(&place) {
