@@ -68,9 +68,12 @@ pub fn enqueue_later(
     Ok(())
 }
 
+/// The outbox comes first, here and in [`OLDEST`]: without CROSS JOIN, SQLite may walk through all messages ever written.
 const LEASED: &str = "SELECT o.message, o.sender, o.recipient, m.body, m.media, o.attempts, m.created_at,
         o.expires_at, o.leased_at
-    FROM outbox o JOIN messages m ON m.id = o.message";
+    FROM outbox o CROSS JOIN messages m ON m.id = o.message";
+
+const OLDEST: &str = "SELECT min(m.created_at) FROM outbox o CROSS JOIN messages m ON m.id = o.message";
 
 /// Hands out up to `limit` messages that are due and not expired, the one due longest first.
 pub fn lease(tx: &Tx<'_>, now: Timestamp, limit: usize) -> Result<Vec<Leased>, StoreError> {
@@ -251,9 +254,7 @@ pub fn size(conn: &Connection) -> Result<u64, StoreError> {
 
 /// When the message that has been in the outbox longest was written.
 pub fn oldest(conn: &Connection) -> Result<Option<Timestamp>, StoreError> {
-    let at: Option<At> = conn
-        .prepare_cached("SELECT min(m.created_at) FROM outbox o JOIN messages m ON m.id = o.message")?
-        .query_row([], |row| row.get(0))?;
+    let at: Option<At> = conn.prepare_cached(OLDEST)?.query_row([], |row| row.get(0))?;
     Ok(at.map(|at| at.0))
 }
 

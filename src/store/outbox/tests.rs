@@ -246,6 +246,16 @@ fn order(status: MessageStatus) -> usize {
     order.iter().position(|s| *s == status).unwrap()
 }
 
+#[test]
+fn whoever_looks_at_the_outbox_does_not_walk_through_all_messages() {
+    let conn = in_memory();
+    for sql in [OLDEST, LEASED] {
+        let mut statement = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let plan: Vec<String> = statement.query_map([], |row| row.get(3)).unwrap().map(Result::unwrap).collect();
+        assert!(plan.last().unwrap().starts_with("SEARCH m USING PRIMARY KEY"), "{sql}: {plan:?}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
