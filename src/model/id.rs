@@ -58,6 +58,10 @@ id!(
     MessageId
 );
 id!(
+    /// A text that staff are writing to somebody who has no open thread.
+    NewTextId
+);
+id!(
     /// A note that staff wrote beside a thread.
     NoteId
 );

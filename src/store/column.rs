@@ -7,8 +7,8 @@ use serde::de::value::StrDeserializer;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    CallId, CallbackId, Caller, Digit, Language, MessageId, NoteId, PersonId, PhoneNumber, RecordingId, StaffName,
-    ThreadId, VoicemailId,
+    CallId, CallbackId, Caller, Digit, Language, MessageId, NewTextId, NoteId, PersonId, PhoneNumber, RecordingId,
+    StaffName, ThreadId, VoicemailId,
 };
 
 /// A time, as microseconds since the epoch.
@@ -80,7 +80,7 @@ macro_rules! id_column {
     )*};
 }
 
-id_column!(CallId, ThreadId, MessageId, NoteId, PersonId, VoicemailId, CallbackId, RecordingId);
+id_column!(CallId, ThreadId, MessageId, NewTextId, NoteId, PersonId, VoicemailId, CallbackId, RecordingId);
 
 impl ToSql for PhoneNumber {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {

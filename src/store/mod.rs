@@ -10,7 +10,8 @@
 //! - [`staff`], [`sessions`]: the clinic's people, and who of them is signed in. [`credentials`], [`passkeys`],
 //!   [`sign_in_links`]: by what they prove who they are.
 //! - [`search`]: threads by words, names and numbers. [`past`]: a history written at once, for the filled demo.
-//! - [`timeline`]: all that happened in a thread, newest first. [`notes`], [`drafts`], [`people`]: what staff write.
+//! - [`timeline`]: all that happened in a thread, newest first. [`notes`], [`drafts`], [`new_texts`], [`people`]: what
+//!   staff write.
 //! - [`voicemails`], [`callbacks`], [`recordings`]: what whoever stayed on the line has left; [`audio`]: its sound.
 //! - [`queue`]: lists of threads, as the front desk works them. [`today`]: the rows of a day, for its numbers.
 //! - [`file_versions`]: what the clinic's files said before.
@@ -34,6 +35,7 @@ pub mod inbound;
 mod lock;
 pub mod messages;
 mod migrations;
+pub mod new_texts;
 pub mod notes;
 pub mod outbox;
 pub mod passkeys;
