@@ -5,14 +5,14 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::compose::{Composed, after, into_thread};
-use crate::conversation::consent::{Purpose, Refusal, may_text};
-use crate::conversation::templates::MOST_CHARACTERS;
+use super::reply::{NotSent, fits, is_sent, may, once};
+use crate::conversation::consent::Refusal;
 use crate::model::{
-    Consent, ConsentMethod, ConsentState, MessageId, OpenedBy, PhoneNumber, Private, StaffName, ThreadId, ThreadState,
+    Consent, ConsentMethod, ConsentState, MessageId, OpenedBy, PhoneNumber, Private, StaffName, ThreadId,
 };
 use crate::store::messages::{self, MessageKind, NewMessage};
 use crate::store::threads::NewThread;
-use crate::store::{Connection, StoreError, Tx, consents, outbox, threads};
+use crate::store::{StoreError, Tx, consents, new_texts, outbox, threads};
 
 /// A text to somebody who has not written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +27,8 @@ pub struct NewText {
     pub body: Private<String>,
     /// What the form is known by: sent twice, it is one text.
     pub form: String,
+    /// When it shall go; `None`: at once, but for the time in which it can be taken back.
+    pub send_at: Option<Timestamp>,
     /// For so long it can be taken back: `settings.desk.undo`.
     pub undo: Duration,
     /// After so long the text is of no use: `settings.sms.expire_after`.
@@ -37,56 +39,34 @@ pub struct NewText {
     pub now: Timestamp,
 }
 
-/// Why it was not sent. Nothing was written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NotSent {
-    /// It has no words.
-    Empty,
-    /// It has more than [`MOST_CHARACTERS`].
-    TooLong(usize),
-    /// The number takes no texts, or is the clinic's own.
-    Untextable,
-    /// The patient may not be texted.
-    Consent(Refusal),
-}
-
-/// Whether the clinic may text this number.
-pub fn may_write(conn: &Connection, to: &PhoneNumber, from: &PhoneNumber) -> Result<Result<(), NotSent>, StoreError> {
-    if !to.can_text() || to == from {
-        return Ok(Err(NotSent::Untextable));
+/// Sends what somebody has written to a number that nobody is writing with; it is their draft no more.
+///
+/// # Errors
+/// [`NotSent::Elsewhere`]: somebody is. An answer there is sent by whoever sees what was said, and two people do not
+/// answer at once.
+pub fn begin(tx: &Tx<'_>, text: &NewText) -> Result<Result<Composed, NotSent>, StoreError> {
+    if let (Some(open), Ok(()), false) =
+        (threads::open_of(tx, &text.to)?, may(tx, &text.to, &text.from)?, is_sent(tx, &text.author, &text.form)?)
+    {
+        return Ok(Err(NotSent::Elsewhere(open)));
     }
-    Ok(may_text(consents::state(conn, to)?, Purpose::Conversation).map_err(NotSent::Consent))
-}
-
-/// The thread in which they are being written with already: an answer there is sent by whoever sees what was said, and
-/// two people do not answer at once. None for a text that has been sent by this form.
-pub fn elsewhere(conn: &Connection, text: &NewText) -> Result<Option<ThreadId>, StoreError> {
-    if messages::written_once(conn, &once(text))?.is_some() {
-        return Ok(None);
+    let sent = send(tx, text)?;
+    if sent.is_ok() {
+        new_texts::clear(tx, &text.author, &text.to)?;
     }
-    let latest = threads::latest(conn, &text.to)?;
-    Ok(latest.filter(|latest| latest.state != ThreadState::Closed).map(|latest| latest.id))
-}
-
-/// What the text of one form is known by.
-fn once(text: &NewText) -> String {
-    format!("new:{}:{}", text.author, text.form)
+    Ok(sent)
 }
 
 /// Sends a text into the number's open thread, or opens one. A thread that is nobody's becomes the author's.
 pub fn send(tx: &Tx<'_>, text: &NewText) -> Result<Result<Composed, NotSent>, StoreError> {
-    let once = once(text);
+    let once = once(&text.author, &text.form);
     if let Some((thread, message)) = messages::written_once(tx, &once)? {
         return Ok(Ok(Composed { thread, message }));
     }
-    let length = text.body.expose().chars().count();
-    if text.body.expose().trim().is_empty() {
-        return Ok(Err(NotSent::Empty));
+    if let Err(why) = fits(text.body.expose()) {
+        return Ok(Err(why));
     }
-    if length > MOST_CHARACTERS {
-        return Ok(Err(NotSent::TooLong(length)));
-    }
-    if let Err(why) = may_write(tx, &text.to, &text.from)? {
+    if let Err(why) = may(tx, &text.to, &text.from)? {
         return Ok(Err(why));
     }
     let opening = NewThread {
@@ -115,7 +95,7 @@ pub fn send(tx: &Tx<'_>, text: &NewText) -> Result<Result<Composed, NotSent>, St
         once: Some(once),
         at: text.now,
     };
-    let due_at = after(text.now, text.undo);
+    let due_at = text.send_at.unwrap_or_else(|| after(text.now, text.undo));
     outbox::enqueue_later(tx, &message, due_at, after(due_at, text.expire_after))?;
     Ok(Ok(Composed { thread, message: message.id }))
 }

@@ -16,7 +16,7 @@ use crate::model::{
 };
 use crate::store::messages::{self, MessageKind, NewMessage};
 use crate::store::threads::Thread;
-use crate::store::{StoreError, Tx, consents, drafts, outbox, threads};
+use crate::store::{Connection, StoreError, Tx, consents, drafts, outbox, threads};
 
 /// An answer to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,7 +52,7 @@ pub struct Replied {
     pub due_at: Timestamp,
 }
 
-/// Why an answer was not sent. Nothing was written.
+/// Why what somebody wrote was not sent, in a thread or to somebody new. Nothing was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NotSent {
     /// There is no such thread.
@@ -84,7 +84,7 @@ pub enum NotSent {
 
 /// Sends an answer. Sending the same form twice sends one text.
 pub fn reply(tx: &Tx<'_>, reply: &Reply) -> Result<Result<Replied, NotSent>, StoreError> {
-    let once = format!("answer:{}:{}", reply.author, reply.form);
+    let once = once(&reply.author, &reply.form);
     if let Some((thread, message)) = messages::written_once(tx, &once)? {
         let replied = Replied { message, due_at: reply.now };
         return Ok(if thread == reply.thread { Ok(replied) } else { Err(NotSent::Forged) });
@@ -102,9 +102,19 @@ pub fn reply(tx: &Tx<'_>, reply: &Reply) -> Result<Result<Replied, NotSent>, Sto
     if let Err(why) = may(tx, &thread.number, &reply.from)? {
         return Ok(Err(why));
     }
-    let replied = put(tx, &thread, reply, once)?;
+    // Before the thread opens again: what its author has begun to write to the number is no part of this answer.
     drafts::clear(tx, &reply.author, thread.id)?;
-    Ok(Ok(replied))
+    Ok(Ok(put(tx, &thread, reply, once)?))
+}
+
+/// What the text of one form is known by.
+pub(super) fn once(author: &StaffName, form: &str) -> String {
+    format!("answer:{author}:{form}")
+}
+
+/// Whether the text of a form was sent: a draft of it that comes late is none any more.
+pub fn is_sent(conn: &Connection, author: &StaffName, form: &str) -> Result<bool, StoreError> {
+    Ok(messages::written_once(conn, &once(author, form))?.is_some())
 }
 
 /// Puts an answer into the outbox: the thread is open and its author's, and whoever writes next is told of it.
@@ -137,7 +147,7 @@ fn open_thread(tx: &Tx<'_>, thread: ThreadId) -> Result<Result<Thread, NotSent>,
 }
 
 /// Whether the words are some, and not too many.
-fn fits(body: &str) -> Result<(), NotSent> {
+pub(super) fn fits(body: &str) -> Result<(), NotSent> {
     match body.chars().count() {
         _ if body.trim().is_empty() => Err(NotSent::Empty),
         length if length > MOST_CHARACTERS => Err(NotSent::TooLong(length)),
@@ -146,11 +156,11 @@ fn fits(body: &str) -> Result<(), NotSent> {
 }
 
 /// Whether the clinic may text this number.
-fn may(tx: &Tx<'_>, to: &PhoneNumber, from: &PhoneNumber) -> Result<Result<(), NotSent>, StoreError> {
+pub fn may(conn: &Connection, to: &PhoneNumber, from: &PhoneNumber) -> Result<Result<(), NotSent>, StoreError> {
     if !to.can_text() || to == from {
         return Ok(Err(NotSent::Untextable));
     }
-    Ok(may_text(consents::state(tx, to)?, Purpose::Conversation).map_err(NotSent::Consent))
+    Ok(may_text(consents::state(conn, to)?, Purpose::Conversation).map_err(NotSent::Consent))
 }
 
 /// The first answer of somebody else that the author had not seen and that was not taken back.

@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
+use super::compose::Place;
 use super::session;
 use crate::conversation::sign_in::Throttle;
-use crate::model::{Private, StaffName, ThreadId};
+use crate::model::{Private, StaffName};
 
 /// Passwords computed at once: each takes 19 MiB and a core.
 const HASHES: usize = 2;
@@ -81,7 +82,7 @@ pub struct Door {
 #[derive(Clone, Debug)]
 pub struct Unsent {
     /// Where it belongs.
-    pub thread: ThreadId,
+    pub place: Place,
     /// At most [`crate::store::drafts::LONGEST`] characters.
     pub words: Private<String>,
 }
@@ -224,6 +225,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::ThreadId;
 
     fn seconds(seconds: u64) -> Duration {
         Duration::from_secs(seconds)
@@ -282,7 +284,7 @@ mod tests {
     fn unsent_words_are_given_back_once_to_whoever_wrote_them_and_not_for_ever() {
         let (door, name) = (Door::default(), |n: usize| format!("staff{n}").parse::<StaffName>().unwrap());
         let unsent = |words: &str| Unsent {
-            thread: ThreadId::new(jiff::Timestamp::UNIX_EPOCH),
+            place: Place::Thread(ThreadId::new(jiff::Timestamp::UNIX_EPOCH)),
             words: Private::new(words.to_owned()),
         };
         door.keep_unsent(name(0), unsent("first"), seconds(0));

@@ -86,7 +86,7 @@ async fn sign_in(web: &Web, request: Request) -> Response {
         return Redirect::to(&format!("/sign-in?then={}", then(request.uri().path()))).into_response();
     }
     match unsent::keep(web, request).await {
-        Some(thread) => Redirect::to(&format!("/sign-in?then={}", then(&format!("/threads/{thread}")))).into_response(),
+        Some(place) => Redirect::to(&format!("/sign-in?then={}", then(&place.to_string()))).into_response(),
         None => Problem::SignedOut.into_response(),
     }
 }

@@ -14,7 +14,7 @@
 //! - [`admin`]: the clinic's files.
 //! - [`search`]: threads by words, names and numbers.
 //! - [`palette`]: find a thread or do something, from any page.
-//! - [`compose`]: a text to somebody who has not written.
+//! - [`compose`]: the box that a text is written in. [`new_text`]: a text to somebody who has not written.
 //! - [`help`]: how things work.
 //! - [`audit`]: the audit chain, to be read, checked and exported.
 //! - [`phone`]: a patient's phone, where the embedded gateway is in use.
@@ -47,6 +47,7 @@ pub mod help;
 pub mod hooks;
 pub mod live;
 pub mod metrics;
+pub mod new_text;
 pub mod notices;
 pub mod page;
 pub mod palette;
@@ -191,7 +192,7 @@ pub fn routes() -> Vec<Route> {
         notices::routes,
         thread::routes,
         search::routes,
-        compose::routes,
+        new_text::routes,
         palette::routes,
         audit::routes,
         help::routes,

@@ -1,10 +1,9 @@
-//! Search, the patient's phone, new texts, the palette, help and the audit page, over real HTTP.
+//! Search, the patient's phone, the palette, help and the audit page, over real HTTP.
 
 use jiff::Timestamp;
 use reqwest::StatusCode;
-use threadline::model::{ConsentState, Language, PhoneNumber};
-use threadline::store::audit;
-use threadline::store::{consents, past};
+use threadline::model::{ConsentState, PhoneNumber};
+use threadline::store::{audit, consents};
 
 use super::desk::{Desk, Page, Visitor};
 
@@ -103,93 +102,6 @@ async fn a_patients_phone_shows_and_sends_texts_and_knows_stop() {
 fn hidden<'a>(body: &'a str, name: &str) -> &'a str {
     let (_, rest) = body.split_once(&format!("name=\"{name}\" value=\"")).unwrap_or_else(|| panic!("{name} in {body}"));
     rest.split_once('"').unwrap().0
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_new_text_needs_consent_which_can_be_given_at_the_desk() {
-    let desk = Desk::open().await;
-    let ana = desk.person("ana", "front_desk").await;
-    let now = desk.now();
-    desk.write(move |tx| {
-        let by = "ana".parse().unwrap();
-        past::person(tx, &PhoneNumber::e164(PATIENT).unwrap(), "Rosa Díaz", &Language::default(), &by, now)
-    })
-    .await;
-
-    // By name: one person is meant, and nothing may be sent yet.
-    let page = ana.post("/new", &[("to", "rosa diaz")]).await.body;
-    assert!(page.contains(PATIENT) && page.contains("have not agreed") && !page.contains("<textarea"), "{page}");
-    let page = ana.post("/new/send", &[("to", PATIENT), ("body", "Hello"), ("form", "x")]).await;
-    assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY);
-    assert!(page.body.contains("have not agreed"), "{}", page.body);
-
-    // The words were heard; a tick is asked for.
-    let page = ana.post("/new/consent", &[("to", PATIENT)]).await;
-    assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY);
-    let page = ana.post("/new/consent", &[("to", PATIENT), ("language", "es"), ("agreed", "yes")]).await.body;
-    assert!(page.contains("<textarea"), "{page}");
-    let number = PhoneNumber::e164(PATIENT).unwrap();
-    let consent = desk.web.store.read(move |conn| consents::current(conn, &number)).await.unwrap().unwrap();
-    assert_eq!((consent.state, consent.actor.as_str()), (ConsentState::Granted, "ana"));
-    assert!(consent.disclosure.unwrap().contains("Riverside Therapy"));
-
-    // A template, then the text; sent twice, it is one.
-    let page =
-        ana.post("/new", &[("to", PATIENT), ("template", "appointment_confirmed/es"), ("fill", "yes")]).await.body;
-    assert!(page.contains("su cita") && page.contains("1 text"), "{page}");
-    assert!(!page.contains("missed call"), "what the house sends by itself is not offered: {page}");
-    let form = hidden(&page, "form").to_owned();
-    let fields = [("to", PATIENT), ("body", "Hello Rosa"), ("form", form.as_str())];
-    let (once, twice) = (ana.post("/new/send", &fields).await, ana.post("/new/send", &fields).await);
-    assert_eq!((once.status, once.location()), (StatusCode::SEE_OTHER, twice.location()));
-    assert!(once.location().starts_with("/threads/"), "{once:?}");
-    let thread = ana.get(once.location()).await.body;
-    assert!(thread.contains("/undo\""), "it can be taken back: {thread}");
-    let count = |sql: &'static str| {
-        desk.web.store.read(move |conn| Ok(conn.query_row(sql, [], |row| row.get::<_, String>(0))?))
-    };
-    let (queued, owner) =
-        ("SELECT cast(count(*) AS TEXT) FROM outbox", "SELECT opened_by || ' ' || owner FROM threads");
-    assert_eq!((count(queued).await.unwrap(), count(owner).await.unwrap()), ("1".into(), "staff ana".into()));
-
-    // They are being written with now: whoever else wants to sees first what was said, and loses no word.
-    let ben = desk.person("ben", "front_desk").await;
-    let to_thread = format!("{}#compose", once.location());
-    let answer = ben.post("/new", &[("to", PATIENT)]).await;
-    assert_eq!((answer.status, answer.location()), (StatusCode::SEE_OTHER, to_thread.as_str()));
-    let answer = ben.post("/new/send", &[("to", PATIENT), ("body", "Hello from Ben"), ("form", "other")]).await;
-    assert_eq!((answer.status, answer.location()), (StatusCode::SEE_OTHER, to_thread.as_str()));
-    assert!(ben.get(once.location()).await.body.contains("Hello from Ben</textarea>"));
-    assert_eq!(count(queued).await.unwrap(), "1");
-
-    // STOP holds against the desk.
-    texts(&desk, PATIENT, "STOP").await;
-    let page = ana.post("/new/consent", &[("to", PATIENT), ("agreed", "yes")]).await;
-    assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY);
-    let page = ana.post("/new", &[("to", PATIENT)]).await.body;
-    assert!(page.contains("opted out") && !page.contains("/new/consent"), "{page}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn who_is_meant_is_asked_when_several_may_be() {
-    let desk = Desk::open().await;
-    let ana = desk.person("ana", "front_desk").await;
-    let now = desk.now();
-    desk.write(move |tx| {
-        let by = "ana".parse().unwrap();
-        for (number, name) in [("+12125550142", "Rosa Díaz"), ("+12125550143", "Rosa <i>Diaz")] {
-            past::person(tx, &PhoneNumber::e164(number).unwrap(), name, &Language::default(), &by, now)?;
-        }
-        Ok(())
-    })
-    .await;
-    let page = ana.post("/new", &[("to", "rosa")]).await.body;
-    assert!(page.contains("+12125550142") && page.contains("Rosa &lt;i&gt;Diaz"), "{page}");
-    assert!(ana.post("/new", &[("to", "nobody at all")]).await.body.contains("role=\"alert\""));
-    let options = ana.post("/new/people", &[("to", "ros")]).await.body;
-    assert_eq!(options.matches("<option").count(), 2, "{options}");
-    assert!(ana.post("/new", &[("to", "+18002530142")]).await.body.contains("takes no texts"));
-    assert!(ana.post("/new/count", &[("body", &"a".repeat(161))]).await.body.contains("2 texts"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -21,6 +21,7 @@ mod inbox_admin;
 mod inbox_calls;
 mod inbox_door;
 mod inbox_forms;
+mod inbox_new;
 mod inbox_people;
 mod inbox_queue;
 mod inbox_search;

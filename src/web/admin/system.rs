@@ -290,6 +290,7 @@ async fn test(State(web): State<Web>, person: Person, Form(typed): Form<Typed>) 
         author: person.name.clone(),
         body: format!("{}: {}", settings.clinic.name, words.test_body).into(),
         form: MessageId::new(now).to_string(),
+        send_at: None,
         undo: Duration::ZERO,
         expire_after: settings.sms.expire_after,
         reopen_within: settings.desk.reopen_within,

@@ -1,5 +1,5 @@
 // Who is on the phone, as it is now; callers are answered and offered a text without leaving the page.
-import { fetchPart, send, toast } from "./fragment.js";
+import { fetchPart, said, send, toast } from "./fragment.js";
 
 const calls = document.getElementById("calls");
 let due = 0;
@@ -27,7 +27,7 @@ if (calls) {
     const response = await send(form, event.submitter).catch(() => null);
     if (!response || response.status === 401) return;
     if (response.ok) toast(form.dataset.said);
-    else toast(new DOMParser().parseFromString(await response.text(), "text/html").querySelector("[role=alert]")?.textContent ?? response.statusText);
+    else await said(response);
     soon();
   });
 }

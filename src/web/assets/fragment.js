@@ -54,6 +54,12 @@ export function send(form, submitter) {
 /** Says that what was done did not get through. */
 export const unreached = () => toast(document.getElementById("toasts").dataset.unreached);
 
+/** Says what the page says that the server refused something with. */
+export async function said(response) {
+  const page = new DOMParser().parseFromString(await response.text(), "text/html");
+  toast(page.querySelector("[role=alert]")?.textContent ?? response.statusText);
+}
+
 /** Says something to people who listen and to people who look. `action` may be { text, run }. */
 export function toast(text, action) {
   document.getElementById("announce").textContent = text;

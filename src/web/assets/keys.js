@@ -28,7 +28,12 @@ function folds(element) {
 
 function run(element) {
   for (const fold of folds(element)) fold.open = true;
-  if (field(element)) { element.focus(); element.select?.(); return; }
+  if (field(element)) {
+    element.focus();
+    // What is in a line is written anew; what stands in a box is gone on with.
+    if (element.matches("input")) element.select();
+    return;
+  }
   if (!element.matches("summary")) { element.click(); return; }
   // Whoever opens a form by a key goes on writing.
   element.parentElement.open = true;

@@ -1,5 +1,5 @@
 // The queue stays as it is now, under the reader's hand: keys, live rows, the count in the tab's title, a sound.
-import { fetchPart, send, toast } from "./fragment.js";
+import { fetchPart, said, send, toast } from "./fragment.js";
 
 const queue = document.getElementById("queue");
 const signedIn = Boolean(document.body.dataset.person);
@@ -78,8 +78,7 @@ async function submitted(event) {
     for (const box of queue.querySelectorAll("input[name=thread]:checked")) box.checked = false;
     toast(await response.text());
   } else if (!response.ok) {
-    const page = new DOMParser().parseFromString(await response.text(), "text/html");
-    toast(page.querySelector("[role=alert]")?.textContent ?? response.statusText);
+    await said(response);
   }
   refreshList();
 }

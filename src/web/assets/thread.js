@@ -1,11 +1,9 @@
-// A thread's page: its parts are fetched anew when something happens, what is typed is kept, and texts can be undone.
+// A thread's page: its parts are fetched anew when something happens, and texts can be undone. The box to answer in is
+// compose.js's.
 
-import { fetchPart, heading, refresh, replace, send, toast, unreached } from "./fragment.js";
+import { fetchPart, heading, refresh, replace, said, send, toast, unreached } from "./fragment.js";
 
 const page = document.getElementById("thread");
-// The GSM 7-bit alphabet and its extension table (3GPP TS 23.038 section 6.2.1), as the server counts by.
-const BASIC = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà";
-const EXTENDED = "\f^{}\\[~]|€";
 
 if (page) start(page.dataset.thread);
 
@@ -13,7 +11,6 @@ function start(id) {
   const base = `/threads/${id}`;
   const part = (name) => document.getElementById(name);
   const box = () => part("words");
-  page.dataset.script = "";
 
   // What happens elsewhere.
   // Nobody looks at a page in the background: it fetches nothing, so that nothing counts as seen, until it is in sight.
@@ -107,6 +104,12 @@ function start(id) {
   };
   document.addEventListener("live:presence", (event) => { if (event.detail?.id === id) others(); });
   setInterval(here, 15000);
+  page.addEventListener("input", (event) => {
+    if (event.target !== box() || typing) return;
+    typing = true;
+    here();
+    typing = true; // at the next turn as well
+  });
   addEventListener("pagehide", () => {
     fetchPart(`${base}/presence`, { method: "POST", body: new URLSearchParams({ gone: "1" }), keepalive: true }).catch(() => {});
   });
@@ -120,14 +123,13 @@ function start(id) {
     if (!answer && !("quiet" in form.dataset)) return;
     event.preventDefault();
     const submitter = event.submitter;
-    if (answer) clearTimeout(saving);
     if (form.dataset.busy) return;
     form.dataset.busy = "1";
     const response = await send(form, submitter).catch(() => null);
     delete form.dataset.busy;
     if (!response) return unreached();
     if (response.status === 401) return;
-    if (answer) return answered(response, submitter);
+    if (answer) return answered(response);
     if (!response.ok) return said(response);
     if (form.dataset.said) toast(form.dataset.said);
     form.reset(); // said and done: no longer being filled in
@@ -138,14 +140,10 @@ function start(id) {
     look();
   });
 
-  async function answered(response, submitter) {
-    const to = submitter?.formAction ?? "";
-    if (to.endsWith("/draft")) return;
-    if (to.endsWith("/template") && response.ok) return put(await response.text());
-    const fresh = await response.text();
-    if (!fresh.includes('id="answer"')) return said({ statusText: response.statusText, text: async () => fresh });
-    part("compose").innerHTML = fresh;
-    count();
+  async function answered(response) {
+    const fresh = await response.clone().text();
+    if (!fresh.includes('id="answer"')) return said(response);
+    replace(part("compose"), fresh);
     box()?.focus();
     if (!response.ok) { document.getElementById("announce").textContent = document.querySelector("#compose [role=alert]")?.textContent ?? ""; return; }
     const undo = response.headers.get("x-undo");
@@ -166,134 +164,8 @@ function start(id) {
 
   async function compose() {
     await refresh(part("compose"), base);
-    count();
     box()?.focus();
   }
-
-  async function said(response) {
-    const answer = new DOMParser().parseFromString(await response.text(), "text/html");
-    toast(answer.querySelector("[role=alert]")?.textContent ?? response.statusText);
-  }
-
-  // What is typed.
-  let saving;
-  page.addEventListener("input", (event) => {
-    if (event.target.id !== "words") return;
-    count();
-    slash();
-    if (!typing) { typing = true; here(); typing = true; }
-    clearTimeout(saving);
-    saving = setTimeout(save, 800);
-  });
-  const save = () => {
-    const form = part("answer");
-    if (!form) return;
-    fetchPart(form.dataset.draft, { method: "POST", keepalive: true, body: new URLSearchParams({ body: box().value }) }).catch(() => {});
-  };
-  document.addEventListener("visibilitychange", () => { if (document.hidden && saving) { clearTimeout(saving); saving = null; save(); } });
-
-  page.addEventListener("keydown", (event) => {
-    if (event.target.id !== "words") return;
-    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
-      event.preventDefault();
-      part("answer").requestSubmit(part("answer").querySelector("[value=send]"));
-      return;
-    }
-    const list = part("messages");
-    if (!list || list.hidden) return;
-    const rows = [...list.children];
-    const at = rows.findIndex((row) => row.ariaSelected === "true");
-    if (event.key === "ArrowDown" || event.key === "ArrowUp") {
-      event.preventDefault();
-      choose(rows, (at + (event.key === "ArrowDown" ? 1 : rows.length - 1)) % rows.length);
-    } else if (event.key === "Enter" || event.key === "Tab") {
-      event.preventDefault();
-      if (rows[at]) insert(rows[at].dataset.name);
-    } else if (event.key === "Escape") {
-      event.stopPropagation();
-      hide();
-    }
-  });
-  page.addEventListener("click", (event) => {
-    // Its key clicks it.
-    if (event.target.id === "words") event.target.focus();
-    const row = event.target.closest("#messages li");
-    if (row) insert(row.dataset.name);
-  });
-
-  document.addEventListener("template", (event) => insert(event.detail));
-
-  // Ready messages: "/" and what follows it, up to the cursor.
-  const typed = () => box().value.slice(0, box().selectionStart).match(/(?:^|\s)\/([\p{L}\d_]*)$/u);
-  function slash() {
-    const found = typed();
-    const list = part("messages");
-    if (!list) return;
-    if (!found) return hide();
-    const wanted = found[1].toLowerCase().replaceAll("_", " ");
-    const options = [...(part("template")?.options ?? [])].filter((option) => option.value && option.text.toLowerCase().includes(wanted));
-    list.replaceChildren(...options.map((option, index) => {
-      const row = document.createElement("li");
-      row.role = "option";
-      row.id = `message-${index}`;
-      row.dataset.name = option.value;
-      row.textContent = option.text;
-      return row;
-    }));
-    list.hidden = options.length === 0;
-    if (options.length) choose([...list.children], 0); else hide();
-  }
-  function choose(rows, at) {
-    rows.forEach((row, index) => { row.ariaSelected = String(index === at); });
-    box().setAttribute("aria-activedescendant", rows[at].id);
-    rows[at].scrollIntoView({ block: "nearest" });
-  }
-  function hide() {
-    part("messages").hidden = true;
-    box().removeAttribute("aria-activedescendant");
-  }
-  async function insert(name) {
-    hide();
-    const found = typed();
-    const end = box().selectionStart;
-    const from = found ? end - found[1].length - 1 : end;
-    const response = await fetchPart(`${base}/template`, { method: "POST", body: new URLSearchParams({ template: name, body: box().value }) }).catch(() => null);
-    if (!response) return unreached();
-    if (!response.ok) return said(response);
-    box().setRangeText(await response.text(), from, end, "end");
-    box().dispatchEvent(new Event("input", { bubbles: true }));
-    box().focus();
-  }
-  function put(text) {
-    const space = box().value && !/\s$/.test(box().value) ? " " : "";
-    box().setRangeText(space + text, box().value.length, box().value.length, "end");
-    box().dispatchEvent(new Event("input", { bubbles: true }));
-    box().focus();
-  }
-
-  // What it costs: the same rules as `segments` in src/conversation/segments.rs.
-  function count() {
-    const line = part("count");
-    if (!line || !box()) return;
-    const all = [...box().value];
-    const odd = all.find((c) => !BASIC.includes(c) && !EXTENDED.includes(c));
-    const costs = all.map((c) => (odd ? c.length : BASIC.includes(c) ? 1 : 2));
-    const [alone, each] = odd ? [70, 67] : [160, 153];
-    let segments = 1;
-    if (costs.reduce((sum, cost) => sum + cost, 0) > alone) {
-      let used = 0;
-      for (const cost of costs) { if (used + cost > each) { segments += 1; used = 0; } used += cost; }
-    }
-    const over = all.length - Number(box().dataset.most);
-    const shape = segments === 1 ? line.dataset.one : line.dataset.count.replace("2", segments);
-    let text = shape.replace("0", all.length);
-    if (odd) text += `. ${line.dataset.forced.replace("\ufffd", odd)}`;
-    if (over > 0) text += `. ${line.dataset.long.replace("0", over)}`;
-    line.textContent = text;
-    line.classList.toggle("over", over > 0);
-  }
-  part("slash")?.removeAttribute("hidden");
-  count();
 
   // Earlier pages and conversations, where they belong.
   page.addEventListener("click", async (event) => {

@@ -5,7 +5,7 @@ use axum::http::HeaderMap;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::answer::{blank, fill, not_later, unfilled};
+use super::answer::blank;
 use super::{Answer, told, write};
 use crate::conversation::closing;
 use crate::conversation::deeds::{self, Deed, NotDone};
@@ -17,6 +17,7 @@ use crate::sms::reply::{self, NotSent, Reply};
 use crate::store::threads::{self, MOST_TAGS, Thread};
 use crate::store::{StoreError, Tx, notes, staff, timeline};
 use crate::web::Web;
+use crate::web::compose::{fill, not_later, refused, unfilled};
 use crate::web::form::{Form, Path};
 use crate::web::person::Person;
 use crate::web::problem::Problem;
@@ -350,7 +351,7 @@ pub async fn follow_up(
 fn time(web: &Web, person: &Person, sent: &Sent) -> Result<Timestamp, Problem> {
     let zone = (web.files)().settings.clinic.timezone.clone();
     let time = Later::parse(&sent.choice, &sent.at).time(web.clock.now().wall, &zone);
-    time.map_err(|why| Problem::refused(not_later(why, all_words::thread::words(person.ui))))
+    time.map_err(|why| Problem::refused(not_later(why, all_words::compose::words(person.ui))))
 }
 
 /// `POST /threads/{id}/voice`
@@ -400,7 +401,7 @@ pub async fn offer(State(web): State<Web>, person: Person, Path(id): Path<Thread
     let Some(addressee) = addressee.map_err(Problem::from).map_err(told(&person))? else {
         return Err(told(&person)(Problem::NotFound));
     };
-    let sentences = all_words::thread::words(person.ui);
+    let sentences = all_words::compose::words(person.ui);
     let text = fill(&files, closing::OFFER, &addressee)
         .map_err(|why| told(&person)(Problem::refused(unfilled(&why, sentences))))?;
     let again = Reply { body: text.into(), ..blank(&web, &person, &files, id) };
@@ -418,7 +419,7 @@ pub async fn offer(State(web): State<Web>, person: Person, Path(id): Path<Thread
                 Ok(Ok(()))
             }
             Err(NotSent::Missing) => Ok(Err(Problem::NotFound)),
-            Err(why) => Ok(Err(Problem::refused(super::compose::refused(&why, sentences)))),
+            Err(why) => Ok(Err(Problem::refused(refused(&why, sentences)))),
         }
     })
     .await

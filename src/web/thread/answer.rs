@@ -3,22 +3,21 @@
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Redirect};
-use serde::Deserialize;
+use maud::{Markup, html};
 
 use super::show::{self, Shown};
-use super::{Answer, compose, done, told};
-use crate::conversation::later::{Later, NotLater};
-use crate::conversation::snippets;
-use crate::conversation::templates::{TemplateError, Variable};
+use super::{Answer, done, told};
 use crate::model::{MessageId, NoteId, Private, ThreadId};
-use crate::sms::addressee::{self, Addressee};
+use crate::sms::addressee;
 use crate::sms::reply::{self, NotSent, Reply};
 use crate::store::{drafts, notes, threads};
+use crate::web::compose::{Typed, alert, behind, fill, refused, unfilled};
 use crate::web::form::{Form, Path};
 use crate::web::page::is_fragment;
 use crate::web::person::Person;
 use crate::web::problem::Problem;
-use crate::web::words::thread::{self, Words};
+use crate::web::theirs::{plain, safe};
+use crate::web::words::{compose, thread};
 use crate::web::{Files, Web};
 
 /// Where a script finds how to take back what it has just sent.
@@ -26,20 +25,6 @@ const UNDO: HeaderName = HeaderName::from_static("x-undo");
 
 /// For how many seconds it can.
 const UNDO_FOR: HeaderName = HeaderName::from_static("x-undo-for");
-
-/// What the box sends.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct Typed {
-    body: String,
-    version: i64,
-    form: String,
-    kind: String,
-    #[serde(rename = "do")]
-    button: String,
-    send_at: String,
-    template: String,
-}
 
 /// `POST /threads/{id}/answer`
 pub async fn answer(
@@ -49,41 +34,19 @@ pub async fn answer(
     headers: HeaderMap,
     Form(form): Form<Typed>,
 ) -> Answer {
-    let body = form.body.replace("\r\n", "\n");
+    let body = form.words();
     if form.kind == "note" {
         return note(&web, &person, id, &headers, body).await;
     }
-    let (files, words, now) = ((web.files)(), thread::words(person.ui), web.clock.now().wall);
-    // The form's own name, so that what is sent twice is one text. One without a name is no page's of ours.
-    let Ok(name) = form.form.parse::<MessageId>() else {
-        return refuse(
-            &web,
-            &person,
-            &headers,
-            id,
-            StatusCode::UNPROCESSABLE_ENTITY,
-            compose::alert(words.forged),
-            body,
-        )
-        .await;
-    };
-    let send_at = match form.button.as_str() {
-        "later" if form.send_at.trim().is_empty() => Some(Err(words.choose_time)),
-        "later" => {
-            let time = Later::At(form.send_at.trim().to_owned()).time(now, &files.settings.clinic.timezone);
-            Some(time.map_err(|why| not_later(why, words)))
-        }
-        _ => None,
-    };
-    let send_at = match send_at.transpose() {
-        Ok(send_at) => send_at,
+    let (files, words, now) = ((web.files)(), compose::words(person.ui), web.clock.now().wall);
+    let (name, send_at) = match form.order(now, &files.settings.clinic.timezone, words) {
+        Ok(order) => order,
         Err(why) => {
-            return refuse(&web, &person, &headers, id, StatusCode::UNPROCESSABLE_ENTITY, compose::alert(why), body)
-                .await;
+            return refuse(&web, &person, &headers, id, StatusCode::UNPROCESSABLE_ENTITY, alert(why), body).await;
         }
     };
     let draft = Reply { send_at, ..blank(&web, &person, &files, id) };
-    let reply = Reply { body: Private::new(body.clone()), seen: form.version, form: name.to_string(), ..draft };
+    let reply = Reply { body: Private::new(body.clone()), seen: form.version, form: name, ..draft };
     let sent =
         web.store.write(move |tx| reply::reply(tx, &reply)).await.map_err(Problem::from).map_err(told(&person))?;
     match sent {
@@ -116,7 +79,6 @@ pub fn blank(web: &Web, person: &Person, files: &Files, thread: ThreadId) -> Rep
 
 /// Says why nothing was sent, and keeps the words in the box.
 async fn not_sent(web: &Web, person: &Person, headers: &HeaderMap, id: ThreadId, why: NotSent, body: String) -> Answer {
-    let words = thread::words(person.ui);
     let status = match &why {
         NotSent::Missing => return Err(told(person)(Problem::NotFound)),
         NotSent::Overtaken { .. } | NotSent::Elsewhere(_) | NotSent::Merged(_) => StatusCode::CONFLICT,
@@ -126,11 +88,22 @@ async fn not_sent(web: &Web, person: &Person, headers: &HeaderMap, id: ThreadId,
         NotSent::Overtaken { by, body, at } => {
             let times = show::times(web, person, &(web.files)());
             let by = shown_as(web, by).await.map_err(told(person))?;
-            compose::overtaken(&by, body, &times.short(*at), words)
+            overtaken(&by, body, &times.short(*at), thread::words(person.ui))
         }
-        why => compose::alert(&compose::refused(why, words)),
+        why => alert(&refused(why, compose::words(person.ui))),
     };
     refuse(web, person, headers, id, status, notice, body).await
+}
+
+/// Who was first, with their words.
+fn overtaken(by: &str, body: &Private<String>, at: &str, words: &thread::Words) -> Markup {
+    html! {
+        div.notice.warn role="alert" {
+            p { strong { ((words.overtaken)(&plain(by), at)) } }
+            blockquote.words dir="auto" { (safe(body.expose(), words)) }
+            p { (words.overtaken_cure) }
+        }
+    }
 }
 
 async fn shown_as(web: &Web, name: &str) -> Result<String, Problem> {
@@ -146,7 +119,7 @@ async fn refuse(
     headers: &HeaderMap,
     id: ThreadId,
     status: StatusCode,
-    notice: maud::Markup,
+    notice: Markup,
     body: String,
 ) -> Answer {
     keep(web, person, id, body.clone()).await.map_err(told(person))?;
@@ -154,32 +127,37 @@ async fn refuse(
     Ok(show::again(web, person, headers, id, status, shown).await)
 }
 
-/// Keeps a draft. A thread that is not there keeps none.
+/// Keeps what was written as a draft.
 async fn keep(web: &Web, person: &Person, id: ThreadId, body: String) -> Result<(), Problem> {
+    save(web, person, id, body, None).await
+}
+
+/// Saves a draft, but none of a `form` that was sent meanwhile. A thread that is not there keeps none.
+async fn save(web: &Web, person: &Person, id: ThreadId, body: String, form: Option<String>) -> Result<(), Problem> {
     let (name, now) = (person.name.clone(), web.clock.now().wall);
-    let kept = web
+    let saved = web
         .store
         .write(move |tx| {
             let there = threads::find(tx, id)?.is_some();
-            if there {
+            let sent = form.as_deref().map(|form| reply::is_sent(tx, &name, form)).transpose()?;
+            if there && sent != Some(true) {
                 drafts::save(tx, &name, id, &body, now)?;
             }
             Ok(there)
         })
         .await?;
-    if kept { Ok(()) } else { Err(Problem::NotFound) }
+    if saved { Ok(()) } else { Err(Problem::NotFound) }
 }
 
 async fn note(web: &Web, person: &Person, id: ThreadId, headers: &HeaderMap, body: String) -> Answer {
-    let words = thread::words(person.ui);
     let wrong = match body.len() {
-        _ if body.trim().is_empty() => Some(words.empty),
-        length if length > notes::LONGEST => Some(words.note_too_long),
+        _ if body.trim().is_empty() => Some(compose::words(person.ui).empty),
+        length if length > notes::LONGEST => Some(thread::words(person.ui).note_too_long),
         _ => None,
     };
     if let Some(wrong) = wrong {
         keep(web, person, id, body.clone()).await.map_err(told(person))?;
-        let shown = Shown { words: Some(body), notice: Some(compose::alert(wrong)), note: true };
+        let shown = Shown { words: Some(body), notice: Some(alert(wrong)), note: true };
         return Ok(show::again(web, person, headers, id, StatusCode::UNPROCESSABLE_ENTITY, shown).await);
     }
     let (name, now) = (person.name.clone(), web.clock.now().wall);
@@ -214,7 +192,8 @@ pub async fn draft(
     headers: HeaderMap,
     Form(form): Form<Typed>,
 ) -> Answer {
-    keep(&web, &person, id, form.body.replace("\r\n", "\n")).await.map_err(told(&person))?;
+    let (words, form) = (form.words(), form.form);
+    save(&web, &person, id, words, Some(form)).await.map_err(told(&person))?;
     Ok(done(&headers, id))
 }
 
@@ -227,44 +206,23 @@ pub async fn template(
     headers: HeaderMap,
     Form(form): Form<Typed>,
 ) -> Answer {
-    let (files, words) = ((web.files)(), thread::words(person.ui));
+    let files = (web.files)();
     let addressee = web.store.read(move |conn| addressee::of_thread(conn, id)).await;
     let Some(addressee) = addressee.map_err(Problem::from).map_err(told(&person))? else {
         return Err(told(&person)(Problem::NotFound));
     };
-    let body = form.body.replace("\r\n", "\n");
     let text = match fill(&files, &form.template, &addressee) {
         Ok(text) => text,
         Err(why) => {
-            let why = unfilled(&why, words);
-            return refuse(&web, &person, &headers, id, StatusCode::UNPROCESSABLE_ENTITY, compose::alert(&why), body)
-                .await;
+            let (status, why) = (StatusCode::UNPROCESSABLE_ENTITY, unfilled(&why, compose::words(person.ui)));
+            return refuse(&web, &person, &headers, id, status, alert(&why), form.words()).await;
         }
     };
     if is_fragment(&headers) {
         return Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response());
     }
-    let body = if body.trim().is_empty() { text } else { format!("{} {text}", body.trim_end()) };
-    keep(&web, &person, id, body).await.map_err(told(&person))?;
+    keep(&web, &person, id, behind(&form.words(), text)).await.map_err(told(&person))?;
     Ok(Redirect::to(&format!("/threads/{id}#compose")).into_response())
-}
-
-/// A message that is meant for people, with its variables filled in.
-pub fn fill(files: &Files, template: &str, addressee: &Addressee) -> Result<String, TemplateError> {
-    if !snippets::for_people(&files.templates, &files.tree).iter().any(|name| name == template) {
-        return Err(TemplateError::Unknown(template.to_owned()));
-    }
-    addressee.fill(&files.templates, template, files.values(), &files.settings.clinic.language)
-}
-
-/// What a message lacks, asked for in words.
-pub fn unfilled(why: &TemplateError, words: &Words) -> String {
-    match why {
-        TemplateError::Unknown(_) => words.no_template.to_owned(),
-        TemplateError::NoValue { variable: Variable::FirstName, .. } => words.missing_first_name.to_owned(),
-        TemplateError::NoValue { variable: Variable::Hours, .. } => words.missing_hours.to_owned(),
-        TemplateError::NoValue { variable, .. } => (words.missing)(&variable.to_string()),
-    }
 }
 
 /// `POST /messages/{id}/undo`: takes a text back that has not gone.
@@ -339,18 +297,6 @@ pub async fn resend(
             let words = thread::words(person.ui);
             Err(told(&person)(Problem::conflict(format!("{} {}", (words.overtaken)(&by, &at), words.resend_cure))))
         }
-        (Some(_), Err(why)) => {
-            let words = thread::words(person.ui);
-            Err(told(&person)(Problem::conflict(compose::refused(&why, words))))
-        }
-    }
-}
-
-/// Why a time cannot be.
-pub fn not_later(why: NotLater, words: &Words) -> &'static str {
-    match why {
-        NotLater::Unreadable => words.unreadable_time,
-        NotLater::Past => words.past,
-        NotLater::TooFar => words.too_far,
+        (Some(_), Err(why)) => Err(told(&person)(Problem::conflict(refused(&why, compose::words(person.ui))))),
     }
 }

@@ -1,12 +1,11 @@
 //! A thread's page: all that happened, the box to answer in, and what can be done with it.
 //!
-//! - `show`: the page and its parts. `timeline`, `compose`, `side`: how they look. `text`: times in words.
+//! - `show`: the page and its parts. `timeline`, `side`: how they look. `text`: times in words.
 //! - `answer`: texts, notes, drafts, messages. `actions`: take, assign, snooze, close and so on. `merge`: two
 //!   conversations become one. `contacts`: people and consent.
 
 mod actions;
 mod answer;
-mod compose;
 mod contacts;
 mod merge;
 mod show;

@@ -9,7 +9,6 @@ use jiff::Timestamp;
 use maud::{Markup, html};
 use serde::Deserialize;
 
-use super::compose::{Compose, compose};
 use super::text::{GAP, Times};
 use super::timeline::{Around, others, timeline as draw};
 use super::{Answer, side, told};
@@ -19,7 +18,6 @@ use crate::conversation::consent::{Purpose, may_text};
 use crate::conversation::deeds::{self, Deed};
 use crate::conversation::permission::{Act, may};
 use crate::conversation::promise::opening_hours;
-use crate::conversation::snippets;
 use crate::model::{Consent, MessageId, NoteId, PhoneNumber, Private, StaffName, ThreadId, ThreadState};
 use crate::sms::reply::NotSent;
 use crate::store::callbacks::{self, Callback};
@@ -28,13 +26,14 @@ use crate::store::staff::{self, Staff};
 use crate::store::threads::{self, Thread};
 use crate::store::timeline::{self as store_timeline, Place, Timeline};
 use crate::store::{Connection, StoreError, consents, drafts, messages, notes, people};
+use crate::web::compose::{Compose, InThread, Place as Writing, compose, offered, refused};
 use crate::web::form::{Path, Query};
 use crate::web::page::{self, Section, is_fragment};
 use crate::web::person::Person;
 use crate::web::problem::Problem;
 use crate::web::theirs::{plain, safe, theirs};
 use crate::web::words::refusal::reason;
-use crate::web::words::{thread, thread_work};
+use crate::web::words::{compose as sentences, thread, thread_work};
 use crate::web::{Files, Web};
 
 /// So many earlier conversations of a number are listed.
@@ -226,19 +225,23 @@ fn answer_box(
     if !person.may(Act::WorkThreads) {
         return html! { p.faint { (words.read_only) } };
     }
+    let sentences = sentences::words(person.ui);
     let refusal = opened.refusal(&files.settings.sms.from);
-    let templates = snippets::for_people(&files.templates, &files.tree);
-    compose(&Compose {
-        thread: opened.thread.id,
-        version,
-        draft,
-        note,
-        refusal: refusal.as_ref(),
-        notice,
-        templates: &templates,
-        times,
-        words,
-    })
+    html! {
+        @if let Some(notice) = notice { (notice) }
+        @if let Some(refusal) = &refusal {
+            p.notice.warn { strong { (words.cannot_text) } " " (refused(refusal, sentences)) }
+        }
+        (compose(&Compose {
+            place: Writing::Thread(opened.thread.id),
+            draft,
+            in_thread: Some(InThread { version, note, shut: refusal.is_some() }),
+            does: words.answer,
+            templates: &offered(files, false),
+            times,
+            words: sentences,
+        }))
+    }
 }
 
 /// `GET /threads/{id}/timeline`, and with `?before=` the page before.

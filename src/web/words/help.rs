@@ -36,6 +36,7 @@ const EN: Words = Words {
         "Words that may mean danger come first. Then comes whoever has waited longest for an answer. Threads in which the patient has the word come last.",
         "Whoever answers a thread that is nobody's has it from then on. Others see that you are in a thread, and that you are writing.",
         "A text can be taken back for a few seconds after it was sent. If somebody else was faster, you are told before yours goes.",
+        "Where you write, in a thread or a new text, / offers ready messages, a text can be sent later, and what you have begun is kept. If the patient writes before you have sent a new text, it is your draft in the thread.",
         "STOP, START and HELP are obeyed and answered by the house itself; nobody needs to do anything.",
     ],
     states: "What the states mean",
@@ -57,7 +58,7 @@ const EN: Words = Words {
     keys_are: &[
         ("Ctrl K", "find a thread, a person, a template, or do something"),
         ("Ctrl Enter", "send what is written"),
-        ("/", "search"),
+        ("/", "search; in a text that you write, ready messages"),
         ("g i", "inbox"),
         ("g n", "new text"),
         ("g p", "who is on the phone"),
@@ -117,6 +118,7 @@ const ES: Words = Words {
         "Primero van las palabras que pueden indicar peligro. Después, quien lleva más tiempo esperando respuesta. Al final, los hilos en los que le toca hablar al paciente.",
         "Quien responde un hilo que no es de nadie se queda con él. Los demás ven que usted está en un hilo y que está escribiendo.",
         "Un mensaje se puede recuperar unos segundos después de enviarlo. Si otra persona fue más rápida, se le avisa antes de que salga el suyo.",
+        "Donde escribe, en un hilo o en un mensaje nuevo, / ofrece plantillas, un mensaje se puede enviar más tarde y lo empezado se conserva. Si el paciente escribe antes de que usted envíe un mensaje nuevo, es su borrador en el hilo.",
         "ALTO, START y AYUDA se obedecen y se contestan solos; nadie tiene que hacer nada.",
     ],
     states: "Qué significan los estados",
@@ -138,7 +140,7 @@ const ES: Words = Words {
     keys_are: &[
         ("Ctrl K", "buscar un hilo, una persona, una plantilla, o hacer algo"),
         ("Ctrl Enter", "enviar lo escrito"),
-        ("/", "buscar"),
+        ("/", "buscar; en un mensaje que escribe, plantillas"),
         ("g i", "bandeja"),
         ("g n", "mensaje nuevo"),
         ("g p", "quién está al teléfono"),

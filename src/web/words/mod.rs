@@ -15,6 +15,7 @@ pub mod calls;
 pub mod compose;
 pub mod day;
 pub mod help;
+pub mod new_text;
 pub mod palette;
 pub mod people;
 pub mod phone;

@@ -87,6 +87,10 @@ fn is_of(path: &str, route: &str) -> bool {
     path.len() == route.len() && path.iter().zip(route).all(|(part, named)| named.starts_with('{') || *part == named)
 }
 
+/// Asks for a message in the box; somebody else's has no page.
+const OFFER: &str = "const box = document.getElementById('words');
+    if (box) { box.value = '/'; box.dispatchEvent(new Event('input', { bubbles: true })); }";
+
 /// What there is to be looked at.
 struct Furnished {
     /// The thread that has everything.
@@ -95,6 +99,8 @@ struct Furnished {
     note: String,
     /// The address of a text in full.
     text: String,
+    /// The address of a text that the first of the people writes to somebody.
+    new_text: String,
     /// A call that has ended.
     call: CallId,
     /// A version of the phone menu that is no longer in force.
@@ -107,23 +113,22 @@ fn places(there: &Furnished) -> Vec<Place> {
     let search = "q.value = 'knee'; document.getElementById('search').requestSubmit()";
     let unfold = "document.querySelectorAll('details').forEach((one) => { one.open = true; })";
     let refuse = "words.value = ''; document.getElementById('answer').requestSubmit()";
-    let write = "to.value = '+12125550144'; document.getElementById('compose').querySelector('form').submit()";
+    let refused = "to.value = '+12125550144'; to.form.submit()";
+    let write = "to.value = '+12125550146'; to.form.submit()";
     vec![
         ("inbox", "/?view=all".to_owned(), "document.querySelector('.row input')?.click()"),
         ("closed", "/?view=closed".to_owned(), ""),
         ("thread", format!("/threads/{thread}"), ""),
         ("thread unfolded", format!("/threads/{thread}"), unfold),
         ("an answer refused", format!("/threads/{thread}"), refuse),
-        (
-            "messages offered",
-            format!("/threads/{thread}"),
-            "words.value = '/'; words.dispatchEvent(new Event('input', { bubbles: true }))",
-        ),
+        ("messages offered", format!("/threads/{thread}"), OFFER),
         ("a whole note", there.note.clone(), ""),
         ("a whole text", there.text.clone(), ""),
         ("a call's way", format!("/calls/{}", there.call), unfold),
         ("new text", "/new".to_owned(), ""),
+        ("new text to somebody who has opted out", "/new".to_owned(), refused),
         ("new text to somebody", "/new".to_owned(), write),
+        ("new text with messages offered", there.new_text.clone(), OFFER),
         ("search", "/search".to_owned(), ""),
         ("search with hits", "/search".to_owned(), search),
         ("day", "/day".to_owned(), unfold),
@@ -204,6 +209,9 @@ async fn furnish(desk: &Desk, ana: &Visitor) -> Furnished {
     let other = ids.iter().find(|id| **id != knee).unwrap();
     ana.post(&format!("/threads/{other}/close"), &[("resolution", "resolved")]).await;
 
+    let new_text = ana.post("/new", &[("to", "+12125550146")]).await.location().to_owned();
+    ana.post(&format!("{new_text}/consent"), &[("agreed", "yes")]).await;
+
     let now = desk.now();
     let keep = |text: &'static str| {
         desk.write(move |tx| {
@@ -215,7 +223,7 @@ async fn furnish(desk: &Desk, ana: &Visitor) -> Furnished {
     keep("start = \"menu:other\"\n").await;
     let versions = desk.web.store.read(|conn| file_versions::list(conn, ClinicFile::Tree, 9)).await.unwrap();
     let call = call(desk, &["hours:clinic", "menu:welcome", "text:general"], "91").await;
-    Furnished { thread: knee.to_owned(), note, text, call, version: versions.last().unwrap().id }
+    Furnished { thread: knee.to_owned(), note, text, new_text, call, version: versions.last().unwrap().id }
 }
 
 /// Looks at each place in light and in dark, and writes down what is broken.

@@ -31,6 +31,8 @@ async fn every_page_fits_every_screen() {
     inbox_calls::leaves_a_message(&desk, Caller::Anonymous).await;
     let (_, _, spoken) =
         inbox_calls::leaves_a_message(&desk, Caller::Number(PhoneNumber::e164("+16462530142").unwrap())).await;
+    let new_text = ana.post("/new", &[("to", "+16462530199")]).await.location().to_owned();
+    ana.post(&format!("{new_text}/consent"), &[("agreed", "yes")]).await;
 
     let browser = Browser::open(&turn).await;
     let search = "q.value = 'refill'; document.getElementById('search').requestSubmit()";
@@ -50,6 +52,7 @@ async fn every_page_fits_every_screen() {
         ("calls", "/calls".to_owned(), ""),
         ("voicemails", "/voicemails".to_owned(), ""),
         ("new", "/new".to_owned(), ""),
+        ("writing", new_text, "document.querySelector('.later').open = true"),
         ("account", "/account".to_owned(), ""),
         ("people", "/admin/people".to_owned(), ""),
         ("audit", "/admin/audit".to_owned(), ""),
