@@ -85,6 +85,9 @@ async fn a_new_text_needs_consent_which_can_be_given_at_the_desk() {
     let path = to(&ana, &[("to", "rosa diaz")]).await;
     let page = ana.get(&path).await.body;
     assert!(page.contains(SHOWN) && page.contains("have not agreed") && !page.contains("<textarea"), "{page}");
+    desk.write(|_| Ok(())).await;
+    let looked = "SELECT group_concat(actor || ' ' || detail) FROM audit WHERE action = 'threads.searched'";
+    assert_eq!(column(&desk, looked).await, r#"ana {"by":"new","found":1}"#, "one look, on record once");
     let name = MessageId::new(desk.now()).to_string();
     let page = ana.post(&format!("{path}/answer"), &[("body", "Hello <i>Rosa"), ("form", &name)]).await;
     assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY);

@@ -179,7 +179,11 @@ async fn an_answer_is_one_text_however_often_its_form_comes() {
         );
     }
     assert_eq!(waiting_texts(&desk).await, 1);
+    // A draft of it that comes late is none any more.
+    let late = [("body", "Nine is fine"), ("form", &*field(&page, "form"))];
+    assert_eq!(ana.post(&format!("/threads/{thread}/draft"), &late).await.status, StatusCode::SEE_OTHER);
     let shown = open(&ana, thread).await.body;
+    assert!(!shown.contains("Nine is fine</textarea>"));
     assert!(shown.contains("Nine is fine.") && shown.contains("/undo") && shown.contains("goes "));
     assert_eq!(row(&desk, thread).await.owner, Some("ana".parse().unwrap()));
 }

@@ -4,7 +4,7 @@ use super::*;
 use crate::model::{Consent, ConsentMethod, ConsentState, Kept, Language, OpenedBy, Resolution};
 use crate::store::tests::{in_memory, tx};
 use crate::store::threads::{NewThread, merge};
-use crate::store::{Connection, inbound, timeline};
+use crate::store::{Connection, inbound, new_texts, timeline};
 
 const UNDO: Duration = Duration::from_secs(5);
 const EXPIRE: Duration = Duration::from_secs(3600);
@@ -338,4 +338,17 @@ fn what_two_people_send_again_at_once_goes_once_and_the_second_is_told_who_was_f
     let waiting: i64 = desk.conn.query_row("SELECT count(*) FROM outbox", [], |row| row.get(0)).unwrap();
     assert_eq!(waiting, 1);
     assert_eq!(resend(&tx(&desk.conn), sent.message, &by("bo", 12)).unwrap().unwrap().message, first.message);
+}
+
+#[test]
+fn an_answer_in_a_closed_thread_leaves_what_its_author_has_begun_to_write_to_the_number() {
+    let desk = Desk::new();
+    let (ana, tx) = ("ana".parse().unwrap(), tx(&desk.conn));
+    threads::close(&tx, desk.thread, Resolution::Answered, "ana", at(1)).unwrap();
+    let begun = new_texts::open(&tx, &ana, &patient(), at(1)).unwrap();
+    new_texts::save(&tx, &ana, begun, "Another matter", at(1)).unwrap();
+    drafts::save(&tx, &ana, desk.thread, "Yes", at(1)).unwrap();
+    assert_eq!(desk.draft("ana").as_deref(), Some("Yes"));
+    desk.send(&desk.by("ana", "f1", 2)).unwrap();
+    assert_eq!(desk.draft("ana").as_deref(), Some("Another matter"), "the thread is open now");
 }

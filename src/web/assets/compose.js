@@ -41,6 +41,12 @@ function count() {
   line.classList.toggle("over", over > 0);
 }
 
+/** The box has just come: one goes on behind what is written. */
+function come() {
+  box()?.setSelectionRange(box().value.length, box().value.length);
+  count();
+}
+
 // Drafts.
 let saving = 0;
 function save() {
@@ -101,7 +107,7 @@ async function insert(name) {
 function pressed(event) {
   const list = part("messages");
   // With Ctrl it is sent, whatever is offered.
-  if (event.target !== box() || list.hidden || event.ctrlKey || event.metaKey) return;
+  if (!list || list.hidden || ![box(), list].includes(event.target) || event.ctrlKey || event.metaKey) return;
   const rows = [...list.children];
   const at = rows.findIndex((row) => row.ariaSelected === "true");
   if (event.key === "ArrowDown" || event.key === "ArrowUp") {
@@ -113,6 +119,7 @@ function pressed(event) {
   } else if (event.key === "Escape") {
     event.stopPropagation();
     hide();
+    box().focus();
   }
 }
 
@@ -130,7 +137,7 @@ if (place) {
     clearTimeout(saving);
     saving = setTimeout(save, PAUSE);
   });
-  place.addEventListener("refreshed", count);
+  place.addEventListener("refreshed", come);
   document.addEventListener("template", (event) => { if (box()) insert(event.detail); });
   // What is sent is no draft any more: a page that is left by it saves nothing on the way.
   document.addEventListener("submit", (event) => {
@@ -139,5 +146,5 @@ if (place) {
     if (!event.defaultPrevented) saving = 0;
   });
   document.addEventListener("visibilitychange", () => { if (document.hidden && saving) save(); });
-  count();
+  come();
 }

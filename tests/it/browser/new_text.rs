@@ -3,7 +3,7 @@
 use super::chromium::{Browser, turn};
 use super::hand::type_in;
 use super::house::enter;
-use super::webdriver::{CONTROL, ENTER};
+use super::webdriver::{CONTROL, ENTER, ESCAPE};
 use crate::desk::Desk;
 
 const PATIENT: &str = "+12125550142";
@@ -56,6 +56,10 @@ async fn a_new_text_has_messages_at_a_slash_a_draft_that_survives_and_a_later_ti
     browser
         .until("the draft is there", &format!("words.value.startsWith('{first}') && words.value.endsWith(' Sí')"))
         .await;
+    // One goes on behind it, also by the key of the box.
+    type_in(&browser, " Ana").await;
+    browser.keys(&[ESCAPE, "r", "!"]).await;
+    browser.until("nothing was lost", "words.value.endsWith(' Sí Ana!')").await;
     assert!(!browser.url().await.contains("555"));
     let kept = "return JSON.stringify([localStorage, sessionStorage]).includes('Riverside')";
     assert_eq!(browser.run(kept).await, false);
