@@ -8,7 +8,7 @@ use tracing::{Instrument, info, info_span};
 use super::Line;
 use super::dial::{self, Shown, Stop};
 use super::placed::{Near, Placed, RING_INSIDE, Reached, Wanted};
-use super::registry::Stage;
+use super::registry::{Presence, Stage};
 use super::switchboard::Connected;
 use super::trace::Legs;
 use super::waiting::NoAnswering;
@@ -82,16 +82,17 @@ pub(super) async fn call_out(line: &Arc<Line>, asked: CallOut) -> Result<(), Not
     Ok(())
 }
 
-/// Rings a patient for somebody who is on the phone already, and lets them speak. What came of it; `reached` hears
-/// at once that they have picked up; `legs` are the phones that have rung so far.
+/// Rings a patient for somebody who is on the phone already, and lets them speak, in a call that is on the list. What came
+/// of it; `reached` hears at once that they have picked up; `legs` are the phones that have rung so far.
 pub(super) async fn connect_patient(
     line: &Arc<Line>,
     near: Connected,
-    wanted: Wanted,
+    (wanted, present): (Wanted, Presence),
     legs: Legs,
     reached: impl FnOnce(&Line),
 ) -> Reached {
     let Connected { leg, phone, on_call } = near;
     let shown = Shown::of(&phone, &line.book().settings);
-    Placed::enter(line, wanted, legs).connect(Near::Listening(Box::new(leg)), on_call, shown, reached).await
+    let call = Placed::new(line, wanted, present, legs);
+    call.connect(Near::Listening(Box::new(leg)), on_call, shown, reached).await
 }

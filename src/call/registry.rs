@@ -91,6 +91,19 @@ impl InProgress {
         }
     }
 
+    /// The numbers of all out in the world who are on it, or are called.
+    pub fn numbers(&self) -> impl Iterator<Item = &PhoneNumber> {
+        let (caller, phones) = match &self.way {
+            Way::In(call) => (call.from.number(), [call.with.as_ref(), None]),
+            Way::Out(call) => (None, [Some(&call.to), Some(&call.by)]),
+        };
+        let phones = phones.into_iter().flatten().filter_map(|phone| match phone {
+            Phone::Number(number) => Some(number),
+            _ => None,
+        });
+        caller.into_iter().chain(phones)
+    }
+
     /// Whoever out in the world is on it, or is called.
     pub fn outside(&self) -> Option<Caller> {
         match &self.way {
@@ -132,13 +145,20 @@ impl Registry {
         Presence { registry: self.clone(), id }
     }
 
-    /// Puts a call to a number on the list, as [`Registry::enter`] does, unless the clinic calls that number already. Of
-    /// two that are asked for in the same instant one is.
+    /// Puts a call to a number on the list, unless the clinic calls that number already.
     #[must_use]
     pub fn claim(&self, call: InProgress) -> Option<Presence> {
-        let (id, number) = (call.id, call.outside());
+        let number = call.outside();
+        self.enter_unless(call, |other| matches!(other.way, Way::Out(_)) && other.outside() == number)
+    }
+
+    /// Puts a call on the list, as [`Registry::enter`] does, unless one on it is `in_the_way`. Of two that are asked for
+    /// in the same instant one is.
+    #[must_use]
+    pub fn enter_unless(&self, call: InProgress, in_the_way: impl Fn(&InProgress) -> bool) -> Option<Presence> {
+        let id = call.id;
         let mut calls = self.calls();
-        if calls.values().any(|other| matches!(other.way, Way::Out(_)) && other.outside() == number) {
+        if calls.values().any(in_the_way) {
             return None;
         }
         calls.insert(id, call);
@@ -221,6 +241,11 @@ impl Registry {
     /// Is told when a call comes, moves or leaves.
     pub fn watch(&self) -> watch::Receiver<()> {
         self.0.changed.subscribe()
+    }
+
+    /// Whether a call in progress is `such`.
+    pub fn any(&self, such: impl Fn(&InProgress) -> bool) -> bool {
+        self.calls().values().any(such)
     }
 
     /// How many calls are in progress.

@@ -3,6 +3,7 @@
 mod bad_phones;
 mod bridge_media;
 mod browser;
+mod call_backs;
 mod capture;
 mod click_to_call;
 mod clinic;
