@@ -5,6 +5,7 @@ use threadline::model::Codec;
 use threadline::store::export::What;
 
 use super::line::{Desk, FIRST, SECOND, TREE, hang_up};
+use super::phones::{Talking, Telephone};
 use super::staff::{both_hear, password, press};
 
 /// How many wait for a person, on the phone or to be called back.
@@ -80,4 +81,89 @@ async fn a_patient_whom_somebody_calls_is_called_back_after_that_and_not_if_they
         out.len() == 2 && out.iter().all(|call| call["extension"] == "201" && call["path"][0].is_null()),
         "{out:?}"
     );
+}
+
+/// 201, which makes a call back, speaks with the lab in a second call.
+async fn consult(desk: &Desk, lab: &mut Telephone) -> (Talking, Talking) {
+    let (password, uri) = (password("201"), desk.house.uri("203"));
+    let (near, far) = tokio::join!(desk.phone.dial_as("201", &password, &uri), lab.answers());
+    let near = near.unwrap();
+    both_hear(&near, &far).await;
+    (near, far)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_patient_who_picks_up_for_whom_the_call_back_was_handed_on_to_was_called_back() {
+    let mut desk = Desk::open().await;
+    let mut lab = desk.house.extension("203", &[Codec::Pcmu]).await;
+    let (_busy, mut patient, mut staff) = desk.busy().await;
+    desk.book(FIRST, 1).await;
+    desk.book(SECOND, 2).await;
+    hang_up(&mut patient, &mut staff).await;
+
+    // While their phone rings: it rings for the lab, and no more for who has called them.
+    let (_, mut staff) = desk.next().await;
+    let mut rings = desk.outside.rings().await;
+    let (mut near, mut far) = consult(&desk, &mut lab).await;
+    let uri = desk.house.uri(FIRST);
+    let handing_on = near.dialog.refer_replacing(&uri, staff.dialog.identity());
+    let picking_up = async {
+        rings.cancelled().await;
+        desk.outside.answers().await
+    };
+    let (handed_on, mut called) = tokio::join!(handing_on, picking_up);
+    handed_on.unwrap();
+    near.ended().await;
+    staff.ended().await;
+    both_hear(&called, &far).await;
+    hang_up(&mut called, &mut far).await;
+    let call = desk.called(0).await;
+    assert_eq!((&call["outcome"], &call["cause"]), (&"served".into(), &"transferred".into()), "{call}");
+
+    // While they speak.
+    let (who, mut staff) = desk.next().await;
+    assert_eq!(who, SECOND);
+    let mut called = desk.outside.answers().await;
+    both_hear(&called, &staff).await;
+    let (mut near, mut far) = consult(&desk, &mut lab).await;
+    near.dialog.refer_replacing(&desk.house.uri(SECOND), staff.dialog.identity()).await.unwrap();
+    near.ended().await;
+    staff.ended().await;
+    both_hear(&called, &far).await;
+    hang_up(&mut called, &mut far).await;
+    let call = desk.called(1).await;
+    assert_eq!((&call["outcome"], &call["cause"]), (&"served".into(), &"transferred".into()), "{call}");
+    assert_eq!(desk.states(), ["done", "done"]);
+    let threads = desk.house.clinic.rows(What::Threads);
+    assert!(threads.iter().all(|thread| !thread["moved_to_voice"].is_null()), "{threads:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_patient_who_does_not_pick_up_for_whom_it_was_handed_on_to_is_called_once_more() {
+    let mut desk = Desk::open().await;
+    let mut lab = desk.house.extension("203", &[Codec::Pcmu]).await;
+    let (_busy, mut patient, mut staff) = desk.busy().await;
+    desk.book(FIRST, 1).await;
+    hang_up(&mut patient, &mut staff).await;
+    let (_, mut staff) = desk.next().await;
+    let mut rings = desk.outside.rings().await;
+    let (mut near, mut far) = consult(&desk, &mut lab).await;
+    let uri = desk.house.uri(FIRST);
+    let handing_on = near.dialog.refer_replacing(&uri, staff.dialog.identity());
+    let refusing = async {
+        rings.cancelled().await;
+        let again = desk.outside.rings().await;
+        // Nothing is decided while it rings.
+        assert_eq!(desk.callback(), ("ringing".to_owned(), 1));
+        again.reject(486, "").await;
+    };
+    let (handed_on, ()) = tokio::join!(handing_on, refusing);
+    assert!(handed_on.is_err());
+    staff.ended().await;
+    desk.callback_is("waiting", 1).await;
+    let call = desk.called(0).await;
+    assert_eq!((&call["outcome"], &call["cause"]), (&"missed".into(), &"transferred".into()), "{call}");
+    // The two colleagues still have each other.
+    both_hear(&near, &far).await;
+    hang_up(&mut near, &mut far).await;
 }

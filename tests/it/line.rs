@@ -146,7 +146,7 @@ impl Desk {
         find().unwrap().fields["Body"].clone()
     }
 
-    fn callback(&self) -> (String, i64) {
+    pub fn callback(&self) -> (String, i64) {
         let conn = store::open_read_only(&self.house.clinic.store).unwrap();
         conn.query_row("SELECT state, attempts FROM callbacks", [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap()
     }
