@@ -10,8 +10,8 @@ use crate::clock::Clock;
 use crate::conversation::templates::{Templates, Values};
 use crate::media::{Media, PromptLibrary};
 use crate::model::{Phone, PhoneNumber, PromptCatalog};
-use crate::settings::Settings;
-use crate::sip::{Endpoint, Phones};
+use crate::settings::{Settings, Trunk};
+use crate::sip::{Endpoint, Phones, Trunks, trunk};
 use crate::store::Store;
 use crate::tree::Tree;
 
@@ -78,6 +78,8 @@ pub struct Line {
     pub(super) handovers: Handovers,
     /// Signalling, for the calls that we place.
     pub(super) endpoint: Endpoint,
+    /// The trunks at work.
+    trunks: Trunks,
     /// Which legs belong to which call.
     pub(super) traces: Traces,
     /// The clinic's own phones.
@@ -98,6 +100,7 @@ impl Line {
         store: Store,
         media: Media,
         endpoint: Endpoint,
+        trunks: Trunks,
         book: Book,
         stop: CancellationToken,
     ) -> Arc<Line> {
@@ -113,6 +116,7 @@ impl Line {
             handovers: Handovers::default(),
             phones: endpoint.phones().clone(),
             endpoint,
+            trunks,
             traces: Traces::default(),
             calls: TaskTracker::new(),
             closing: CancellationToken::new(),
@@ -126,6 +130,11 @@ impl Line {
     /// The files for a call that begins now.
     pub fn book(&self) -> Arc<Book> {
         self.book.load_full()
+    }
+
+    /// The order in which a call out tries the trunks of `settings`.
+    pub(super) fn trunks_in_order<'a>(&self, settings: &'a Settings) -> Vec<&'a Trunk> {
+        trunk::in_order(&settings.trunks, &self.trunks.states())
     }
 
     /// What one of the clinic's own phones has dialled, and whether it may.

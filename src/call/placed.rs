@@ -293,8 +293,10 @@ impl<'a> Placed<'a> {
         let (line, at) = (self.line, self.line.clock.now().wall);
         line.registry.comes_to(self.wanted.id, Stage::Rings, None, at);
         let Some(callee) = self.wanted.callee() else { return };
-        // The first is tried first; where another carries the call in the end, that is noted then.
-        let Carrier { trunk, from } = Carrier::of(&line.book().settings, None);
+        let book = line.book();
+        // What is tried first; where another carries the call in the end, that is noted then.
+        let first = line.trunks_in_order(&book.settings).first().map(|trunk| trunk.name.as_str());
+        let Carrier { trunk, from } = Carrier::of(&book.settings, first);
         let start = CallStart {
             id: self.wanted.id,
             direction: Direction::Outbound,

@@ -21,9 +21,7 @@ use super::digest::{Asker, Credentials};
 use super::endpoint::Endpoint;
 use super::header;
 use super::message::{self, all, first};
-use super::outbound::Target;
 use crate::clock::{Clock, monotonic};
-use crate::model::PhoneNumber;
 use crate::settings::{Register, Settings, Trunk, TrunkAddress};
 
 /// Between two OPTIONS: short enough to keep a NAT's mapping for UDP open.
@@ -117,15 +115,6 @@ impl Trunks {
         }
     }
 
-    /// The ways to a telephone number, in failover order: the trunks as the settings list them, those known to be down
-    /// last.
-    pub fn targets(&self, number: &PhoneNumber) -> Vec<Target> {
-        let running = lock(&self.0.running);
-        let (down, up): (Vec<&Running>, Vec<&Running>) =
-            running.iter().partition(|running| *lock(&running.state) == TrunkState::Down);
-        up.into_iter().chain(down).map(|running| Target::through(&running.trunk, number)).collect()
-    }
-
     /// Each trunk's name and state, in the order of the settings.
     pub fn states(&self) -> Vec<(String, TrunkState)> {
         lock(&self.0.running).iter().map(|running| (running.trunk.name.clone(), *lock(&running.state))).collect()
@@ -176,6 +165,14 @@ impl Trunks {
         let keeper = Keeper::new(&self.0, trunk.clone(), state.clone(), (tell, probe.clone()), stop.clone());
         Running { trunk, state, heard, probe, stop, task: tokio::spawn(keeper.run()) }
     }
+}
+
+/// The order in which a call out tries `trunks`: theirs, but for those that `states` knows to be down, which come last: the
+/// caller waits for none of them while another may answer.
+pub fn in_order<'a>(trunks: &'a [Trunk], states: &[(String, TrunkState)]) -> Vec<&'a Trunk> {
+    let is_down = |trunk: &&Trunk| states.contains(&(trunk.name.clone(), TrunkState::Down));
+    let (down, others): (Vec<_>, Vec<_>) = trunks.iter().partition(is_down);
+    others.into_iter().chain(down).collect()
 }
 
 /// Whether two settings mean the same peer and account; numbers, addresses and SRTP are not this module's.

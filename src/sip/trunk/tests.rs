@@ -139,19 +139,23 @@ async fn a_trunk_is_asked_when_somebody_wants_to_know() {
     assert_eq!(trunks.probe("another").await, None);
 }
 
-#[tokio::test]
-async fn a_call_goes_by_the_trunks_in_order_those_that_are_down_last() {
-    let peer = Peer::new().await;
-    let settings = rig::settings(&format!(
-        "[[trunk]]\nname = \"one\"\n{0}[[trunk]]\nname = \"two\"\n{0}",
-        format_args!("address = \"{}\"\naccept_from = [\"127.0.0.1\"]\n", peer.address())
-    ));
-    let trunks = Trunks::start(&rig::endpoint(&settings).await, &settings, Clock::system());
-    let number = PhoneNumber::e164("+12125550142").unwrap();
-    let order = || format!("{:?}", trunks.targets(&number));
-    assert!(order().find("\"one\"") < order().find("\"two\""));
-    *lock(&lock(&trunks.0.running)[0].state) = TrunkState::Down;
-    assert!(order().find("\"one\"") > order().find("\"two\""));
+#[test]
+fn a_call_out_tries_the_trunks_in_their_order_those_that_are_down_last() {
+    let table =
+        |name| format!("[[trunk]]\nname = \"{name}\"\naddress = \"192.0.2.1\"\naccept_from = [\"192.0.2.1\"]\n");
+    let settings = rig::settings(&["one", "two", "three"].map(table).concat());
+    let order = |states: &[(&str, TrunkState)]| {
+        let states: Vec<_> = states.iter().map(|(name, state)| ((*name).to_owned(), *state)).collect();
+        in_order(&settings.trunks, &states).into_iter().map(|trunk| trunk.name.as_str()).collect::<Vec<_>>()
+    };
+    let (up, down, starting) = (TrunkState::Up, TrunkState::Down, TrunkState::Starting);
+    assert_eq!(order(&[("one", up), ("two", up), ("three", up)]), ["one", "two", "three"]);
+    assert_eq!(order(&[("one", down), ("two", up), ("three", up)]), ["two", "three", "one"]);
+    assert_eq!(order(&[("one", down), ("two", up), ("three", down)]), ["two", "one", "three"]);
+    assert_eq!(order(&[("one", starting), ("two", down), ("three", up)]), ["one", "three", "two"]);
+    // Where none is up, or nothing is known of them, they are tried as they stand.
+    assert_eq!(order(&[("one", down), ("two", down), ("three", down)]), ["one", "two", "three"]);
+    assert_eq!(order(&[]), ["one", "two", "three"]);
 }
 
 fn response(status: u16, headers: &str) -> Response {
