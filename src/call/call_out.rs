@@ -5,13 +5,13 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, info, info_span};
 
-use super::Line;
 use super::dial::{self, Shown, Stop};
 use super::placed::{Near, Placed, RING_INSIDE, Reached, Wanted};
 use super::registry::{Presence, Stage};
 use super::switchboard::Connected;
 use super::trace::Legs;
 use super::waiting::NoAnswering;
+use super::{Line, record};
 use crate::model::{CallId, Caller, Phone, PhoneNumber, StaffName, ThreadId};
 
 /// Somebody wants to speak with a patient: their phone rings first, then the patient's.
@@ -66,12 +66,18 @@ pub(super) async fn call_out(line: &Arc<Line>, asked: CallOut) -> Result<(), Not
     let clinic = line.clone();
     line.calls.spawn(
         async move {
-            let (line, by) = (clinic, wanted.by.clone());
+            let (line, by, asked_in) = (clinic, wanted.by.clone(), wanted.thread.zip(wanted.staff.clone()));
             let call = Placed::new(&line, wanted, present, shown.legs.clone());
             let (stop, rings) = (Stop::at_goodbye(&line), CancellationToken::new());
             let near = match dial::ring(&line, &by, &shown, RING_INSIDE, &stop, &rings).await {
                 Ok(near) => near,
-                Err(why) => return info!(?why, "nobody picked up the phone that asked for a call"),
+                Err(why) => {
+                    info!(?why, "nobody picked up the phone that asked for a call");
+                    if let Some((thread, staff)) = asked_in {
+                        record::own_phone_unanswered(&line, thread, staff, &by);
+                    }
+                    return;
+                }
             };
             let shown = Shown::of(&by, &line.book().settings);
             call.connect(Near::Listening(Box::new(near)), on_call, shown, |_| {}).await;

@@ -241,6 +241,14 @@ pub fn called_out(
     });
 }
 
+/// Puts into a thread that somebody wanted to call from it and did not pick up their own phone.
+pub fn own_phone_unanswered(line: &Line, thread: ThreadId, staff: StaffName, phone: &Phone) {
+    let (at, phone) = (line.clock.now().wall, phone.to_string());
+    line.store.try_write_detached("own phone unanswered", move |tx| {
+        threads::own_phone_unanswered(tx, thread, &phone, staff.as_str(), at)
+    });
+}
+
 /// Notes that an extension has called the emergency services.
 pub fn emergency_called(line: &Line, extension: &str, digits: &Private<String>) {
     let (at, actor, digits) = (line.clock.now().wall, format!("extension:{extension}"), digits.expose().clone());

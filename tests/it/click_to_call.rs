@@ -73,6 +73,24 @@ async fn two_clicks_in_the_same_instant_place_one_call() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_does_not_pick_up_their_own_phone_finds_it_in_the_thread_which_waits_as_before() {
+    let live = Live::open().await;
+    let mut mine = live.phone("202").await;
+    done(live.ana.post(&call(&live), &[]).await).await;
+    mine.rings().await.reject(486, "").await;
+    let page = format!("/threads/{}", live.thread);
+    let told =
+        async || live.ana.get(&page).await.body.contains("Ana wanted to call and did not pick up their own phone");
+    live.clinic.until("the timeline says so", told).await;
+    let thread = live.clinic.rows(What::Threads).remove(0);
+    assert!(thread["moved_to_voice"].is_null(), "{thread}");
+    assert!(live.clinic.rows(What::Calls).is_empty(), "nobody was called");
+    let asked = live.clinic.rows(What::Audit).into_iter().find(|row| row["action"] == "thread.own_phone_unanswered");
+    let row = asked.unwrap();
+    assert_eq!((&row["actor"], &row["detail"]["phone"]), (&"ana".into(), &"extension:202".into()), "{row}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_phone_calls_from_a_thread_whom_it_may_dial_and_nobody_else() {
     let live = Live::open().await;
     let _phone = live.phone("201").await;
