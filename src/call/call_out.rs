@@ -34,7 +34,8 @@ pub enum NotCalled {
     Phone(NoAnswering),
     /// The clinic calls that number already, or speaks with it.
     Already,
-    /// The phone may not call that number: `may_call` says how the numbers begin that it may.
+    /// The phone may not call that number: `may_call` says how the numbers begin that it may, `pbx_may_call` for phones of
+    /// another telephone system.
     NotAllowed,
     /// The daemon is about to stop.
     Stopping,
@@ -50,7 +51,7 @@ pub(super) async fn call_out(line: &Arc<Line>, asked: CallOut) -> Result<(), Not
     if line.closing.is_cancelled() {
         return Err(NotCalled::Stopping);
     }
-    if !line.may_call(&asked.phone, &asked.to) {
+    if !line.book().settings.may_click_to_call(&asked.phone, &asked.to) {
         return Err(NotCalled::NotAllowed);
     }
     let now = line.clock.now().wall;

@@ -9,7 +9,7 @@ use tokio_util::task::TaskTracker;
 use crate::clock::Clock;
 use crate::conversation::templates::{Templates, Values};
 use crate::media::{Media, PromptLibrary};
-use crate::model::{Phone, PhoneNumber, PromptCatalog};
+use crate::model::{PhoneNumber, PromptCatalog};
 use crate::settings::{Settings, Trunk};
 use crate::sip::{Endpoint, Phones, Trunks, trunk};
 use crate::store::Store;
@@ -150,19 +150,6 @@ impl Line {
         let own = settings.extensions.iter().find(|known| known.name == extension);
         let may_call = own.map_or(&[][..], |own| &own.may_call);
         plan.read(Dialler { extension, may_call }, dialled)
-    }
-
-    /// Whether a phone of the clinic may call this number. One of another telephone system has no list of its own.
-    pub(super) fn may_call(&self, phone: &Phone, number: &PhoneNumber) -> bool {
-        match phone {
-            Phone::Extension(name) => {
-                let book = self.book();
-                let known = book.settings.extensions.iter().find(|extension| extension.name == *name);
-                known.is_some_and(|extension| extension.may_call(number))
-            }
-            Phone::Uri(_) => true,
-            Phone::Number(_) | Phone::Emergency(_) => false,
-        }
     }
 
     /// Replaces the files for the calls to come.

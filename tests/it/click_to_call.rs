@@ -125,7 +125,13 @@ async fn a_phone_of_another_telephone_system_rings_first_as_well() {
     let mut live = Live::open_with(PBX_TREE, "sip:reception@PBX").await;
     let account = live.ana.get("/account").await.body;
     assert!(account.contains("value=\"sip:reception@") && account.contains(" selected"), "{account}");
-    done(live.ana.post(&call(&live), &[]).await).await;
+    // Its own system may allow what it likes: from here it calls whom the clinic allows.
+    refused(&live, "pbx_may_call").await;
+    live.clinic.rewrite(&[("[rtp]\n", "[phones]\npbx_may_call = [\"+1212\"]\n[rtp]\n")]);
+    live.clinic.signal(Signal::SIGHUP);
+    let form = call(&live);
+    let allowed = async || live.ana.post(&form, &[]).await.status == StatusCode::SEE_OTHER;
+    live.clinic.until("it may call them", allowed).await;
     let rings = live.pbx.rings().await;
     assert_eq!((rings.dialled.as_str(), rings.from.number().map(PhoneNumber::as_str)), ("reception", Some(PATIENT)));
     let mut staff = live.pbx.pick_up(rings).await;
