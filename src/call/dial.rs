@@ -263,10 +263,10 @@ async fn one(
                 dialog.bye("Call completed elsewhere").await;
                 Err(Failure::NoAnswer)
             }
-            Some(Step::Answered { dialog, sdp: Some(answer), .. }) => match negotiation.accept_answer(&answer) {
+            Some(Step::Answered { dialog, sdp: Some(answer), trunk }) => match negotiation.accept_answer(&answer) {
                 Ok(plan) => {
                     session.start(plan.clone());
-                    Ok(Leg::new(dialog, session, negotiation, Some(plan), true))
+                    Ok(Leg::new(dialog, session, negotiation, Some(plan), true).through(trunk))
                 }
                 Err(error) => {
                     line.endpoint.count_no_common_codec();

@@ -57,7 +57,7 @@ impl Wanted {
     /// As it stands in the list of calls in progress.
     pub fn in_progress(&self, stage: Stage, at: Timestamp) -> InProgress {
         let (by, to, node) = (self.by.clone(), self.to.clone(), self.node.clone());
-        let placed = registry::Placed { by, to, stage, stage_since: at, node, trunk: None };
+        let placed = registry::Placed { by, to, stage, stage_since: at, node, trunk: None, by_trunk: None };
         InProgress { id: self.id, since: at, way: Way::Out(placed) }
     }
 

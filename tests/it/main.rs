@@ -40,6 +40,7 @@ mod phones;
 mod readings;
 mod recording;
 mod scripts;
+mod sent_out;
 mod service;
 mod signalling;
 mod staff;

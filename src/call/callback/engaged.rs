@@ -53,7 +53,7 @@ mod tests {
     }
 
     fn placed(by: Phone, to: Phone, stage: Stage) -> InProgress {
-        let placed = Placed { by, to, stage, stage_since: at(), node: None, trunk: None };
+        let placed = Placed { by, to, stage, stage_since: at(), node: None, trunk: None, by_trunk: None };
         InProgress { id: CallId::new(at()), since: at(), way: Way::Out(placed) }
     }
 
