@@ -74,7 +74,9 @@ impl Daemon {
         let (endpoint, incoming) = Endpoint::bind(&settings, clock.clone()).await?;
 
         let stop = CancellationToken::new();
-        let line = Line::start(clock.clone(), store.clone(), media, endpoint.clone(), book, stop.clone());
+        let trunks = Trunks::start(&endpoint, &settings, clock.clone());
+        let (ours, theirs) = (endpoint.clone(), trunks.clone());
+        let line = Line::start(clock.clone(), store.clone(), media, ours, theirs, book, stop.clone());
         let control = control::listen(&settings.store.path)
             .with_context(|| format!("{} cannot be made", control::socket(&settings.store.path).display()))?;
         let tasks = TaskTracker::new();
@@ -90,7 +92,6 @@ impl Daemon {
             counters: Arc::default(),
         };
         let inbound = Inbound::new(store.clone(), replies(line.clone()));
-        let trunks = Trunks::start(&endpoint, &settings, line.clock.clone());
         let files: Arc<dyn Fn() -> Files + Send + Sync> = Arc::new(files(line.clone()));
         let (clinic, ours, theirs) = (line.clone(), endpoint.clone(), trunks.clone());
         let bench = Bench::new(clock.clone(), files.clone(), move |book| take(&clinic, &ours, &theirs, book));

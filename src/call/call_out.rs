@@ -5,13 +5,13 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, info, info_span};
 
-use super::Line;
 use super::dial::{self, Shown, Stop};
 use super::placed::{Near, Placed, RING_INSIDE, Reached, Wanted};
-use super::registry::Stage;
+use super::registry::{Presence, Stage};
 use super::switchboard::Connected;
 use super::trace::Legs;
 use super::waiting::NoAnswering;
+use super::{Line, record};
 use crate::model::{CallId, Caller, Phone, PhoneNumber, StaffName, ThreadId};
 
 /// Somebody wants to speak with a patient: their phone rings first, then the patient's.
@@ -34,7 +34,8 @@ pub enum NotCalled {
     Phone(NoAnswering),
     /// The clinic calls that number already, or speaks with it.
     Already,
-    /// The phone may not call that number: `may_call` says how the numbers begin that it may.
+    /// The phone may not call that number: `may_call` says how the numbers begin that it may, `pbx_may_call` for phones of
+    /// another telephone system.
     NotAllowed,
     /// The daemon is about to stop.
     Stopping,
@@ -50,7 +51,7 @@ pub(super) async fn call_out(line: &Arc<Line>, asked: CallOut) -> Result<(), Not
     if line.closing.is_cancelled() {
         return Err(NotCalled::Stopping);
     }
-    if !line.may_call(&asked.phone, &asked.to) {
+    if !line.book().settings.may_click_to_call(&asked.phone, &asked.to) {
         return Err(NotCalled::NotAllowed);
     }
     let now = line.clock.now().wall;
@@ -66,12 +67,18 @@ pub(super) async fn call_out(line: &Arc<Line>, asked: CallOut) -> Result<(), Not
     let clinic = line.clone();
     line.calls.spawn(
         async move {
-            let (line, by) = (clinic, wanted.by.clone());
+            let (line, by, asked_in) = (clinic, wanted.by.clone(), wanted.thread.zip(wanted.staff.clone()));
             let call = Placed::new(&line, wanted, present, shown.legs.clone());
             let (stop, rings) = (Stop::at_goodbye(&line), CancellationToken::new());
             let near = match dial::ring(&line, &by, &shown, RING_INSIDE, &stop, &rings).await {
                 Ok(near) => near,
-                Err(why) => return info!(?why, "nobody picked up the phone that asked for a call"),
+                Err(why) => {
+                    info!(?why, "nobody picked up the phone that asked for a call");
+                    if let Some((thread, staff)) = asked_in {
+                        record::own_phone_unanswered(&line, thread, staff, &by);
+                    }
+                    return;
+                }
             };
             let shown = Shown::of(&by, &line.book().settings);
             call.connect(Near::Listening(Box::new(near)), on_call, shown, |_| {}).await;
@@ -82,16 +89,17 @@ pub(super) async fn call_out(line: &Arc<Line>, asked: CallOut) -> Result<(), Not
     Ok(())
 }
 
-/// Rings a patient for somebody who is on the phone already, and lets them speak. What came of it; `reached` hears
-/// at once that they have picked up; `legs` are the phones that have rung so far.
+/// Rings a patient for somebody who is on the phone already, and lets them speak, in a call that is on the list. What came
+/// of it; `reached` hears at once that they have picked up; `legs` are the phones that have rung so far.
 pub(super) async fn connect_patient(
     line: &Arc<Line>,
     near: Connected,
-    wanted: Wanted,
+    (wanted, present): (Wanted, Presence),
     legs: Legs,
     reached: impl FnOnce(&Line),
 ) -> Reached {
     let Connected { leg, phone, on_call } = near;
     let shown = Shown::of(&phone, &line.book().settings);
-    Placed::enter(line, wanted, legs).connect(Near::Listening(Box::new(leg)), on_call, shown, reached).await
+    let call = Placed::new(line, wanted, present, legs);
+    call.connect(Near::Listening(Box::new(leg)), on_call, shown, reached).await
 }

@@ -2,13 +2,15 @@
 //! picks up; then the patient, twice at most.
 //!
 //! One task looks for those that are due and starts one task each. A call back that keeps a place in a line holds it in
-//! the [`switchboard`](super::switchboard) as a caller would. `hours` says when each may be made.
+//! the [`switchboard`](super::switchboard) as a caller would. `book` books them, `hours` says when each may be made,
+//! `engaged` that none is while the patient is on the phone with the clinic.
 
+mod book;
+mod engaged;
 mod hours;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::future::Future;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -21,17 +23,17 @@ use tracing::{Instrument, error, info, info_span, warn};
 use super::call_out;
 use super::dial::Shown;
 use super::placed::{Reached, Wanted};
+use super::registry::Stage;
 use super::switchboard::{Connected, Told};
 use super::trace::Legs;
 use super::{Line, record};
-use crate::ivr::{CallbackRequest, CallbackWhen, JoinRequest, NoCallback, RingRequest};
-use crate::model::{CallId, CallStart, CallbackId, Caller, Member, Phone, PhoneNumber, Strategy, ThreadId};
-use crate::sms::compose::spoken::{self, AskedCallback};
-use crate::store::callbacks::{self, Again, Callback, CallbackState, NotBooked};
+use crate::ivr::{JoinRequest, RingRequest};
+use crate::model::{CallId, CallbackId, Caller, Member, Phone, PhoneNumber, Strategy};
+use crate::store::callbacks::{self, Again, Callback, CallbackState};
 use crate::tree::{Due, Kind, Tree};
 
-/// So many call backs may wait.
-const MOST: usize = 200;
+pub(super) use book::book;
+
 /// So many are begun at once.
 const AT_ONCE: usize = 50;
 /// The store is looked at so often at least.
@@ -84,57 +86,6 @@ impl Callbacks {
     pub(super) fn let_go(&self, id: CallbackId) {
         if let Some(off) = self.0.under_way.lock().unwrap_or_else(PoisonError::into_inner).get(&id) {
             off.cancel();
-        }
-    }
-}
-
-/// Books a call back; answers its thread.
-///
-/// # Errors
-/// Why there will be none.
-pub(super) fn book(
-    line: &Line,
-    start: &CallStart,
-    request: CallbackRequest,
-) -> impl Future<Output = Result<ThreadId, NoCallback>> + Send + use<> {
-    let now = line.clock.now();
-    let window = request.window;
-    let place = match request.when {
-        CallbackWhen::Turn { line, priority, since } => {
-            let waited = SignedDuration::try_from(now.mono.saturating_sub(since)).unwrap_or_default();
-            let since = now.wall.checked_sub(waited).unwrap_or(now.wall);
-            Some((line, priority, since))
-        }
-        CallbackWhen::Opening => None,
-    };
-    let asked = AskedCallback {
-        id: CallbackId::new(now.wall),
-        call: start.id,
-        node: request.node,
-        to: request.to,
-        place,
-        hours: window.hours,
-        due_at: window.from,
-        due_until: window.until,
-        last_at: window.last,
-        most: MOST,
-        reason: request.reason,
-        language: request.language,
-        now: now.wall,
-    };
-    let (store, callbacks) = (line.store.clone(), line.callbacks.clone());
-    async move {
-        match store.write(move |tx| spoken::book_callback(tx, &asked)).await {
-            Ok(Ok(thread)) => {
-                callbacks.look();
-                Ok(thread)
-            }
-            Ok(Err(NotBooked::Already)) => Err(NoCallback::Already),
-            Ok(Err(NotBooked::Full)) => Err(NoCallback::Full),
-            Err(error) => {
-                error!(%error, "a call back could not be booked");
-                Err(NoCallback::Failed)
-            }
         }
     }
 }
@@ -192,27 +143,57 @@ fn group(tree: &Tree, callback: &Callback) -> Option<(Vec<Member>, Strategy)> {
 
 /// Sees one call back to its end, or to its next attempt; `off` ends it as long as the patient does not ring.
 async fn take(line: &Arc<Line>, callback: Callback, off: &CancellationToken) {
+    while let Next::WhenFree = begin(line, &callback, off).await {
+        info!("the patient is on the phone with the clinic: a call back waits until they have hung up");
+    }
+}
+
+/// What becomes of a call back that was begun.
+enum Next {
+    /// It is over, or is written down for another time.
+    Over,
+    /// The patient is on another call: it begins anew once that is over.
+    WhenFree,
+}
+
+/// Sees to one call back as soon as the patient is on no other call.
+async fn begin(line: &Arc<Line>, callback: &Callback, off: &CancellationToken) -> Next {
+    tokio::select! {
+        () = engaged::until(line, callback, false) => {}
+        () = off.cancelled() => return Next::Over,
+        () = line.closing.cancelled() => return Next::Over,
+    }
     let book = line.book();
-    let Some((members, strategy)) = group(&book.tree, &callback) else {
+    let Some(group) = group(&book.tree, callback) else {
         warn!(node = callback.node, "no call back can be made: the node is gone from the phone tree");
-        return fail(line, &callback, "no_node").await;
+        fail(line, callback, "no_node").await;
+        return Next::Over;
     };
-    let until = match hours::due(&book.tree, &callback, line.clock.now().wall) {
+    let until = match hours::due(&book.tree, callback, line.clock.now().wall) {
         hours::Due::Now { until } => until,
-        hours::Due::Later(again) => return postpone(line, callback.id, again).await,
-        hours::Due::Never => return fail(line, &callback, NOBODY).await,
+        hours::Due::Later(again) => {
+            postpone(line, callback.id, again).await;
+            return Next::Over;
+        }
+        hours::Due::Never => {
+            fail(line, callback, NOBODY).await;
+            return Next::Over;
+        }
     };
     let shown = Shown { reason: callback.reason.clone(), ..Shown::patient(Caller::Number(callback.number.clone())) };
     let legs = shown.legs.clone();
-    let again = match seek(line, &callback, (members, strategy), shown, until, off).await {
-        Sought::Connected(staff) => return speak(line, &callback, *staff, legs).await,
-        Sought::Stopped => return,
-        Sought::Nobody(again) => again,
-    };
-    // The patient is not called, and it is no attempt of theirs.
-    match hours::next(&line.book().tree, &callback, again) {
-        Some(again) => postpone(line, callback.id, again).await,
-        None => fail(line, &callback, NOBODY).await,
+    match seek(line, callback, group, shown, until, off).await {
+        Sought::Connected(staff) => speak(line, callback, *staff, legs).await,
+        Sought::Engaged => Next::WhenFree,
+        Sought::Stopped => Next::Over,
+        Sought::Nobody(again) => {
+            // The patient is not called, and it is no attempt of theirs.
+            match hours::next(&line.book().tree, callback, again) {
+                Some(again) => postpone(line, callback.id, again).await,
+                None => fail(line, callback, NOBODY).await,
+            }
+            Next::Over
+        }
     }
 }
 
@@ -222,6 +203,8 @@ enum Sought {
     Connected(Box<Connected>),
     /// Nobody is there: it is tried again, not before then.
     Nobody(Timestamp),
+    /// The patient is on another call.
+    Engaged,
     /// It was called off, or the daemon stops: the next start takes it up.
     Stopped,
 }
@@ -267,6 +250,7 @@ async fn seek(
         }
     };
     let mut over = pin!(until_wall(line, until));
+    let mut engaged = pin!(engaged::until(line, callback, true));
     loop {
         tokio::select! {
             told = ticket.told() => match told {
@@ -278,6 +262,7 @@ async fn seek(
                 }
                 Told::Place(_) | Told::OfferText => {}
             },
+            () = &mut engaged => return Sought::Engaged,
             () = &mut over => {
                 info!("nobody of the clinic took a call back in its hours");
                 return Sought::Nobody(until);
@@ -301,36 +286,43 @@ async fn until_wall(line: &Line, at: Timestamp) {
 }
 
 /// Calls the patient for whoever has picked up.
-async fn speak(line: &Arc<Line>, callback: &Callback, staff: Connected, legs: Legs) {
+async fn speak(line: &Arc<Line>, callback: &Callback, staff: Connected, legs: Legs) -> Next {
     let (id, actor, now) = (callback.id, staff.phone.to_string(), line.clock.now().wall);
     let call = CallId::new(now);
-    match line.store.write(move |tx| callbacks::attempt(tx, id, call, now)).await {
-        Ok(true) => {}
-        Ok(false) => {
-            info!("a call back was called off as it was picked up");
-            staff.leg.close().await;
-            return;
-        }
-        // Somebody is on the phone to call a patient who was promised it.
-        Err(error) => written(Err(error)),
-    }
     let wanted = Wanted {
         thread: Some(callback.thread),
         node: Some(callback.node.clone()),
         waited: Duration::try_from(now.duration_since(callback.since)).unwrap_or_default(),
         ..Wanted::new(call, staff.phone.clone(), Phone::Number(callback.number.clone()))
     };
+    let Some(present) = engaged::claim(line, callback, wanted.in_progress(Stage::Rings, now)) else {
+        staff.leg.close().await;
+        return Next::WhenFree;
+    };
+    match line.store.write(move |tx| callbacks::attempt(tx, id, call, now)).await {
+        Ok(true) => {}
+        Ok(false) => {
+            info!("a call back was called off as it was picked up");
+            staff.leg.close().await;
+            return Next::Over;
+        }
+        // Somebody is on the phone to call a patient who was promised it.
+        Err(error) => written(Err(error)),
+    }
     // Written as soon as they speak: whatever happens then, they are not called again.
     let reached = |line: &Line| {
         info!("the patient was called back");
         let now = line.clock.now().wall;
         line.store.try_write_detached("call back", move |tx| callbacks::done(tx, id, &actor, now).map(drop));
     };
-    match call_out::connect_patient(line, staff, wanted, legs, reached).await {
+    match call_out::connect_patient(line, staff, (wanted, present), legs, reached).await {
         Reached::Yes => {}
+        // They were busy with us: they have called in this moment.
+        Reached::No if engaged::is_engaged(line, callback) => not_called(line, callback).await,
         Reached::No => not_reached(line, callback, "not_reached").await,
         Reached::NotRung => not_called(line, callback).await,
     }
+    Next::Over
 }
 
 /// Somebody of the clinic speaks with a patient in another call: they are not called back any more.
@@ -353,9 +345,9 @@ pub(super) fn spoken_with(line: &Arc<Line>, patient: &PhoneNumber, by: &Phone) {
     );
 }
 
-/// Whoever picked up is gone, and the patient has heard nothing of it.
+/// Whoever picked up is gone and the patient has heard nothing of it, or they have called in themselves.
 async fn not_called(line: &Line, callback: &Callback) {
-    info!("whoever took a call back hung up before the patient's phone rang; it is tried again");
+    info!("the patient has not been called; it is tried again");
     let (id, now) = (callback.id, line.clock.now().wall);
     let again = now.checked_add(AGAIN_AFTER).unwrap_or(now);
     match hours::next(&line.book().tree, callback, again) {

@@ -226,7 +226,7 @@ impl<'a> Conversation<'a> {
                     self.caller.session.unbridge();
                     talk.close().await;
                 }
-                self.line.registry.with(self.start.id, None);
+                self.line.registry.with(self.start.id, None, None);
                 if self.between.is_none() {
                     self.caller.session.stop_playing();
                     self.performer.conversation_over();
@@ -252,6 +252,7 @@ impl<'a> Conversation<'a> {
             Told::Unanswered(why) => self.nobody_came(why),
             Told::Connected(connected) => {
                 let first = !self.performer.is_connected();
+                record::leg_out(self.line, self.start.id, &connected, None);
                 self.connect(*connected);
                 first.then_some(Input::Connected)
             }
@@ -265,7 +266,8 @@ impl<'a> Conversation<'a> {
         if let Some(before) = self.talk.take() {
             tokio::spawn(before.dismiss());
         }
-        self.line.registry.with(self.start.id, Some(connected.phone.clone()));
+        let trunk = connected.leg.trunk().map(str::to_owned);
+        self.line.registry.with(self.start.id, Some(connected.phone.clone()), trunk);
         info!("a person speaks with the caller");
         let call_ids = CallIds::one(connected.leg.dialog.call_id());
         self.line.traces.of(self.start.id).add(&connected.phone.to_string(), call_ids);

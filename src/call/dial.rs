@@ -185,7 +185,7 @@ fn ways(line: &Line, phone: &Phone) -> Vec<Way> {
             }
         },
         Phone::Number(_) | Phone::Emergency(_) => {
-            let trunks = &book.settings.trunks;
+            let trunks = line.trunks_in_order(&book.settings);
             // One offer goes to all of them: as strict as the strictest.
             let srtp = trunks.iter().map(|trunk| trunk.srtp).max().unwrap_or_default();
             let through = |trunk: &Trunk| match phone {
@@ -193,7 +193,7 @@ fn ways(line: &Line, phone: &Phone) -> Vec<Way> {
                 Phone::Number(number) => Some(Target::through(trunk, number)),
                 Phone::Extension(_) | Phone::Uri(_) => None,
             };
-            let targets: Vec<_> = trunks.iter().filter_map(through).collect();
+            let targets: Vec<_> = trunks.into_iter().filter_map(through).collect();
             let from = Some(book.settings.sms.from.clone());
             let insist = matches!(phone, Phone::Emergency(_));
             if targets.is_empty() { vec![] } else { vec![Way { targets, from, srtp, insist }] }
@@ -263,10 +263,10 @@ async fn one(
                 dialog.bye("Call completed elsewhere").await;
                 Err(Failure::NoAnswer)
             }
-            Some(Step::Answered { dialog, sdp: Some(answer), .. }) => match negotiation.accept_answer(&answer) {
+            Some(Step::Answered { dialog, sdp: Some(answer), trunk }) => match negotiation.accept_answer(&answer) {
                 Ok(plan) => {
                     session.start(plan.clone());
-                    Ok(Leg::new(dialog, session, negotiation, Some(plan), true))
+                    Ok(Leg::new(dialog, session, negotiation, Some(plan), true).through(trunk))
                 }
                 Err(error) => {
                     line.endpoint.count_no_common_codec();

@@ -4,6 +4,7 @@
 //! number that begins as one of the phone's `may_call` does.
 
 use crate::model::{Country, PhoneNumber, Private};
+use crate::settings;
 
 /// How many places there are to park a call in: `*21` to `*29`.
 pub const PARKING_PLACES: u8 = 9;
@@ -85,7 +86,7 @@ impl DialPlan<'_> {
             return Dialled::Extension(target.to_owned());
         }
         match PhoneNumber::parse(&digits, self.country) {
-            Ok(number) if may_call(by.may_call, &number) => Dialled::Trunk(number),
+            Ok(number) if settings::begins(by.may_call, &number) => Dialled::Trunk(number),
             Ok(_) => Dialled::Refused(NotDialled::NotAllowed),
             Err(_) => Dialled::Refused(NotDialled::NotANumber),
         }
@@ -105,11 +106,6 @@ fn feature(code: &str) -> Dialled {
         [b'2', place @ b'1'..=b'9'] => Dialled::Parking(place - b'0'),
         _ => Dialled::Refused(NotDialled::NoSuchCode),
     }
-}
-
-fn may_call(prefixes: &[String], number: &PhoneNumber) -> bool {
-    // An empty prefix would allow the world, which nobody writes on purpose: `+` says that.
-    prefixes.iter().any(|prefix| !prefix.is_empty() && number.as_str().starts_with(prefix))
 }
 
 #[cfg(test)]

@@ -20,8 +20,11 @@ pub(super) enum Given {
     /// The other party.
     Party(Box<Connected>),
     /// The other party has not picked up yet: this is who rings.
-    Rings(Phone),
+    Rings(Phone, PickedUp),
 }
+
+/// Tells the call that has given away who rings that they have picked up; dropped, that they will not.
+pub(super) type PickedUp = oneshot::Sender<()>;
 
 /// Asks a call for the other party of one of its sides. Dropped, it is refused.
 #[derive(Debug)]
@@ -154,10 +157,10 @@ mod tests {
         let giving = async {
             let request = call.next().await;
             assert_eq!(request.leaves, 0);
-            request.give(Given::Rings(extension("203"))).unwrap();
+            request.give(Given::Rings(extension("203"), oneshot::channel().0)).unwrap();
         };
         let (given, ()) = tokio::join!(asking, giving);
-        assert!(matches!(given, Some(Given::Rings(phone)) if phone == extension("203")));
+        assert!(matches!(given, Some(Given::Rings(phone, _)) if phone == extension("203")));
         drop(entry);
         assert!(!handovers.knows(&leg("a@b", "x"), &extension("201")));
     }

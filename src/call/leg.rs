@@ -26,6 +26,8 @@ pub(super) struct Leg {
     confirmed: bool,
     /// The peer has put us on hold.
     held: bool,
+    /// The trunk that carries it, where we have placed it through one.
+    trunk: Option<String>,
 }
 
 /// What happened on a leg, as it came. What it means is [`Leg::take`]'s to say.
@@ -62,7 +64,17 @@ impl Leg {
     /// A leg whose peer will send, or has sent, what `negotiation` began.
     pub fn new(dialog: Dialog, session: Session, offer: Negotiation, plan: Option<MediaPlan>, confirmed: bool) -> Leg {
         let held = plan.as_ref().is_some_and(holds);
-        Leg { dialog, session, offer, plan, confirmed, held }
+        Leg { dialog, session, offer, plan, confirmed, held, trunk: None }
+    }
+
+    /// The same, carried by this trunk.
+    pub fn through(self, trunk: Option<String>) -> Leg {
+        Leg { trunk, ..self }
+    }
+
+    /// The trunk that carries it, where we have placed it through one.
+    pub fn trunk(&self) -> Option<&str> {
+        self.trunk.as_deref()
     }
 
     /// What happens next. Cancel-safe.

@@ -9,9 +9,9 @@ use tokio_util::task::TaskTracker;
 use crate::clock::Clock;
 use crate::conversation::templates::{Templates, Values};
 use crate::media::{Media, PromptLibrary};
-use crate::model::{Phone, PhoneNumber, PromptCatalog};
-use crate::settings::Settings;
-use crate::sip::{Endpoint, Phones};
+use crate::model::{PhoneNumber, PromptCatalog};
+use crate::settings::{Settings, Trunk};
+use crate::sip::{Endpoint, Phones, Trunks, trunk};
 use crate::store::Store;
 use crate::tree::Tree;
 
@@ -78,6 +78,8 @@ pub struct Line {
     pub(super) handovers: Handovers,
     /// Signalling, for the calls that we place.
     pub(super) endpoint: Endpoint,
+    /// The trunks at work.
+    trunks: Trunks,
     /// Which legs belong to which call.
     pub(super) traces: Traces,
     /// The clinic's own phones.
@@ -98,6 +100,7 @@ impl Line {
         store: Store,
         media: Media,
         endpoint: Endpoint,
+        trunks: Trunks,
         book: Book,
         stop: CancellationToken,
     ) -> Arc<Line> {
@@ -113,6 +116,7 @@ impl Line {
             handovers: Handovers::default(),
             phones: endpoint.phones().clone(),
             endpoint,
+            trunks,
             traces: Traces::default(),
             calls: TaskTracker::new(),
             closing: CancellationToken::new(),
@@ -128,6 +132,11 @@ impl Line {
         self.book.load_full()
     }
 
+    /// The order in which a call out tries the trunks of `settings`.
+    pub(super) fn trunks_in_order<'a>(&self, settings: &'a Settings) -> Vec<&'a Trunk> {
+        trunk::in_order(&settings.trunks, &self.trunks.states())
+    }
+
     /// What one of the clinic's own phones has dialled, and whether it may.
     pub(super) fn dialled(&self, extension: &str, dialled: &str) -> Dialled {
         let book = self.book();
@@ -141,19 +150,6 @@ impl Line {
         let own = settings.extensions.iter().find(|known| known.name == extension);
         let may_call = own.map_or(&[][..], |own| &own.may_call);
         plan.read(Dialler { extension, may_call }, dialled)
-    }
-
-    /// Whether a phone of the clinic may call this number. One of another telephone system has no list of its own.
-    pub(super) fn may_call(&self, phone: &Phone, number: &PhoneNumber) -> bool {
-        match phone {
-            Phone::Extension(name) => {
-                let book = self.book();
-                let known = book.settings.extensions.iter().find(|extension| extension.name == *name);
-                known.is_some_and(|extension| extension.may_call(number))
-            }
-            Phone::Uri(_) => true,
-            Phone::Number(_) | Phone::Emergency(_) => false,
-        }
     }
 
     /// Replaces the files for the calls to come.

@@ -56,7 +56,7 @@ pub use negotiation::random_key;
 pub use registry::Registry;
 
 /// The prompt that whoever is held hears, again and again.
-const MUSIC: &str = "hold";
+pub const MUSIC: &str = "hold";
 
 /// Music for whoever is held, and the other side again for whoever is not.
 fn hold(session: &Session, held: bool, book: &Book) {

@@ -276,7 +276,10 @@ impl<'a> Pair<'a> {
     fn transferred(&mut self) -> Option<&'static str> {
         let (asker, mut transfer) = self.transfer.take()?;
         match transfer.outcome() {
-            Ok(connected) => self.put(asker, connected),
+            Ok(connected) => {
+                record::leg_out(self.line, self.call, &connected, Some(&self.phones[asker]));
+                self.put(asker, connected);
+            }
             Err(_) if self.legs[asker].is_none() => return Some("the transfer failed"),
             Err(_) => self.join(),
         }
@@ -291,13 +294,16 @@ impl<'a> Pair<'a> {
         if let Some(before) = self.legs[side].replace(leg) {
             tokio::spawn(before.dismiss());
         }
-        if side == 0 {
-            self.line.registry.with(self.call, Some(phone.clone()));
-        }
         self.phones[side] = phone;
         self.on_call[side] = Some(on_call);
-        self.line.registry.speak(self.call, self.phones.clone());
+        let speaks = |side: usize| (self.phones[side].clone(), self.trunk(side));
+        self.line.registry.speak(self.call, [0, 1].map(speaks));
         self.join();
+    }
+
+    /// The trunk that carries one of the two.
+    fn trunk(&self, side: usize) -> Option<String> {
+        self.legs[side].as_ref().and_then(Leg::trunk).map(str::to_owned)
     }
 
     async fn close(&mut self, side: usize) {

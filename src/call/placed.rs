@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
@@ -56,7 +57,7 @@ impl Wanted {
     /// As it stands in the list of calls in progress.
     pub fn in_progress(&self, stage: Stage, at: Timestamp) -> InProgress {
         let (by, to, node) = (self.by.clone(), self.to.clone(), self.node.clone());
-        let placed = registry::Placed { by, to, stage, stage_since: at, node, trunk: None };
+        let placed = registry::Placed { by, to, stage, stage_since: at, node, trunk: None, by_trunk: None };
         InProgress { id: self.id, since: at, way: Way::Out(placed) }
     }
 
@@ -153,7 +154,7 @@ impl Near {
 /// What came of calling somebody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reached {
-    /// They have picked up.
+    /// They have picked up, for whoever called or for whom that one has handed the call on to.
     Yes,
     /// They have not.
     No,
@@ -167,8 +168,9 @@ enum Unreached {
     Gone { cause: String, rang: bool },
     /// Nobody has picked up.
     Failed(Failure),
-    /// Whoever called has handed it on while it rang: the phone rings for somebody else, and for this call no more.
-    HandedOn,
+    /// Whoever called has handed it on while it rang: the phone rings for somebody else, and for this call no more. Says
+    /// when it is picked up there; an error, that it will not be.
+    HandedOn(oneshot::Receiver<()>),
 }
 
 /// A call that the clinic places, for as long as it goes on.
@@ -220,10 +222,16 @@ impl<'a> Placed<'a> {
                 self.end(EndedBy::Staff, &cause, None);
                 return if rang { Reached::No } else { Reached::NotRung };
             }
-            Err(Unreached::HandedOn) => {
+            Err(Unreached::HandedOn(picked_up)) => {
                 near.let_go().await;
+                drop((on_call, rings_for));
+                let is_reached = picked_up.await.is_ok();
+                if is_reached {
+                    self.answered();
+                    reached(line);
+                }
                 self.end(EndedBy::Staff, "transferred", None);
-                return Reached::No;
+                return if is_reached { Reached::Yes } else { Reached::No };
             }
             Err(Unreached::Failed(why)) => {
                 near.refuse(why).await;
@@ -267,8 +275,9 @@ impl<'a> Placed<'a> {
                 request = asked.next() => {
                     stop.stop(true);
                     let _ = ringing.await;
-                    let _ = request.give(Given::Rings(to.clone()));
-                    return Err(Unreached::HandedOn);
+                    let (tell, picked_up) = oneshot::channel();
+                    let _ = request.give(Given::Rings(to.clone(), tell));
+                    return Err(Unreached::HandedOn(picked_up));
                 }
                 cause = near.gone() => {
                     stop.stop(false);
@@ -284,8 +293,10 @@ impl<'a> Placed<'a> {
         let (line, at) = (self.line, self.line.clock.now().wall);
         line.registry.comes_to(self.wanted.id, Stage::Rings, None, at);
         let Some(callee) = self.wanted.callee() else { return };
-        // The first is tried first; where another carries the call in the end, that is noted then.
-        let Carrier { trunk, from } = Carrier::of(&line.book().settings, None);
+        let book = line.book();
+        // What is tried first; where another carries the call in the end, that is noted then.
+        let first = line.trunks_in_order(&book.settings).first().map(|trunk| trunk.name.as_str());
+        let Carrier { trunk, from } = Carrier::of(&book.settings, first);
         let start = CallStart {
             id: self.wanted.id,
             direction: Direction::Outbound,

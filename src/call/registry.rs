@@ -42,8 +42,10 @@ pub struct CameIn {
     pub node_since: Timestamp,
     /// The nodes that it went through, that one last.
     pub path: Vec<String>,
-    /// Who of the clinic speaks with them.
+    /// Who of the clinic speaks with them, or whom out in the world they are connected to.
     pub with: Option<Phone>,
+    /// The trunk that carries that leg, where it goes out through one.
+    pub with_trunk: Option<String>,
     /// Their place in the line that they wait in.
     pub place: Option<Place>,
 }
@@ -63,6 +65,8 @@ pub struct Placed {
     pub node: Option<String>,
     /// The trunk that carries it, as far as that is known.
     pub trunk: Option<String>,
+    /// The trunk that carries the leg to `by`, once somebody out in the world is there.
+    pub by_trunk: Option<String>,
 }
 
 /// How far a call is that the clinic places.
@@ -79,7 +83,16 @@ pub enum Stage {
 impl InProgress {
     /// A call that has come in and is not answered yet.
     pub fn came_in(id: CallId, trunk: String, from: Caller, at: Timestamp) -> InProgress {
-        let way = Way::In(CameIn { trunk, from, node: None, node_since: at, path: vec![], with: None, place: None });
+        let way = Way::In(CameIn {
+            trunk,
+            from,
+            node: None,
+            node_since: at,
+            path: vec![],
+            with: None,
+            with_trunk: None,
+            place: None,
+        });
         InProgress { id, since: at, way }
     }
 
@@ -89,6 +102,19 @@ impl InProgress {
             Way::In(call) => Some(call),
             Way::Out(_) => None,
         }
+    }
+
+    /// The numbers of all out in the world who are on it, or are called.
+    pub fn numbers(&self) -> impl Iterator<Item = &PhoneNumber> {
+        let (caller, phones) = match &self.way {
+            Way::In(call) => (call.from.number(), [call.with.as_ref(), None]),
+            Way::Out(call) => (None, [Some(&call.to), Some(&call.by)]),
+        };
+        let phones = phones.into_iter().flatten().filter_map(|phone| match phone {
+            Phone::Number(number) => Some(number),
+            _ => None,
+        });
+        caller.into_iter().chain(phones)
     }
 
     /// Whoever out in the world is on it, or is called.
@@ -132,13 +158,20 @@ impl Registry {
         Presence { registry: self.clone(), id }
     }
 
-    /// Puts a call to a number on the list, as [`Registry::enter`] does, unless the clinic calls that number already. Of
-    /// two that are asked for in the same instant one is.
+    /// Puts a call to a number on the list, unless the clinic calls that number already.
     #[must_use]
     pub fn claim(&self, call: InProgress) -> Option<Presence> {
-        let (id, number) = (call.id, call.outside());
+        let number = call.outside();
+        self.enter_unless(call, |other| matches!(other.way, Way::Out(_)) && other.outside() == number)
+    }
+
+    /// Puts a call on the list, as [`Registry::enter`] does, unless one on it is `in_the_way`. Of two that are asked for
+    /// in the same instant one is.
+    #[must_use]
+    pub fn enter_unless(&self, call: InProgress, in_the_way: impl Fn(&InProgress) -> bool) -> Option<Presence> {
+        let id = call.id;
         let mut calls = self.calls();
-        if calls.values().any(|other| matches!(other.way, Way::Out(_)) && other.outside() == number) {
+        if calls.values().any(in_the_way) {
             return None;
         }
         calls.insert(id, call);
@@ -165,11 +198,11 @@ impl Registry {
         self.0.changed.send_replace(());
     }
 
-    /// Notes who speaks with the caller; whoever does waits no longer.
-    pub fn with(&self, id: CallId, phone: Option<Phone>) {
+    /// Notes who speaks with the caller, and the trunk that carries that leg; whoever does waits no longer.
+    pub fn with(&self, id: CallId, phone: Option<Phone>, trunk: Option<String>) {
         self.change_inbound(id, |call| {
             let news = call.place.is_some() || call.with != phone;
-            (call.place, call.with) = (None, phone);
+            (call.place, call.with, call.with_trunk) = (None, phone, trunk);
             news
         });
     }
@@ -189,9 +222,13 @@ impl Registry {
         });
     }
 
-    /// Notes who speaks with whom, in a call that the clinic has placed, once one of the two has been handed on.
-    pub fn speak(&self, id: CallId, [by, to]: [Phone; 2]) {
-        self.change_placed(id, |call| (call.by, call.to) = (by, to));
+    /// Notes who speaks with whom, in a call that the clinic has placed, and the trunk of each, once one of the two has
+    /// been handed on.
+    pub fn speak(&self, id: CallId, [(by, by_trunk), (to, trunk)]: [(Phone, Option<String>); 2]) {
+        self.change_placed(id, |call| {
+            (call.by, call.by_trunk) = (by, by_trunk);
+            (call.to, call.trunk) = (to, trunk);
+        });
     }
 
     fn change_inbound(&self, id: CallId, change: impl FnOnce(&mut CameIn) -> bool) {
@@ -221,6 +258,11 @@ impl Registry {
     /// Is told when a call comes, moves or leaves.
     pub fn watch(&self) -> watch::Receiver<()> {
         self.0.changed.subscribe()
+    }
+
+    /// Whether a call in progress is `such`.
+    pub fn any(&self, such: impl Fn(&InProgress) -> bool) -> bool {
+        self.calls().values().any(such)
     }
 
     /// How many calls are in progress.
@@ -304,16 +346,17 @@ mod tests {
         let at = |second: i64| Timestamp::from_second(1_793_628_000 + second).unwrap();
         let phone = |name: &str| Phone::Extension(name.to_owned());
         let (id, by, to) = (CallId::new(at(0)), phone("201"), phone("203"));
-        let placed = Placed { by, to, stage: Stage::Rings, stage_since: at(0), node: None, trunk: None };
+        let placed =
+            Placed { by, to, stage: Stage::Rings, stage_since: at(0), node: None, trunk: None, by_trunk: None };
         let _place = registry.enter(InProgress { id, since: at(0), way: Way::Out(placed.clone()) });
         let now = || registry.list().remove(0).way;
         registry.comes_to(id, Stage::Rings, Some("second".into()), at(2));
         assert_eq!(now(), Way::Out(Placed { trunk: Some("second".into()), ..placed.clone() }), "it rings since then");
         registry.comes_to(id, Stage::Speaks, None, at(5));
-        registry.speak(id, [phone("202"), phone("203")]);
+        registry.speak(id, [(phone("202"), None), (phone("203"), None)]);
         // What holds for callers in the phone tree is nothing to it.
         registry.moved(id, &["menu:welcome".to_owned()], at(6));
-        registry.with(id, None);
+        registry.with(id, None, None);
         let speaks = Placed { by: phone("202"), stage: Stage::Speaks, stage_since: at(5), ..placed };
         assert_eq!(now(), Way::Out(speaks));
     }
@@ -325,7 +368,8 @@ mod tests {
         let number = |digits: &str| PhoneNumber::e164(digits).unwrap();
         let call = |by: &str, to: &str| {
             let (by, to) = (Phone::Extension(by.to_owned()), Phone::Number(number(to)));
-            let placed = Placed { by, to, stage: Stage::OwnRings, stage_since: at, node: None, trunk: None };
+            let placed =
+                Placed { by, to, stage: Stage::OwnRings, stage_since: at, node: None, trunk: None, by_trunk: None };
             InProgress { id: CallId::new(at), since: at, way: Way::Out(placed) }
         };
         let calls_us = Caller::Number(number("+12125550142"));

@@ -148,11 +148,11 @@ async fn connect(
     reply: &mut ReferReply,
     stop: &Stop,
 ) -> Result<Connected, u16> {
-    let (phone, replaces) = match whom {
-        Whom::Phone(phone, replaces) => (phone, replaces),
+    let (phone, replaces, picked_up) = match whom {
+        Whom::Phone(phone, replaces) => (phone, replaces, None),
         Whom::Consulted(leg) => match line.handovers.take_over(&leg, by).await {
             Some(Given::Party(connected)) => return Ok(*connected),
-            Some(Given::Rings(phone)) => (phone, None),
+            Some(Given::Rings(phone, picked_up)) => (phone, None, Some(picked_up)),
             None => {
                 info!("a transfer to whoever is on a call that is not the phone's own, or is over, was refused");
                 return Err(481);
@@ -160,7 +160,12 @@ async fn connect(
         },
     };
     reply.accept().await;
-    ring(line, phone, &Shown { replaces, ..shown }, RINGS, stop).await
+    let connected = ring(line, phone, &Shown { replaces, ..shown }, RINGS, stop).await?;
+    // The call in which they rang at first wants to know; unless it is over meanwhile.
+    if let Some(picked_up) = picked_up {
+        let _ = picked_up.send(());
+    }
+    Ok(connected)
 }
 
 /// Rings a phone, which counts as on a call from now on.

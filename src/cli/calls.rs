@@ -82,7 +82,7 @@ fn table(calls: &Calls, country: Country) -> String {
             at(call).to_owned(),
             span(call.node_since, calls.at),
             call.position.map_or_else(|| "-".to_owned(), |position| position.to_string()),
-            call.with.clone().unwrap_or_else(|| "-".to_owned()),
+            with(call),
         ]);
     }
     let mut text = String::new();
@@ -125,6 +125,15 @@ fn at(call: &CallNow) -> &str {
     }
 }
 
+/// Who speaks with them, and by which trunk where that is somebody out in the world.
+fn with(call: &CallNow) -> String {
+    match (&call.with, &call.with_trunk) {
+        (Some(with), Some(trunk)) => format!("{with} by {trunk}"),
+        (Some(with), None) => with.clone(),
+        (None, _) => "-".to_owned(),
+    }
+}
+
 /// `4:05`, minutes and seconds.
 fn span(from: Timestamp, to: Timestamp) -> String {
     let seconds = to.duration_since(from).as_secs().max(0);
@@ -150,6 +159,7 @@ mod tests {
             node_since: "2026-11-02T14:09:00Z".parse().unwrap(),
             position: Some(2),
             with: None,
+            with_trunk: None,
         };
         let colleagues = CallNow {
             id: "c2".into(),
@@ -162,15 +172,30 @@ mod tests {
             node_since: "2026-11-02T14:09:55Z".parse().unwrap(),
             position: None,
             with: Some("extension:201".into()),
+            with_trunk: None,
+        };
+        let sent_on = CallNow {
+            id: "c3".into(),
+            with: Some("+16462530142".into()),
+            with_trunk: Some("second".into()),
+            position: None,
+            node: Some("transfer:lab".into()),
+            since: at,
+            node_since: at,
+            kind: Kind::Inbound,
+            number: "+12125550143".into(),
+            trunk: "carrier".into(),
+            stage: None,
         };
         let phone = PhoneNow { phone: "extension:201".into(), doing: "on_call".into() };
-        let calls = Calls { at, calls: vec![call, colleagues], waiting: 0, phones: vec![phone] };
+        let calls = Calls { at, calls: vec![call, colleagues, sent_on], waiting: 0, phones: vec![phone] };
         let text = table(&calls, "US".parse().unwrap());
         assert_eq!(
             text,
             "CALL  KIND      NUMBER          FOR   AT                SINCE  PLACE  WITH\n\
              c1    in        (212) 555-0142  4:05  queue:front_desk  1:00   2      -\n\
              c2    internal  extension:203   0:05  rings             0:05   -      extension:201\n\
+             c3    in        (212) 555-0143  0:00  transfer:lab      0:00   -      +16462530142 by second\n\
              \nPhones: extension:201 on call\n"
         );
         let nobody = Calls { at, calls: vec![], waiting: 0, phones: vec![] };

@@ -9,12 +9,12 @@ use std::sync::Arc;
 use anyhow::{Context, Result, anyhow};
 
 use crate::call::perform::GOODBYE;
-use crate::call::{Book, line};
+use crate::call::{Book, MUSIC, line};
 use crate::clock::Clock;
 use crate::media::PromptLibrary;
 use crate::model::{Outcome, Problem, Problems, PromptCatalog};
 use crate::settings::Settings;
-use crate::tree::SYSTEM_TROUBLE;
+use crate::tree::{Announced, CALL_RECORDED, SYSTEM_TROUBLE, digit_prompt};
 
 use super::calls::{self, CallsArgs};
 use super::check::{self, CheckArgs, Checked};
@@ -99,10 +99,20 @@ pub fn prompts(args: &PromptsArgs) -> Result<ExitCode> {
         catalog: &library.catalog(),
         problems: &problems,
         used: &used,
+        house: &house_prompts(),
         render: settings.render.as_deref(),
     };
     let fine = prompts::run(&args.command, &shelf, &mut io::stdout().lock())?;
     Ok(if fine { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The prompts that the house says by itself where a clinic lets it come to that, and when.
+pub fn house_prompts() -> Vec<(String, Vec<String>)> {
+    let digits = ('0'..='9').map(digit_prompt).map(|name| (name, "(the number of a parking place)"));
+    let announced = Announced::Wait.prompts().into_iter().map(|name| (name.to_owned(), "(a queue that announces)"));
+    let recorded = (CALL_RECORDED.to_owned(), "(a queue or a ring that records)");
+    let held = (MUSIC.to_owned(), "(somebody is put on hold)");
+    digits.chain(announced).chain([recorded, held]).map(|(name, when)| (name, vec![when.to_owned()])).collect()
 }
 
 /// `threadline.toml` alone.

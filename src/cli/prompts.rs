@@ -67,6 +67,9 @@ pub struct Shelf<'a> {
     pub problems: &'a [String],
     /// Each prompt that is said, with the nodes that say it; those said outside of the tree too.
     pub used: &'a [(String, Vec<String>)],
+    /// Each prompt that the house says where a clinic lets it come to that, and when: none of them is there in vain, and
+    /// none has to be there.
+    pub house: &'a [(String, Vec<String>)],
     /// `[prompts] render`
     pub render: Option<&'a [String]>,
 }
@@ -127,7 +130,7 @@ pub fn check(shelf: &Shelf<'_>, out: &mut impl Write) -> Result<bool> {
         }
     }
     for key in shelf.catalog.0.keys() {
-        if !shelf.used.iter().any(|(name, _)| *name == key.name) {
+        if !shelf.used.iter().chain(shelf.house).any(|(name, _)| *name == key.name) {
             let language = key.language.as_str();
             writeln!(out, "warning: {language}/{} is never said; lead the phone tree to it, or remove it", key.name)?;
             warnings += 1;
@@ -140,6 +143,9 @@ pub fn check(shelf: &Shelf<'_>, out: &mut impl Write) -> Result<bool> {
 /// Which nodes say a prompt; false when `name` is not a prompt.
 pub fn where_used(shelf: &Shelf<'_>, name: Option<&str>, out: &mut impl Write) -> Result<bool> {
     let mut nodes: BTreeMap<&str, &[String]> = shelf.catalog.0.keys().map(|key| (key.name.as_str(), &[][..])).collect();
+    for (name, when) in shelf.house {
+        nodes.entry(name).and_modify(|nodes| *nodes = when);
+    }
     nodes.extend(shelf.used.iter().map(|(name, nodes)| (name.as_str(), nodes.as_slice())));
     if let Some(name) = name {
         let Some(found) = nodes.get(name).copied() else {
@@ -392,9 +398,10 @@ mod tests {
             length: Duration::from_millis(1_500),
         };
         let key = |name: &str| PromptKey { language: Language::default(), name: name.to_owned() };
-        let catalog = PromptCatalog([(key("welcome"), info.clone()), (key("attic"), info)].into());
-        let used = [("welcome", "menu:welcome"), ("gone", "play:x")]
-            .map(|(name, node)| (name.to_owned(), vec![node.to_owned()]));
+        let catalog = PromptCatalog(["welcome", "attic", "recorded"].map(|name| (key(name), info.clone())).into());
+        let said = |(name, by): (&str, &str)| (name.to_owned(), vec![by.to_owned()]);
+        let used = [("welcome", "menu:welcome"), ("gone", "play:x")].map(said);
+        let house = [("recorded", "(a queue records)"), ("hold", "(somebody is on hold)")].map(said);
         let language = Language::default();
         let mut shelf = Shelf {
             folder: &prompts,
@@ -402,6 +409,7 @@ mod tests {
             catalog: &catalog,
             problems: &["en/bad.wav: not a WAV file".to_owned()],
             used: &used,
+            house: &house,
             render: None,
         };
         let shown = |shelf: &Shelf<'_>, command| {
@@ -414,18 +422,20 @@ mod tests {
             "error: en/bad.wav: not a WAV file",
             "error: play:x says \"gone\"",
             "warning: en/attic is never said",
-            "2 prompts, 2 errors, 1 warnings",
+            "3 prompts, 2 errors, 1 warnings",
         ] {
             assert!(text.contains(line), "{line} in:\n{text}");
         }
+        assert!(!text.contains("hold") && !text.contains("recorded is never"), "what the house may say: {text}");
         shelf.problems = &[];
         shelf.used = &used[..1];
         assert!(shown(&shelf, PromptsCommand::Check).0.unwrap());
         let (_, text) = shown(&shelf, PromptsCommand::List { json: false });
-        assert_eq!(text, "en  attic      1.5 s  Hi, there\nen  welcome    1.5 s  Hi, there\n");
-        assert_eq!(shown(&shelf, PromptsCommand::List { json: true }).1.lines().count(), 2);
+        let line = |name| format!("en  {name:8}    1.5 s  Hi, there\n");
+        assert_eq!(text, ["attic", "recorded", "welcome"].map(line).concat());
+        assert_eq!(shown(&shelf, PromptsCommand::List { json: true }).1.lines().count(), 3);
         let (_, text) = shown(&shelf, PromptsCommand::Where { name: None });
-        assert_eq!(text, "attic    never said\nwelcome  menu:welcome\n");
+        assert_eq!(text, "attic     never said\nrecorded  (a queue records)\nwelcome   menu:welcome\n");
         assert!(shown(&shelf, PromptsCommand::Where { name: Some("none".to_owned()) }).0.is_err());
         let (result, _) = shown(&shelf, PromptsCommand::Render { names: vec![] });
         assert!(result.unwrap_err().to_string().contains("{text}"));

@@ -65,6 +65,9 @@ pub struct CallNow {
     pub position: Option<usize>,
     /// The phone of whoever speaks with them, or calls them.
     pub with: Option<String>,
+    /// The trunk that carries the leg to that, where it is out in the world.
+    #[serde(default)]
+    pub with_trunk: Option<String>,
 }
 
 /// What a call in progress is.
@@ -230,6 +233,7 @@ fn in_progress(call: InProgress) -> CallNow {
             node_since: call.node_since,
             position: call.place.map(|place| place.position),
             with: call.with.map(|phone| phone.to_string()),
+            with_trunk: call.with_trunk,
         },
         registry::Way::Out(call) => CallNow {
             id,
@@ -250,6 +254,7 @@ fn in_progress(call: InProgress) -> CallNow {
             node_since: call.stage_since,
             position: None,
             with: Some(call.by.to_string()),
+            with_trunk: call.by_trunk,
         },
     }
 }

@@ -1,11 +1,12 @@
-//! Prompts: WAV files, brought to our codecs once when they are loaded.
+//! Prompts: WAV files, brought to our codecs once when they are loaded. `tones` makes those that are no files, `library` is
+//! the clinic's folder of them.
 
-use std::collections::BTreeMap;
-use std::f64::consts::TAU;
+mod library;
+mod tones;
+
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use hound::{SampleFormat, WavReader, WavSpec};
@@ -14,8 +15,9 @@ use rubato::audioadapter_buffers::direct::InterleavedSlice;
 use rubato::{Fft, FixedSync, Resampler, WindowFunction};
 
 use super::codec;
-use super::dtmf::tone::frequencies;
-use crate::model::{Codec, Digit, Language, PromptCatalog, PromptInfo, PromptKey};
+use crate::model::Codec;
+
+pub use self::library::PromptLibrary;
 
 /// A longer prompt is refused: it would fill 24 KB of memory for each of its seconds.
 pub const LONGEST: Duration = Duration::from_secs(600);
@@ -136,51 +138,6 @@ impl Prompt {
         Some(Prompt::encode(hex(&bytes), length, rate, &mono))
     }
 
-    /// A tone of `hz`, 0 to 8,000, for `length` of at most ten minutes, at −13 dBm0 and with soft ends: the signal to
-    /// speak after.
-    pub fn tone(hz: f64, length: Duration) -> Prompt {
-        Prompt::tones(&[hz], length, Duration::ZERO)
-    }
-
-    /// What a caller hears while a phone rings (North America: 440 and 480 Hz, 2 s in 6), to be looped.
-    pub fn ringback() -> Prompt {
-        Prompt::tones(&[440.0, 480.0], Duration::from_secs(2), Duration::from_secs(4))
-    }
-
-    /// A short tone.
-    pub fn beep(hz: f64) -> Prompt {
-        Prompt::tones(&[hz], Duration::from_millis(180), Duration::from_millis(20))
-    }
-
-    /// A digit as a phone would sound it, with the pause after it. Encoded at its first use.
-    pub(super) fn of_digit(digit: Digit) -> Arc<Prompt> {
-        static DIGITS: [OnceLock<Arc<Prompt>>; 16] = [const { OnceLock::new() }; 16];
-        let made = || {
-            let [on, off] = [100, 80].map(Duration::from_millis);
-            Arc::new(Prompt::tones(&frequencies(digit), on, off))
-        };
-        DIGITS.get(usize::from(digit.event())).map_or_else(made, |once| Arc::clone(once.get_or_init(made)))
-    }
-
-    /// All of `hz` at once, then silence.
-    fn tones(hz: &[f64], on: Duration, off: Duration) -> Prompt {
-        /// Amplitude of each tone: −13 dBm0, where ±1 is +3.
-        const LEVEL: f64 = 0.16;
-        /// So long it rises and falls, lest it clicks.
-        const EDGE: f64 = 0.005;
-        let (on, off) = (on.min(LONGEST).max(Duration::from_millis(1)), off.min(LONGEST));
-        let seconds = on.as_secs_f64();
-        let sample = |i: u32| {
-            let at = f64::from(i) / 16_000.0;
-            let edge = (at.min(seconds - at) / EDGE).clamp(0.0, 1.0);
-            (hz.iter().map(|hz| (TAU * hz * at).sin()).sum::<f64>() * LEVEL * edge) as f32
-        };
-        let mut mono: Vec<f32> = (0..(seconds * 16_000.0) as u32).map(sample).collect();
-        mono.resize(((on + off).as_secs_f64() * 16_000.0) as usize, 0.0);
-        let bytes: Vec<u8> = mono.iter().flat_map(|sample| sample.to_le_bytes()).collect();
-        Prompt::encode(hex(&bytes), on + off, 16_000, &mono)
-    }
-
     fn encode(sha256: String, length: Duration, rate: u32, mono: &[f32]) -> Prompt {
         let narrow = resample(mono, rate, 8_000);
         let wide = resample(mono, rate, 16_000);
@@ -274,102 +231,13 @@ fn resample(mono: &[f32], from: u32, to: u32) -> Vec<i16> {
     }
 }
 
-/// All prompts of the clinic: `LANGUAGE/NAME.wav`, each with its words in `NAME.txt`.
-#[derive(Debug, Default)]
-pub struct PromptLibrary {
-    prompts: BTreeMap<Language, BTreeMap<String, Entry>>,
-}
-
-#[derive(Debug)]
-struct Entry {
-    words: String,
-    prompt: Arc<Prompt>,
-}
-
-impl PromptLibrary {
-    /// Loads what can be loaded and says what could not. Files that are neither `.wav` nor `.txt` and names that
-    /// begin with a dot are passed over.
-    pub fn load(folder: &Path) -> (PromptLibrary, Vec<PromptError>) {
-        let mut library = PromptLibrary::default();
-        let mut errors = Vec::new();
-        for folder in entries(folder, &mut errors).into_iter().filter(|path| path.is_dir()) {
-            match Language::parse(&name(&folder)) {
-                Ok(language) => library.load_language(language, &folder, &mut errors),
-                Err(_) => errors.push(PromptError::Folder { folder }),
-            }
-        }
-        (library, errors)
-    }
-
-    fn load_language(&mut self, language: Language, folder: &Path, errors: &mut Vec<PromptError>) {
-        let prompts = self.prompts.entry(language).or_default();
-        for file in entries(folder, errors) {
-            let Some(stem) = file.file_stem().map(|stem| stem.to_string_lossy().into_owned()) else { continue };
-            match file.extension().and_then(|extension| extension.to_str()) {
-                Some("wav") => match entry(&file) {
-                    Ok(entry) => {
-                        prompts.insert(stem, entry);
-                    }
-                    Err(error) => errors.push(error),
-                },
-                Some("txt") if !file.with_extension("wav").exists() => errors.push(PromptError::NoRecording { file }),
-                _ => {}
-            }
-        }
-    }
-
-    /// The prompt `name` in `language`.
-    pub fn find(&self, language: &Language, name: &str) -> Option<Arc<Prompt>> {
-        self.prompts.get(language)?.get(name).map(|entry| Arc::clone(&entry.prompt))
-    }
-
-    /// What the phone tree needs to know of them.
-    pub fn catalog(&self) -> PromptCatalog {
-        let entries = self.prompts.iter().flat_map(|(language, prompts)| {
-            prompts.iter().map(|(name, entry)| {
-                let info = PromptInfo {
-                    words: entry.words.clone(),
-                    sha256: entry.prompt.sha256.clone(),
-                    length: entry.prompt.length,
-                };
-                (PromptKey { language: language.clone(), name: name.clone() }, info)
-            })
-        });
-        PromptCatalog(entries.collect())
-    }
-}
-
-fn entry(file: &Path) -> Result<Entry, PromptError> {
-    let words = match fs::read_to_string(file.with_extension("txt")) {
-        Ok(words) => words.trim().to_owned(),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-        Err(error) => return Err(PromptError::Unreadable { file: file.with_extension("txt"), error }),
-    };
-    if words.is_empty() {
-        return Err(PromptError::NoWords { file: file.to_owned() });
-    }
-    Ok(Entry { words, prompt: Arc::new(Prompt::load(file)?) })
-}
-
-/// What is in a folder, sorted, without hidden names.
-fn entries(folder: &Path, errors: &mut Vec<PromptError>) -> Vec<PathBuf> {
-    let read = fs::read_dir(folder).and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect());
-    let mut paths: Vec<PathBuf> = read.unwrap_or_else(|error| {
-        errors.push(PromptError::Unreadable { file: folder.to_owned(), error });
-        Vec::new()
-    });
-    paths.retain(|path| !name(path).starts_with('.'));
-    paths.sort();
-    paths
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use hound::WavWriter;
     use proptest::prelude::*;
 
-    fn wav(spec: WavSpec, seconds: f64, level: f64) -> Vec<u8> {
+    pub fn wav(spec: WavSpec, seconds: f64, level: f64) -> Vec<u8> {
         let mut bytes = io::Cursor::new(Vec::new());
         let mut writer = WavWriter::new(&mut bytes, spec).unwrap();
         for i in 0..(f64::from(spec.sample_rate) * seconds) as u32 {
@@ -388,44 +256,12 @@ mod tests {
         bytes.into_inner()
     }
 
-    fn spec(sample_rate: u32, channels: u16, bits: u16) -> WavSpec {
+    pub fn spec(sample_rate: u32, channels: u16, bits: u16) -> WavSpec {
         WavSpec { channels, sample_rate, bits_per_sample: bits, sample_format: SampleFormat::Int }
     }
 
     fn read(bytes: &[u8]) -> Result<Prompt, PromptError> {
         Prompt::read(bytes, Path::new("prompts/en/in.wav"))
-    }
-
-    #[test]
-    fn made_tones_are_what_they_are_called() {
-        let beep = Prompt::tone(1_000.0, Duration::from_millis(250));
-        assert_eq!(beep.length(), Duration::from_millis(250));
-        let mut samples = [0; 4_000];
-        assert_eq!(codec::Decoder::new(Codec::G722).decode(beep.encoded(Codec::G722), &mut samples), 4_000);
-        let crossings = samples[400..3_600].windows(2).filter(|pair| pair[0] < 0 && pair[1] >= 0).count();
-        assert!((199..=201).contains(&crossings), "{crossings}");
-        assert!(Prompt::tone(1_000.0, Duration::ZERO).length() > Duration::ZERO);
-        assert_eq!(Prompt::tone(440.0, Duration::from_secs(9_999)).length(), LONGEST);
-
-        let ringback = Prompt::ringback();
-        assert_eq!(ringback.length(), Duration::from_secs(6));
-        assert_eq!(ringback.encoded(Codec::Pcmu).len(), 48_000);
-        assert!(ringback.encoded(Codec::Pcmu)[16_010..].iter().all(|byte| *byte == 0xff));
-    }
-
-    #[test]
-    fn a_made_digit_is_heard_as_that_digit() {
-        for codec in Codec::ALL {
-            let mut detector = crate::media::dtmf::ToneDetector::new(8_000);
-            let mut decoder = codec::Decoder::narrow(codec);
-            let mut heard = Vec::new();
-            for digit in Digit::ALL {
-                let mut samples = [0; 1_440];
-                let decoded = decoder.decode(Prompt::of_digit(digit).encoded(codec), &mut samples);
-                detector.samples(&samples[..decoded], |digit| heard.push(digit));
-            }
-            assert_eq!(heard, Digit::ALL, "{codec:?}");
-        }
     }
 
     #[test]
@@ -466,32 +302,6 @@ mod tests {
         }
         assert!(matches!(read(&wav(spec(8_000, 1, 8), 0.0, 0.5)), Err(PromptError::Length { .. })));
         assert!(matches!(read(&wav(spec(8_000, 1, 8), 601.0, 0.0)), Err(PromptError::Length { .. })));
-    }
-
-    #[test]
-    fn the_library_holds_what_is_whole_and_names_the_rest() {
-        let folder = tempfile::tempdir().unwrap();
-        let en = folder.path().join("en");
-        fs::create_dir_all(&en).unwrap();
-        fs::create_dir_all(folder.path().join("not a language")).unwrap();
-        let tone = wav(spec(16_000, 1, 16), 0.2, 0.5);
-        for stem in ["welcome", "mute"] {
-            fs::write(en.join(stem).with_extension("wav"), &tone).unwrap();
-        }
-        fs::write(en.join("welcome.txt"), " Hello.\n").unwrap();
-        fs::write(en.join("silent.txt"), "Hello?").unwrap();
-        fs::write(en.join(".hidden.wav"), "x").unwrap();
-        let (library, errors) = PromptLibrary::load(folder.path());
-        let english = Language::parse("en").unwrap();
-        assert!(library.find(&english, "welcome").is_some());
-        assert!(library.find(&english, "mute").is_none());
-        let catalog = library.catalog();
-        let info = catalog.find(&english, "welcome").unwrap();
-        assert_eq!((info.words.as_str(), info.length), ("Hello.", Duration::from_millis(200)));
-        let sha256 = digest::digest(&digest::SHA256, &tone);
-        assert_eq!(info.sha256, sha256.as_ref().iter().map(|b| format!("{b:02x}")).collect::<String>());
-        assert_eq!(errors.len(), 3, "{errors:?}");
-        assert!(!PromptLibrary::load(Path::new("/nowhere")).1.is_empty());
     }
 
     proptest! {

@@ -15,6 +15,7 @@ use ipnet::IpNet;
 
 use crate::model::{Country, Language, PhoneNumber, Private, Problem, Problems, SrtpPolicy};
 
+pub use phones::begins;
 pub use secret::Places as SecretPlaces;
 
 /// Everything the daemon is told about the box it runs on. Paths are absolute: they were read relative to the file.
@@ -209,19 +210,15 @@ pub struct Extension {
     pub srtp: SrtpPolicy,
 }
 
-impl Extension {
-    /// Whether it may dial this number out through a trunk.
-    pub fn may_call(&self, number: &PhoneNumber) -> bool {
-        self.may_call.iter().any(|prefix| number.as_str().starts_with(prefix.as_str()))
-    }
-}
-
 /// What holds for all phones of the clinic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Phones {
     /// Numbers that every phone may dial, straight to the trunk and as they are: `911`. Those of the clinic's country
     /// unless the file says otherwise.
     pub emergency: Vec<String>,
+    /// Beginnings of the numbers, in E.164, that a click in the inbox may call for somebody whose phone is one of another
+    /// telephone system. None: no number at all.
+    pub pbx_may_call: Vec<String>,
     /// How long a parked call waits for somebody to take it up before it comes back to whoever parked it, and how long it
     /// rings there.
     pub parked_for: Duration,

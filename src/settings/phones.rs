@@ -1,11 +1,11 @@
-//! `[[extension]]` and `[phones]`: the clinic's own phones.
+//! `[[extension]]` and `[phones]`: the clinic's own phones, and whom they may call.
 
 use std::time::Duration;
 
 use super::file::{Around, SRTP};
-use super::{Extension, Phones};
-use crate::model::extension_name;
+use super::{Extension, Phones, Settings};
 use crate::model::toml_file::{Table, Value};
+use crate::model::{Phone, PhoneNumber, extension_name};
 
 /// Devices of one extension, unless the file says otherwise.
 const CONTACTS: i64 = 3;
@@ -42,12 +42,41 @@ const PARKED_FOR: Duration = Duration::from_secs(120);
 const PARKED_AT_LEAST: Duration = Duration::from_secs(1);
 const PARKED_AT_MOST: Duration = Duration::from_secs(3_600);
 
+/// Whether a number begins as one of `prefixes` says.
+pub fn begins(prefixes: &[String], number: &PhoneNumber) -> bool {
+    // An empty prefix would allow the world, which nobody writes on purpose: `+` says that.
+    prefixes.iter().any(|prefix| !prefix.is_empty() && number.as_str().starts_with(prefix))
+}
+
+impl Settings {
+    /// Whether a click in the inbox may have `phone` call this number: what the phone itself may dial, by its
+    /// `[[extension]]`; from one of another telephone system what `[phones] pbx_may_call` says. Never the emergency
+    /// services: a click is no place to say where help is needed.
+    pub fn may_click_to_call(&self, phone: &Phone, number: &PhoneNumber) -> bool {
+        let may_call = match phone {
+            Phone::Extension(name) => self.extensions.iter().find(|known| known.name == *name).map(|own| &own.may_call),
+            Phone::Uri(_) => Some(&self.phones.pbx_may_call),
+            Phone::Number(_) | Phone::Emergency(_) => None,
+        };
+        !self.phones.is_emergency(number) && may_call.is_some_and(|prefixes| begins(prefixes, number))
+    }
+}
+
+impl Phones {
+    /// Whether this is an emergency number behind a country's code, of one to three digits (ITU-T E.164).
+    fn is_emergency(&self, number: &PhoneNumber) -> bool {
+        let code = |digits: &String| number.as_str().strip_prefix('+')?.strip_suffix(digits.as_str());
+        self.emergency.iter().filter_map(code).any(|code| (1..=3).contains(&code.len()))
+    }
+}
+
 /// Every `[[extension]]`, and `[phones]`.
 pub(super) fn read(root: &Table<'_>, around: &Around<'_>) -> (Vec<Extension>, Phones) {
-    let mut phones = Phones { emergency: vec![], parked_for: PARKED_FOR };
+    let mut phones = Phones { emergency: vec![], pbx_may_call: vec![], parked_for: PARKED_FOR };
     let mut written = None;
     if let Some(table) = root.get("phones").and_then(|value| value.table()) {
         written = table.get("emergency").map(|value| value.one_or_more().iter().filter_map(short_number).collect());
+        phones.pbx_may_call = prefixes(&table, "pbx_may_call");
         let parked_for = table.get("parked_for").and_then(|value| value.duration(PARKED_AT_LEAST..=PARKED_AT_MOST));
         phones.parked_for = parked_for.unwrap_or(PARKED_FOR);
         table.finish();
@@ -105,7 +134,7 @@ fn extension<'r>(table: &Table<'r>, around: &Around<'_>) -> Option<(Extension, V
         }
         Some(password)
     });
-    let may_call = table.get("may_call").map(|value| value.one_or_more().iter().filter_map(prefix).collect());
+    let may_call = prefixes(table, "may_call");
     let contacts = table.get("contacts").and_then(|value| value.integer(1..=20)).unwrap_or(CONTACTS);
     let srtp = table.get("srtp").and_then(|value| value.choice(&SRTP));
     table.finish();
@@ -114,11 +143,16 @@ fn extension<'r>(table: &Table<'r>, around: &Around<'_>) -> Option<(Extension, V
         shown_as: shown_as.unwrap_or_else(|| spelled.clone()),
         name: spelled,
         password: password?,
-        may_call: may_call.unwrap_or_default(),
+        may_call,
         contacts: usize::try_from(contacts).unwrap_or(1),
         srtp: srtp.unwrap_or_default(),
     };
     Some((extension, name?))
+}
+
+/// What numbers that may be dialled begin with; none where the file does not say.
+fn prefixes(table: &Table<'_>, key: &'static str) -> Vec<String> {
+    table.get(key).map(|value| value.one_or_more().iter().filter_map(prefix).collect()).unwrap_or_default()
 }
 
 /// What a number that may be dialled begins with, in E.164.
@@ -162,9 +196,36 @@ mod tests {
         assert_eq!((desk.name.as_str(), desk.shown_as.as_str(), desk.contacts), ("201", "Front desk", 2));
         assert_eq!(desk.password.expose(), "swordfish-17");
         assert_eq!((lab.shown_as.as_str(), lab.contacts), ("lab", 3));
-        let number = |text| PhoneNumber::e164(text).unwrap();
-        assert!(desk.may_call(&number("+12125550100")) && !desk.may_call(&number("+16465550100")));
-        assert!(!lab.may_call(&number("+12125550100")), "nothing by default");
+        assert_eq!((&desk.may_call[..], &lab.may_call[..]), (&["+1212".to_owned()][..], &[][..]), "nothing by default");
+    }
+
+    #[test]
+    fn a_click_calls_whom_the_phone_may_call_and_never_the_emergency_services() {
+        let extension = "[[extension]]\nname = \"201\"\npassword = { env = \"P\" }\nmay_call = [\"+1212\", \"+4\"]\n";
+        let phones = "[phones]\nemergency = [\"112\", \"116117\"]\n";
+        let may = |tables: &str, phone: &str, number: &str| {
+            let settings = settings("US", tables).unwrap();
+            settings.may_click_to_call(&phone.parse().unwrap(), &PhoneNumber::e164(number).unwrap())
+        };
+        let (own, other, pbx) = ("extension:201", "extension:202", "sip:reception@10.0.0.20");
+        let bound = &format!("{extension}{phones}pbx_may_call = [\"+1646\", \"+4\"]\n");
+        for (phone, number, expected) in [
+            (own, "+12125550142", true),
+            (own, "+16465550142", false),
+            (other, "+12125550142", false),
+            (pbx, "+16465550142", true),
+            (pbx, "+12125550142", false),
+            ("+16465550199", "+16465550142", false),
+            // Help is not called by a click, whatever begins as it may.
+            (own, "+49116117", false),
+            (pbx, "+49116117", false),
+            (pbx, "+4930116117", true),
+        ] {
+            assert_eq!(may(bound, phone, number), expected, "{phone} {number}");
+        }
+        assert!(!may(&format!("{extension}{phones}"), pbx, "+16465550142"), "nothing by default");
+        let wrong = settings("US", "[phones]\npbx_may_call = [\"646\"]\n").unwrap_err().to_string();
+        assert!(wrong.contains("\"646\" is no beginning of a number"), "{wrong}");
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
+use serde_json::json;
 
 use super::column::{At, Json, Word};
 use super::{StoreError, Tx};
@@ -113,6 +114,31 @@ pub fn carried(tx: &Tx<'_>, call: CallId, trunk: &str, from: &PhoneNumber) -> Re
          ON CONFLICT (id) DO UPDATE SET trunk = excluded.trunk, caller = excluded.caller",
     )?
     .execute(params![call, trunk, from])?;
+    Ok(())
+}
+
+/// So many legs out are on record of one call.
+const MOST_LEGS_OUT: usize = 20;
+
+/// A leg of a call to a number out in the world, beside that by which the call came in or was placed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LegOut {
+    /// Who picked up there.
+    pub to: PhoneNumber,
+    /// The trunk that carries it.
+    pub trunk: String,
+    /// The phone of the clinic that sent the other party there; none: the phone tree did.
+    pub by: Option<Phone>,
+}
+
+/// Notes that a party of the call is connected to a number out in the world.
+pub fn leg_out(tx: &Tx<'_>, call: CallId, leg: &LegOut) -> Result<(), StoreError> {
+    let leg = json!({ "to": leg.to, "trunk": leg.trunk, "by": leg.by.as_ref().map(Phone::to_string) });
+    tx.prepare_cached(
+        "UPDATE calls SET legs_out = json_insert(legs_out, '$[#]', json(?2))
+         WHERE id = ?1 AND json_array_length(legs_out) < ?3",
+    )?
+    .execute(params![call, leg.to_string(), i64::try_from(MOST_LEGS_OUT).unwrap_or(i64::MAX)])?;
     Ok(())
 }
 

@@ -80,6 +80,7 @@ const CALLS: Shape = Shape {
         ("answered_by", "answered_by", As::Plain),
         ("place", "place", As::Plain),
         ("emergency", "emergency", As::Flag),
+        ("legs_out", "legs_out", As::Json),
     ],
 };
 

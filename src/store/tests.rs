@@ -383,6 +383,10 @@ fn an_export_prints_the_documented_fields_in_order() {
             calls::served(tx, end.id, &calls::Served { staff, answered_by, extension: None })?;
             calls::served(tx, end.id, &calls::Served::default())?;
             calls::left_line(tx, end.id, 2)?;
+            let to = PhoneNumber::e164("+16462530199").unwrap();
+            let tree = calls::LegOut { to, trunk: "second".to_owned(), by: None };
+            calls::leg_out(tx, end.id, &tree)?;
+            calls::leg_out(tx, end.id, &calls::LegOut { by: "extension:201".parse().ok(), ..tree })?;
             calls::start(tx, &late)
         })
         .unwrap();
@@ -408,7 +412,8 @@ fn an_export_prints_the_documented_fields_in_order() {
          \"thread\":null,\"sip_call_id\":\"a84b4c76e66710\",\"diversion\":[\"+12125550177\"],\"packets_sent\":400,\
          \"packets_received\":390,\"packets_lost\":10,\"remote_packets_lost\":0,\"jitter_ms\":0.0,\
          \"round_trip_ms\":null,\"mos\":4.25,\"staff\":\"ana\",\"extension\":null,\"answered_by\":\"extension:201\",\
-         \"place\":2,\"emergency\":false}"
+         \"place\":2,\"emergency\":false,\"legs_out\":[{\"by\":null,\"to\":\"+16462530199\",\"trunk\":\"second\"},\
+         {\"by\":\"extension:201\",\"to\":\"+16462530199\",\"trunk\":\"second\"}]}"
     );
     assert_eq!(export(export::What::Calls, Some(since)).len(), 1);
     for what in [export::What::Threads, export::What::Messages, export::What::Consents, export::What::Audit] {

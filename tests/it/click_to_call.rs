@@ -73,6 +73,24 @@ async fn two_clicks_in_the_same_instant_place_one_call() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_does_not_pick_up_their_own_phone_finds_it_in_the_thread_which_waits_as_before() {
+    let live = Live::open().await;
+    let mut mine = live.phone("202").await;
+    done(live.ana.post(&call(&live), &[]).await).await;
+    mine.rings().await.reject(486, "").await;
+    let page = format!("/threads/{}", live.thread);
+    let told =
+        async || live.ana.get(&page).await.body.contains("Ana wanted to call and did not pick up their own phone");
+    live.clinic.until("the timeline says so", told).await;
+    let thread = live.clinic.rows(What::Threads).remove(0);
+    assert!(thread["moved_to_voice"].is_null(), "{thread}");
+    assert!(live.clinic.rows(What::Calls).is_empty(), "nobody was called");
+    let asked = live.clinic.rows(What::Audit).into_iter().find(|row| row["action"] == "thread.own_phone_unanswered");
+    let row = asked.unwrap();
+    assert_eq!((&row["actor"], &row["detail"]["phone"]), (&"ana".into(), &"extension:202".into()), "{row}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_phone_calls_from_a_thread_whom_it_may_dial_and_nobody_else() {
     let live = Live::open().await;
     let _phone = live.phone("201").await;
@@ -107,7 +125,13 @@ async fn a_phone_of_another_telephone_system_rings_first_as_well() {
     let mut live = Live::open_with(PBX_TREE, "sip:reception@PBX").await;
     let account = live.ana.get("/account").await.body;
     assert!(account.contains("value=\"sip:reception@") && account.contains(" selected"), "{account}");
-    done(live.ana.post(&call(&live), &[]).await).await;
+    // Its own system may allow what it likes: from here it calls whom the clinic allows.
+    refused(&live, "pbx_may_call").await;
+    live.clinic.rewrite(&[("[rtp]\n", "[phones]\npbx_may_call = [\"+1212\"]\n[rtp]\n")]);
+    live.clinic.signal(Signal::SIGHUP);
+    let form = call(&live);
+    let allowed = async || live.ana.post(&form, &[]).await.status == StatusCode::SEE_OTHER;
+    live.clinic.until("it may call them", allowed).await;
     let rings = live.pbx.rings().await;
     assert_eq!((rings.dialled.as_str(), rings.from.number().map(PhoneNumber::as_str)), ("reception", Some(PATIENT)));
     let mut staff = live.pbx.pick_up(rings).await;

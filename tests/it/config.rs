@@ -11,11 +11,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
-use threadline::cli::check;
+use threadline::call::perform::GOODBYE;
+use threadline::cli::{check, files};
 use threadline::conversation::templates::Templates;
 use threadline::model::{Language, Problem, Problems, PromptCatalog, PromptInfo, PromptKey, Severity};
 use threadline::settings::{Gateway, Retention, SecretPlaces, Settings, Transport};
-use threadline::tree::{Announced, Context, Tree};
+use threadline::tree::{Announced, Context, SYSTEM_TROUBLE, Tree};
 
 pub fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -243,6 +244,22 @@ fn the_default_files_are_without_reproach() {
     let out = String::from_utf8(out).unwrap();
     assert_eq!(code, 0, "{out}");
     assert!(checked.problems.is_empty() && out.starts_with("usable: "), "{out}");
+}
+
+#[test]
+fn no_prompt_of_the_house_is_there_in_vain() {
+    let at = "2026-11-24T12:00:00Z".parse().unwrap();
+    let checked = check::check(&root().join("config/threadline.toml"), at, |_| (default_prompts(), vec![]));
+    let tree = checked.tree.unwrap();
+    let (used, house) = (tree.prompts_used(), files::house_prompts());
+    let always = [GOODBYE, SYSTEM_TROUBLE];
+    let said =
+        |name: &str| used.contains_key(name) || house.iter().any(|(own, _)| own == name) || always.contains(&name);
+    let vain: Vec<_> = checked.prompts.0.keys().filter(|key| !said(&key.name)).collect();
+    assert!(vain.is_empty(), "{vain:?}");
+    for name in house.iter().map(|(name, _)| name.as_str()).chain(always) {
+        assert!(checked.prompts.find(&Language::default(), name).is_some(), "{name} is recorded");
+    }
 }
 
 #[test]

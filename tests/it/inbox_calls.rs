@@ -218,7 +218,7 @@ async fn calls_that_the_clinic_places_are_shown_with_how_far_they_are() {
     let now = desk.now();
     let phone = |name: &str| Phone::Extension(name.to_owned());
     let place = |to: Phone, stage| {
-        let placed = Placed { by: phone("201"), to, stage, stage_since: now, node: None, trunk: None };
+        let placed = Placed { by: phone("201"), to, stage, stage_since: now, node: None, trunk: None, by_trunk: None };
         desk.web.registry.enter(InProgress { id: CallId::new(now), since: now, way: Way::Out(placed) })
     };
     let _patient = place(Phone::Number(number(MARIA)), Stage::OwnRings);

@@ -11,13 +11,13 @@ use threadline::store::{self, Connection};
 use super::phones::{Talking, Telephone};
 use super::staff::{House, both_hear, press};
 
-const FIRST: &str = "+12125550142";
-const SECOND: &str = "+12125550143";
+pub const FIRST: &str = "+12125550142";
+pub const SECOND: &str = "+12125550143";
 const THIRD: &str = "+12125550144";
 const FOURTH: &str = "+12125550145";
 
 /// 1 is a line of its own for whoever may go first, 2 a line with one place; who says nothing waits in the usual one.
-const TREE: &str = r#"start = "menu:welcome"
+pub const TREE: &str = r#"start = "menu:welcome"
 [menu.welcome]
 say = "connecting_you"
 keys = { 1 = "queue:urgent", 2 = "queue:short" }
@@ -71,18 +71,18 @@ const MESSAGES: &str = "[left_the_line]\nen = \"{clinic}: You were {position} in
                         [not_reached]\nen = \"{clinic}: we tried to call you back.\"\n";
 
 /// The clinic, the only phone of its front desk, and what the trunk leads to: the patients' own phones.
-struct Desk {
-    house: House,
-    phone: Telephone,
-    outside: Telephone,
+pub struct Desk {
+    pub house: House,
+    pub phone: Telephone,
+    pub outside: Telephone,
 }
 
 impl Desk {
-    async fn open() -> Desk {
+    pub async fn open() -> Desk {
         Desk::open_with(TREE).await
     }
 
-    async fn open_with(tree: &str) -> Desk {
+    pub async fn open_with(tree: &str) -> Desk {
         let mut house = House::closed(tree).await;
         let outside = Telephone::of_patient(house.clinic.sip, &[Codec::Pcmu]).await;
         let address = outside.endpoint.local_addresses()[0].address;
@@ -95,7 +95,7 @@ impl Desk {
     }
 
     /// A call that the front desk is on while others wait.
-    async fn busy(&mut self) -> (Telephone, Talking, Talking) {
+    pub async fn busy(&mut self) -> (Telephone, Talking, Talking) {
         let (telephone, patient) = self.house.caller("+12125550199", &[Codec::Pcmu]).await;
         let staff = self.phone.answers().await;
         both_hear(&patient, &staff).await;
@@ -103,19 +103,19 @@ impl Desk {
     }
 
     /// A caller who waits; returns when they have this place.
-    async fn waits(&self, number: &str, place: u64) -> (Telephone, Talking) {
+    pub async fn waits(&self, number: &str, place: u64) -> (Telephone, Talking) {
         let caller = self.house.caller(number, &[Codec::Pcmu]).await;
         self.has_place(number, place).await;
         caller
     }
 
-    async fn has_place(&self, number: &str, place: u64) {
+    pub async fn has_place(&self, number: &str, place: u64) {
         let waits = async || self.on_the_phone(number).await["position"] == place;
         self.house.clinic.until(&format!("{number} is number {place}"), waits).await;
     }
 
     /// A call in progress, as `threadline calls` shows it.
-    async fn on_the_phone(&self, number: &str) -> Value {
+    pub async fn on_the_phone(&self, number: &str) -> Value {
         let answer = control::ask(&self.house.clinic.store, "calls").await.unwrap();
         let all: Value = serde_json::from_str(&answer).unwrap();
         let call = all["calls"].as_array().unwrap().iter().find(|call| call["number"] == number);
@@ -123,7 +123,7 @@ impl Desk {
     }
 
     /// The front desk picks up; who it is.
-    async fn next(&mut self) -> (String, Talking) {
+    pub async fn next(&mut self) -> (String, Talking) {
         let rings = self.phone.rings().await;
         let number = rings.from.number().unwrap().as_str().to_owned();
         (number, self.phone.pick_up(rings).await)
@@ -146,7 +146,7 @@ impl Desk {
         find().unwrap().fields["Body"].clone()
     }
 
-    fn callback(&self) -> (String, i64) {
+    pub fn callback(&self) -> (String, i64) {
         let conn = store::open_read_only(&self.house.clinic.store).unwrap();
         conn.query_row("SELECT state, attempts FROM callbacks", [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap()
     }
@@ -169,20 +169,20 @@ impl Desk {
         assert!(self.house.clinic.rows(What::Calls).iter().all(|call| call["direction"] == "inbound"));
     }
 
-    async fn callback_is(&self, state: &str, attempts: i64) {
+    pub async fn callback_is(&self, state: &str, attempts: i64) {
         let is = async || self.callback() == (state.to_owned(), attempts);
         self.house.clinic.until(&format!("the call back is {state}"), is).await;
     }
 
     /// What has become of the call backs, in the order in which they were asked for.
-    fn states(&self) -> Vec<String> {
+    pub fn states(&self) -> Vec<String> {
         let conn = store::open_read_only(&self.house.clinic.store).unwrap();
         let mut states = conn.prepare("SELECT state FROM callbacks ORDER BY asked_at").unwrap();
         states.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
     }
 
     /// The record of a call that the clinic has placed, once it is over.
-    async fn called(&self, index: usize) -> Value {
+    pub async fn called(&self, index: usize) -> Value {
         let find = || {
             let all = self.house.clinic.rows(What::Calls);
             let mut out = all.into_iter().filter(|call| call["direction"] == "outbound");
@@ -203,7 +203,7 @@ impl Desk {
     }
 
     /// A caller books a call back from the line, and hangs up.
-    async fn book(&self, number: &str, place: u64) {
+    pub async fn book(&self, number: &str, place: u64) {
         let (_telephone, mut caller) = self.waits(number, place).await;
         press(&caller, '3');
         caller.ended().await;
@@ -211,7 +211,7 @@ impl Desk {
     }
 }
 
-async fn hang_up(patient: &mut Talking, staff: &mut Talking) {
+pub async fn hang_up(patient: &mut Talking, staff: &mut Talking) {
     patient.dialog.bye("").await;
     staff.ended().await;
     patient.ended().await;

@@ -3,6 +3,7 @@
 mod bad_phones;
 mod bridge_media;
 mod browser;
+mod call_backs;
 mod capture;
 mod click_to_call;
 mod clinic;
@@ -40,6 +41,7 @@ mod phones;
 mod readings;
 mod recording;
 mod scripts;
+mod sent_out;
 mod service;
 mod signalling;
 mod staff;

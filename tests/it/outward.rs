@@ -1,6 +1,8 @@
 //! Calls that the clinic places, with real phones and real trunks: who sees them while they go on, what is written of
 //! them, and which trunk carries them.
 
+use std::net::UdpSocket;
+
 use serde_json::Value;
 use threadline::daemon::control;
 use threadline::model::Codec;
@@ -157,6 +159,39 @@ async fn a_call_out_is_carried_by_the_trunk_that_takes_it_and_shows_that_trunks_
     let missed = records(&house.clinic, 2).await.remove(1);
     let shown = fields(&missed, ["outcome", "cause", "trunk", "from"]);
     assert_eq!(shown, ["missed", "busy", "second", "+12125550111"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trunk_that_is_known_to_be_down_costs_nobody_its_silence() {
+    let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
+    silent.set_nonblocking(true).unwrap();
+    let dead = format!(
+        "[[trunk]]\nname = \"dead\"\naddress = \"{}\"\nnumbers = [\"+12125550122\"]\naccept_from = [\"127.0.0.9/32\"]\n",
+        silent.local_addr().unwrap()
+    );
+    let first = "[[trunk]]\nname = \"test\"\n";
+    let sooner = ("[sip]\n", "[sip]\nt1 = \"100ms\"\n");
+    let trunks = Trunks::open_with(&[(first, &(dead + first)), sooner]).await;
+    let Trunks { house, mut first, mut second } = trunks;
+    house.clinic.until("it is down", async || house.clinic.log().contains("trunk down trunk=\"dead\"")).await;
+    let desk = house.extension("201", &[Codec::Pcmu]).await;
+    for (dialled, emergency) in [(PATIENT, "false"), ("911", "true")] {
+        let (password, uri) = (password("201"), house.uri(dialled));
+        let answering = async {
+            first.rings().await.reject(503, "").await;
+            second.answers().await
+        };
+        let (near, mut far) = tokio::join!(desk.dial_as("201", &password, &uri), answering);
+        let mut near = near.unwrap();
+        hang_up(&mut near, &mut far).await;
+        let call = records(&house.clinic, if emergency == "true" { 2 } else { 1 }).await.pop().unwrap();
+        assert_eq!(fields(&call, ["to", "trunk", "emergency"]), [dialled, "second", emergency]);
+    }
+    // It was asked whether it is there, and for nothing else.
+    let mut heard = [0; 65_536];
+    while let Ok(length) = silent.recv(&mut heard) {
+        assert!(heard[..length].starts_with(b"OPTIONS "), "{}", String::from_utf8_lossy(&heard[..length]));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -46,7 +46,7 @@ async fn open(ring_for: &str) -> House {
 }
 
 /// A clinic whose trunk is a telephone: what is dialled out rings there.
-async fn with_trunk(ring_for: &str) -> (House, Telephone) {
+pub async fn with_trunk(ring_for: &str) -> (House, Telephone) {
     let mut house = House::closed(&TREE.replace("RING_FOR", ring_for)).await;
     let outside = Telephone::of_patient(house.clinic.sip, &[Codec::Pcmu]).await;
     let Listen { address, .. } = outside.endpoint.local_addresses()[0];

@@ -49,7 +49,7 @@ pub(super) fn next(tree: &Tree, callback: &Callback, at: Timestamp) -> Option<Ag
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::path::Path;
     use std::sync::Arc;
 
@@ -85,7 +85,7 @@ mod tests {
     }
 
     /// Asked for on Monday at ten, to be tried until Tuesday noon.
-    fn callback(hours: Option<&str>) -> Callback {
+    pub fn callback(hours: Option<&str>) -> Callback {
         let asked_at = at("06T10:00");
         Callback {
             id: CallbackId::new(asked_at),

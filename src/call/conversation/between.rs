@@ -7,7 +7,7 @@ use tracing::info;
 use super::super::parking::ParkingPlace;
 use super::super::switchboard::Connected;
 use super::super::transfer::{self, Transfer, Wanted};
-use super::super::{features, hold};
+use super::super::{features, hold, record};
 use super::Conversation;
 use crate::ivr::Input;
 use crate::model::{Phone, Unanswered};
@@ -20,15 +20,15 @@ pub(super) enum Between {
     Parked { place: ParkingPlace, by: Phone, until: Duration },
     /// A phone rings for them.
     Ringing,
-    /// The person who spoke with them has asked for another to be connected.
-    Transferring(Box<Transfer>),
+    /// The person who spoke with them has asked, from this phone, for another to be connected.
+    Transferring(Phone, Box<Transfer>),
 }
 
 impl Between {
     pub(super) fn deadline(&self) -> Option<Duration> {
         match self {
             Between::Parked { until, .. } => Some(*until),
-            Between::Ringing | Between::Transferring(_) => None,
+            Between::Ringing | Between::Transferring(..) => None,
         }
     }
 
@@ -36,7 +36,7 @@ impl Between {
     pub(super) async fn next(between: &mut Option<Between>) -> Change {
         match between {
             Some(Between::Parked { place, .. }) => Change::Fetched(place.fetched().await),
-            Some(Between::Transferring(transfer)) => {
+            Some(Between::Transferring(_, transfer)) => {
                 transfer.done().await;
                 Change::Rung
             }
@@ -128,15 +128,16 @@ impl Conversation<'_> {
         let by = talk.phone().clone();
         self.caller.session.unbridge();
         hold(&self.caller.session, true, self.book);
-        let transfer = Transfer::begin(self.line, by, whom, self.performer.shown(&self.caller), reply);
-        self.between = Some(Between::Transferring(Box::new(transfer)));
+        let transfer = Transfer::begin(self.line, by.clone(), whom, self.performer.shown(&self.caller), reply);
+        self.between = Some(Between::Transferring(by, Box::new(transfer)));
     }
 
     /// Somebody else is there for the caller, or will not come.
     pub(super) fn transferred(&mut self) -> Option<Input> {
-        let Some(Between::Transferring(transfer)) = &mut self.between else { return None };
+        let Some(Between::Transferring(by, transfer)) = &mut self.between else { return None };
         match transfer.outcome() {
             Ok(connected) => {
+                record::leg_out(self.line, self.start.id, &connected, Some(by));
                 self.connect(connected);
                 None
             }

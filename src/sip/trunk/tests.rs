@@ -2,7 +2,8 @@ use super::*;
 use crate::sip::digest::Answer;
 use crate::sip::rig::{self, Peer};
 
-fn trunk(peer: &Peer, account: bool) -> Settings {
+/// A clinic whose only trunk is this peer.
+pub(super) fn trunk(peer: &Peer, account: bool) -> Settings {
     let register = "register = { username = \"clinic\", password = { env = \"P\" }, expires = \"10m\" }\n";
     let register = if account { register } else { "accept_from = [\"127.0.0.1\"]\n" };
     rig::settings(&format!("[[trunk]]\nname = \"carrier\"\naddress = \"{}\"\n{register}", peer.address()))
@@ -85,40 +86,6 @@ async fn a_trunk_without_account_is_up_when_it_answers() {
 }
 
 #[tokio::test]
-async fn silence_brings_a_trunk_down_and_an_answer_up_again() {
-    let peer = Peer::new().await;
-    let settings = trunk(&peer, false);
-    let endpoint = rig::endpoint(&settings).await;
-    let inner = Inner { endpoint, clock: Clock::system(), running: Mutex::new(Vec::new()) };
-    let state = Arc::new(Mutex::new(TrunkState::Starting));
-    let (tell, told) = watch::channel(None);
-    let (trunk, stop) = (settings.trunks[0].clone(), CancellationToken::new());
-    let mut keeper = Keeper::new(&inner, trunk, state.clone(), (tell, Arc::default()), stop);
-    let came = |status: Option<u16>| Outcome {
-        method: Method::Options,
-        number: 1,
-        response: status.map(|status| Response { status_code: status.into(), ..Response::default() }),
-        local: None,
-        closed: None,
-        took: Duration::from_millis(7),
-    };
-    for (status, expected) in [
-        (None, TrunkState::Down),
-        (Some(200), TrunkState::Up),
-        (None, TrunkState::Up),
-        (None, TrunkState::Down),
-        (Some(405), TrunkState::Up),
-        (Some(503), TrunkState::Up),
-        (Some(503), TrunkState::Down),
-    ] {
-        keeper.heard(&came(status)).await;
-        assert_eq!(*lock(&state), expected, "{status:?}");
-        let told: Heard = told.borrow().unwrap();
-        assert_eq!((told.status, told.took), (status, Duration::from_millis(7)), "people see what came");
-    }
-}
-
-#[tokio::test]
 async fn a_trunk_is_asked_when_somebody_wants_to_know() {
     let peer = Peer::new().await;
     let settings = trunk(&peer, false);
@@ -139,45 +106,21 @@ async fn a_trunk_is_asked_when_somebody_wants_to_know() {
     assert_eq!(trunks.probe("another").await, None);
 }
 
-#[tokio::test]
-async fn a_call_goes_by_the_trunks_in_order_those_that_are_down_last() {
-    let peer = Peer::new().await;
-    let settings = rig::settings(&format!(
-        "[[trunk]]\nname = \"one\"\n{0}[[trunk]]\nname = \"two\"\n{0}",
-        format_args!("address = \"{}\"\naccept_from = [\"127.0.0.1\"]\n", peer.address())
-    ));
-    let trunks = Trunks::start(&rig::endpoint(&settings).await, &settings, Clock::system());
-    let number = PhoneNumber::e164("+12125550142").unwrap();
-    let order = || format!("{:?}", trunks.targets(&number));
-    assert!(order().find("\"one\"") < order().find("\"two\""));
-    *lock(&lock(&trunks.0.running)[0].state) = TrunkState::Down;
-    assert!(order().find("\"one\"") > order().find("\"two\""));
-}
-
-fn response(status: u16, headers: &str) -> Response {
-    let text = format!(
-        "SIP/2.0 {status} X\r\nVia: SIP/2.0/UDP h;branch=z9hG4bKx\r\nFrom: <sip:a@h>;tag=f\r\nCall-ID: c\r\n\
-         CSeq: 1 REGISTER\r\n{headers}Content-Length: 0\r\n\r\n"
-    );
-    Response::try_from(text.as_bytes()).unwrap()
-}
-
 #[test]
-fn what_was_granted_is_read_from_our_contact() {
-    let granted = |headers: &str| read_reply(&response(200, headers), &[], "192.0.2.1:5060").expires;
-    let two = "Contact: \"A, <B>\" <sip:a@192.0.2.9:5060>;expires=30, <sip:a@192.0.2.1:5060>;q=1;expires=120\r\n";
-    assert_eq!(granted(&format!("{two}Expires: 900\r\n")), Some(120));
-    assert_eq!(granted("Contact: <sip:a@203.0.113.5:1024>;expires=60\r\nExpires: 900\r\n"), Some(60));
-    assert_eq!(granted("Contact: <sip:a@192.0.2.1:5060>\r\nExpires: 900\r\n"), Some(900));
-    assert_eq!(granted("Contact: <sip:a@x>;expires=1, <sip:a@y>;expires=2\r\n"), None);
-    let brief = read_reply(&response(423, "Min-Expires: 1800\r\nRetry-After: 5 (soon);duration=60\r\n"), &[], "");
-    assert_eq!((brief.status, brief.min_expires, brief.retry_after), (423, Some(1800), Some(5)));
-}
-
-#[test]
-fn the_librarys_own_timeouts_are_told_from_the_peers_words() {
-    assert!(!is_theirs(&response(408, "To: <sip:a@h>\r\n")));
-    assert!(!is_theirs(&response(503, "To: <sip:a@h>\r\n")));
-    assert!(is_theirs(&response(503, "To: <sip:a@h>;tag=t\r\n")));
-    assert!(is_theirs(&response(200, "To: <sip:a@h>\r\n")));
+fn a_call_out_tries_the_trunks_in_their_order_those_that_are_down_last() {
+    let table =
+        |name| format!("[[trunk]]\nname = \"{name}\"\naddress = \"192.0.2.1\"\naccept_from = [\"192.0.2.1\"]\n");
+    let settings = rig::settings(&["one", "two", "three"].map(table).concat());
+    let order = |states: &[(&str, TrunkState)]| {
+        let states: Vec<_> = states.iter().map(|(name, state)| ((*name).to_owned(), *state)).collect();
+        in_order(&settings.trunks, &states).into_iter().map(|trunk| trunk.name.as_str()).collect::<Vec<_>>()
+    };
+    let (up, down, starting) = (TrunkState::Up, TrunkState::Down, TrunkState::Starting);
+    assert_eq!(order(&[("one", up), ("two", up), ("three", up)]), ["one", "two", "three"]);
+    assert_eq!(order(&[("one", down), ("two", up), ("three", up)]), ["two", "three", "one"]);
+    assert_eq!(order(&[("one", down), ("two", up), ("three", down)]), ["two", "one", "three"]);
+    assert_eq!(order(&[("one", starting), ("two", down), ("three", up)]), ["one", "three", "two"]);
+    // Where none is up, or nothing is known of them, they are tried as they stand.
+    assert_eq!(order(&[("one", down), ("two", down), ("three", down)]), ["one", "two", "three"]);
+    assert_eq!(order(&[]), ["one", "two", "three"]);
 }

@@ -185,6 +185,20 @@ pub fn moved_to_voice(tx: &Tx<'_>, thread: ThreadId, actor: &str, at: Timestamp)
     Ok(change(tx, sql, params![thread, At(at)], thread, "thread.moved_to_voice", actor, json!({}), at)? || cleared)
 }
 
+/// Notes that somebody wanted to call the patient and did not pick up their own `phone`, written as the files do: the
+/// patient's did not ring. It stands where the thread went if it has become a part of another meanwhile.
+pub fn own_phone_unanswered(
+    tx: &Tx<'_>,
+    thread: ThreadId,
+    phone: &str,
+    actor: &str,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    let Some(found) = find(tx, thread)? else { return Ok(()) };
+    let thread = found.merged_into.unwrap_or(thread);
+    record(tx, thread, "thread.own_phone_unanswered", actor, json!({ "phone": phone }), at)
+}
+
 /// Notes that "anything else I can help with?" was asked.
 pub fn close_offered(tx: &Tx<'_>, thread: ThreadId, actor: &str, at: Timestamp) -> Result<bool, StoreError> {
     let sql = "UPDATE threads SET close_offered_at = ?2

@@ -326,8 +326,8 @@ pub fn not_called(ui: Ui, why: NotCalled) -> &'static str {
             "Ya se le está llamando: suena un teléfono de la clínica, o alguien habla con esa persona. «Al teléfono» muestra quién.",
         ),
         NotCalled::NotAllowed => ui.pick(
-            "Your phone may not call this number. How the numbers begin that it may call is in threadline.toml: may_call, under its [[extension]].",
-            "Su teléfono no puede llamar a este número. Cómo empiezan los números a los que puede está en threadline.toml: may_call, en su [[extension]].",
+            "Your phone may not call this number. How the numbers begin that it may call is in threadline.toml: may_call, under its [[extension]], or pbx_may_call, under [phones], for a phone of a PBX.",
+            "Su teléfono no puede llamar a este número. Cómo empiezan los números a los que puede está en threadline.toml: may_call, en su [[extension]], o pbx_may_call, en [phones], si es de una centralita.",
         ),
         NotCalled::Stopping => ui.pick(
             "The telephone system is about to restart and places no new call. Try again in a minute.",

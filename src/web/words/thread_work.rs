@@ -387,6 +387,12 @@ pub fn deed(
         "follow_up_due" => ui.pick("The follow-up is due", "Toca el seguimiento").to_owned(),
         "moved_to_voice" if en => format!("{who} took it to the phone"),
         "moved_to_voice" => format!("{who} la pasó al teléfono"),
+        "own_phone_unanswered" if en => {
+            format!("{who} wanted to call and did not pick up their own phone; the patient's did not ring")
+        }
+        "own_phone_unanswered" => {
+            format!("{who} quiso llamar y no descolgó su propio teléfono; el del paciente no sonó")
+        }
         "close_offered" if en => format!("{who} asked whether there is anything else"),
         "close_offered" => format!("{who} preguntó si hay algo más"),
         "closed" if en => format!("{who} closed it: {}", resolved(ui, detail)),

@@ -88,6 +88,22 @@ fn doing_a_thing_twice_does_and_records_it_once() {
 }
 
 #[test]
+fn a_call_that_nobody_picked_up_to_make_is_in_the_timeline_and_moves_nothing() {
+    let conn = in_memory();
+    let tx = tx(&conn);
+    let (gone, kept) = (thread(&tx, MARIA, 0), thread(&tx, JOHN, 1));
+    escalate(&tx, gone, "clinical", "ana", at(2)).unwrap();
+    let before = find(&conn, gone).unwrap();
+    own_phone_unanswered(&tx, gone, "extension:202", "ana", at(3)).unwrap();
+    assert_eq!(find(&conn, gone).unwrap(), before, "it waits as it did");
+    assert_eq!(events(&conn, gone), ["opened", "escalated", "own_phone_unanswered"]);
+    one(&tx, gone, kept, Kept::AsItIs, 4);
+    own_phone_unanswered(&tx, gone, "extension:202", "ana", at(5)).unwrap();
+    assert_eq!(events(&conn, kept).last().unwrap(), "own_phone_unanswered");
+    own_phone_unanswered(&tx, ThreadId::new(at(9)), "extension:202", "ana", at(9)).unwrap();
+}
+
+#[test]
 fn a_closed_thread_waits_for_nothing_and_takes_no_snooze() {
     let conn = in_memory();
     let tx = tx(&conn);
