@@ -32,6 +32,7 @@ pub mod emergencies;
 pub mod export;
 pub mod file_versions;
 pub mod inbound;
+pub mod labels;
 mod lock;
 pub mod messages;
 mod migrations;

@@ -2,7 +2,7 @@
 //! messages. Each view is a walk along one index, a page at a time.
 
 use jiff::Timestamp;
-use rusqlite::types::{ToSql, Value};
+use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params, params_from_iter};
 
 use super::StoreError;
@@ -309,35 +309,6 @@ pub fn needs(conn: &Connection, reader: &StaffName) -> Result<Needs, StoreError>
         }
     }
     Ok(needs)
-}
-
-/// What the open threads are tagged with and about, for the links that filter by it: read from the first of a view.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Choices {
-    /// Tags in use.
-    pub tags: Vec<String>,
-    /// Reasons in use.
-    pub reasons: Vec<String>,
-}
-
-/// So many threads are looked at for [`choices`].
-const CHOICES_FROM: i64 = 500;
-
-/// What a view can be filtered by.
-pub fn choices(conn: &Connection, view: &View) -> Result<Choices, StoreError> {
-    let (conditions, value) = rows_of(view);
-    let some = format!("SELECT tags, reason FROM threads t WHERE {conditions} LIMIT {CHOICES_FROM}");
-    let list = |sql: String| -> Result<Vec<String>, StoreError> {
-        let value: Option<&dyn ToSql> = value.as_ref().map(|value| value as &dyn ToSql);
-        let found = conn
-            .prepare_cached(&sql)?
-            .query_map(params_from_iter(value), |row| row.get(0))?
-            .collect::<Result<_, _>>()?;
-        Ok(found)
-    };
-    let tags = format!("SELECT DISTINCT tag.value FROM ({some}) some, json_each(some.tags) tag ORDER BY 1 LIMIT 40");
-    let reasons = format!("SELECT DISTINCT reason FROM ({some}) WHERE reason IS NOT NULL ORDER BY 1 LIMIT 40");
-    Ok(Choices { tags: list(tags)?, reasons: list(reasons)? })
 }
 
 #[cfg(test)]

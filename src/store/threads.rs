@@ -350,19 +350,6 @@ pub(super) fn delivery(
     Ok(())
 }
 
-/// The tags of open threads, by name: what is suggested for a new one.
-pub fn tags_in_use(conn: &Connection) -> Result<Vec<String>, StoreError> {
-    let found = conn
-        .prepare_cached(
-            "SELECT DISTINCT tag.value FROM
-                 (SELECT tags FROM threads INDEXED BY threads_queue WHERE state = 'open' AND tags <> '[]' LIMIT 500) open,
-                 json_each(open.tags) tag ORDER BY tag.value LIMIT 50",
-        )?
-        .query_map([], |row| row.get(0))?
-        .collect::<Result<_, _>>()?;
-    Ok(found)
-}
-
 /// Whoever has looked at a thread looks at it for so long: what their page shows anew is no new look.
 const LOOK_LASTS: jiff::SignedDuration = jiff::SignedDuration::from_mins(15);
 

@@ -26,7 +26,8 @@ use super::words::Ui;
 use super::words::queue::{self as words, Words};
 use crate::conversation::permission::Act;
 use crate::settings::Team;
-use crate::store::queue::{self, Choices, Filter, MOST_COUNTED, Page, Place, View};
+use crate::store::labels::{self, Labels};
+use crate::store::queue::{self, Filter, MOST_COUNTED, Page, Place, View};
 use crate::store::staff::{self, Wishes};
 use crate::web::form::{Form, Query};
 
@@ -132,7 +133,7 @@ struct List {
     /// Whose addresses they are.
     session: String,
     counts: Vec<(Tab, u32)>,
-    choices: Choices,
+    choices: Labels,
     page: Page,
     wishes: Wishes,
     is_first: bool,
@@ -196,9 +197,9 @@ async fn read(web: &Web, person: &Person, asked: Asked) -> Result<List, Problem>
         let after = asked.after.as_deref().and_then(Place::parse);
         // What is closed is searched, not filtered.
         let (choices, (filter, is_gone)) = if tab == Tab::Closed {
-            (Choices::default(), (NO_FILTER, false))
+            (Labels::default(), (NO_FILTER, false))
         } else {
-            let choices = queue::choices(conn, &view)?;
+            let choices = labels::of_view(conn, &view)?;
             let words = filter::Asked {
                 tag: asked.tag.as_deref(),
                 reason: asked.reason.as_deref(),
@@ -309,7 +310,8 @@ fn bar(ui: Ui, words: &Words, list: &List, teams: &[Team]) -> Markup {
                                 " " (link(Filter { team: Some(team.name.clone()), ..filter.clone() }, &team.shown_as))
                             } }
                         }
-                        @if list.choices == Choices::default() && teams.is_empty() { p.faint { (words.nothing_to_filter) } }
+                        @if list.choices.more { p { a href="/search" { (words.more_labels) } } }
+                        @if list.choices == Labels::default() && teams.is_empty() { p.faint { (words.nothing_to_filter) } }
                     }
                 }
             }

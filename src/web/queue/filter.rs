@@ -3,7 +3,8 @@
 
 use ring::hmac;
 
-use crate::store::queue::{Choices, Filter};
+use crate::store::labels::Labels;
+use crate::store::queue::Filter;
 
 /// Bytes of a name: enough that no two of a page's choices share one.
 const BYTES: usize = 8;
@@ -29,7 +30,7 @@ fn name_of(session: &str, kind: &str, word: &str) -> String {
 
 /// The filter that is asked for among what there is to choose; true beside it if a word was asked for that is not in use,
 /// or not called so: by an old address, or because the last thread with it is done.
-pub fn chosen(session: &str, asked: Asked<'_>, choices: &Choices) -> (Filter, bool) {
+pub fn chosen(session: &str, asked: Asked<'_>, choices: &Labels) -> (Filter, bool) {
     let find = |kind: &str, name: Option<&str>, words: &[String]| {
         let name = name.filter(|name| !name.is_empty())?;
         Some(words.iter().find(|word| name_of(session, kind, word) == name).cloned())
@@ -58,8 +59,8 @@ pub fn query(session: &str, filter: &Filter) -> String {
 mod tests {
     use super::*;
 
-    fn choices() -> Choices {
-        Choices { tags: vec!["Jane Doe".into(), "hiv".into()], reasons: vec!["hiv".into()] }
+    fn choices() -> Labels {
+        Labels { tags: vec!["Jane Doe".into(), "hiv".into()], reasons: vec!["hiv".into()], more: false }
     }
 
     fn read(session: &str, query: &str) -> (Filter, bool) {

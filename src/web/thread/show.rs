@@ -25,7 +25,7 @@ use crate::store::people::Contact;
 use crate::store::staff::{self, Staff};
 use crate::store::threads::{self, Thread};
 use crate::store::timeline::{self as store_timeline, Place, Timeline};
-use crate::store::{Connection, StoreError, consents, drafts, messages, notes, people};
+use crate::store::{Connection, StoreError, consents, drafts, labels, messages, notes, people};
 use crate::web::compose::{Compose, InThread, Place as Writing, compose, offered, refused};
 use crate::web::form::{Path, Query};
 use crate::web::page::{self, Section, is_fragment};
@@ -68,7 +68,7 @@ impl Opened {
             consent: consents::current(conn, &thread.number)?,
             staff: staff::list(conn)?,
             merged: threads::merged_into(conn, id)?,
-            suggestions: threads::tags_in_use(conn)?,
+            suggestions: labels::tags(conn)?,
             callback: callbacks::of_thread(conn, id)?,
             thread,
             earlier,
