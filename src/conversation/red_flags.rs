@@ -4,6 +4,8 @@
 //! "no chest pain" is flagged too, because one flag too many costs a look and one too few may cost a life. A flag is a
 //! help to the front desk, not a promise to the patient: every greeting names 911.
 
+use crate::model::is_unseen;
+
 /// What is looked for, in English and Spanish, without accents. The first that is found names the flag.
 const PHRASES: [&str; 79] = [
     "911",
@@ -98,7 +100,8 @@ fn plain(text: &str) -> String {
     let mut words = String::from(" ");
     for c in text.chars() {
         match c {
-            '\'' | '\u{2019}' | '\u{2bc}' | '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}' => {}
+            '\'' | '\u{2019}' | '\u{2bc}' => {}
+            c if is_unseen(c) => {}
             // Combining accents, as some keyboards write them.
             '\u{300}'..='\u{36f}' => {}
             c if c.is_alphanumeric() => words.extend(c.to_lowercase().map(bare)),
@@ -147,6 +150,7 @@ mod tests {
             ("se desmayó", "se desmayo"),
             ("una convulsio\u{301}n", "convulsion"),
             ("su\u{200b}icide", "suicide"),
+            ("\u{2066}chest\u{2069} pain", "chest pain"),
         ] {
             assert_eq!(find(text), Some(flag), "{text}");
         }

@@ -18,6 +18,7 @@ mod prompt;
 mod staff;
 mod thread;
 pub mod toml_file;
+mod unseen;
 
 pub use call::*;
 pub use clinic_file::*;
@@ -34,3 +35,4 @@ pub use problem::*;
 pub use prompt::*;
 pub use staff::*;
 pub use thread::*;
+pub use unseen::*;

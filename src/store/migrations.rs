@@ -18,6 +18,7 @@ pub(super) const STEPS: &[&str] = &[
     include_str!("migrations/008_callbacks.sql"),
     include_str!("migrations/009_emergencies.sql"),
     include_str!("migrations/010_labels.sql"),
+    include_str!("migrations/011_unseen.sql"),
     include_str!("migrations/012_legs_out.sql"),
     include_str!("migrations/013_new_texts.sql"),
 ];

@@ -1,7 +1,8 @@
 //! Search: messages and notes by their words, people by their names, numbers by any run of their digits.
 //!
-//! The index is kept by triggers (`migrations/003_search.sql`). A page of results is bounded, however common a word is
-//! and however little a filter lets through; what it has not looked at, it says ([`Rest`]).
+//! The index is kept by triggers (`migrations/003_search.sql`, `migrations/011_unseen.sql`); what nobody sees in a text is
+//! not in it. A page of results is bounded, however common a word is and however little a filter lets through; what it has
+//! not looked at, it says ([`Rest`]).
 
 mod terms;
 
@@ -80,7 +81,7 @@ pub struct Hit {
     pub direction: Option<MessageDirection>,
     /// When it was written.
     pub at: Timestamp,
-    /// Its words around what was found.
+    /// Its words around what was found, as they are seen; without terms, its first words as they were written.
     pub words: Vec<Piece>,
 }
 
@@ -209,7 +210,7 @@ fn stretch(
         ),
         None => format!(
             "SELECT {COLUMNS}, CASE WHEN {PASSES} THEN
-                 (SELECT substr(body, 1, 200) FROM search_source s WHERE s.seq = d.seq) END
+                 (SELECT substr(text, 1, 200) FROM search_written w WHERE w.kind = d.kind AND w.id = d.id) END
              FROM search_docs d CROSS JOIN threads t ON t.id = d.thread
              WHERE :query IS NULL AND d.seq >= :low AND d.seq < :high ORDER BY d.seq DESC"
         ),

@@ -7,6 +7,7 @@ use maud::{Markup, html};
 
 use super::words::Ui;
 use super::words::thread::{self, Words};
+use crate::model::is_unseen;
 
 /// In a line with words of ours.
 pub fn theirs(text: &str, ui: Ui) -> Markup {
@@ -71,10 +72,8 @@ fn hidden(before: Option<char>, c: char, next: Option<char>) -> bool {
         '\r' => next != Some('\n'),
         // A joiner within an emoji, or between letters of a script that joins them.
         '\u{200c}' | '\u{200d}' => !(before.is_some_and(|c| !c.is_ascii()) && next.is_some_and(|c| !c.is_ascii())),
-        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}' => true,
-        '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' => true,
-        '\u{e0000}'..='\u{e007f}' => true,
-        c => c.is_control(),
+        '\u{2028}' | '\u{2029}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}' => true,
+        c => is_unseen(c) || c.is_control(),
     }
 }
 

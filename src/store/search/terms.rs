@@ -1,6 +1,8 @@
 //! What somebody typed into the search field, taken apart. Nothing of it reaches FTS5 but letters, digits and marks
 //! inside quotes of our own: its operators mean nothing here, and no input is a mistake.
 
+use crate::model::is_unseen;
+
 /// Terms that are used; the rest of a longer query is ignored.
 const MOST: usize = 8;
 /// Characters of a query that are read.
@@ -27,9 +29,10 @@ pub enum Term {
 }
 
 impl Terms {
-    /// Reads a query. Quotes hold a phrase together; a word with marks inside (`o'brien`) is one, too.
+    /// Reads a query. Quotes hold a phrase together; a word with marks inside (`o'brien`) is one, too. Marks that nobody
+    /// sees are not there.
     pub fn parse(text: &str) -> Terms {
-        let text: String = text.chars().take(LONGEST).collect();
+        let text: String = text.chars().filter(|c| !is_unseen(*c)).take(LONGEST).collect();
         let mut words = Vec::new();
         for (at, part) in text.split(['"', '“', '”', '«', '»']).enumerate() {
             if at % 2 == 1 {
@@ -142,6 +145,9 @@ mod tests {
         assert_eq!(Terms::parse("0142").digits.unwrap(), "0142");
         assert!(Terms::parse("(212) 555-0142").only_number() && !Terms::parse("ana 0142").only_number());
         assert_eq!(Terms::parse("at 3 or 14").digits, None);
+        // As another program hands it out.
+        assert_eq!(Terms::parse("\u{202a}+1 212\u{200b}555 0142\u{202c}").digits.unwrap(), "12125550142");
+        assert_eq!(Terms::parse("\u{feff}re\u{ad}fill").words, [word("refill")]);
     }
 
     #[test]

@@ -1,10 +1,10 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{Language, MessageId, MessageStatus, OpenedBy, StaffName};
-use crate::store::Tx;
+use crate::model::{Language, MessageId, MessageStatus, OpenedBy, StaffName, is_unseen};
 use crate::store::past::{self, PastMessage, PastThread};
 use crate::store::tests::in_memory;
+use crate::store::{Tx, migrations};
 
 const CLINIC: &str = "+12125550100";
 
@@ -114,6 +114,56 @@ fn what_is_changed_moved_or_deleted_is_found_as_it_is_now() {
     assert_eq!(found(&conn, "elbow", &all).len() + found(&conn, "daughter", &all).len(), 0);
     assert_eq!(contacts(&conn, &Terms::parse("0142")).unwrap(), []);
     conn.execute("INSERT INTO search_text (search_text) VALUES ('integrity-check')", []).unwrap();
+}
+
+#[test]
+fn what_nobody_sees_is_looked_through_whenever_it_was_written() {
+    let mut conn = Connection::open_in_memory().unwrap();
+    let (before, since) = migrations::STEPS.split_at(10);
+    assert!(since[0].contains("search_unseen"));
+    before.iter().for_each(|step| conn.execute_batch(step).unwrap());
+    conn.pragma_update(None, "user_version", 10).unwrap();
+    let write = |conn: &Connection, patient: &str| {
+        let tx = Tx { conn, announced: Default::default() };
+        let (id, ana) = (thread(&tx, patient, ThreadState::Open, 0), StaffName::parse("ana").unwrap());
+        text(&tx, id, patient, "the cita\u{200b}ción of \u{2068}María\u{2069}", 1);
+        text(&tx, id, patient, "nothing hidden, señora", 2);
+        past::note(&tx, id, &ana, "\u{feff}knee br\u{ad}ace", at(3)).unwrap();
+        past::person(&tx, &number(patient), "\u{2066}Le\u{61c}ila\u{2069} Ben", &Language::default(), &ana, at(1))
+            .unwrap();
+    };
+    write(&conn, "+12125550142");
+    migrations::migrate(&mut conn, std::path::Path::new("")).unwrap();
+    write(&conn, "+12125550143");
+    let all = Filters::default();
+    assert_eq!(found(&conn, "citacion", &all), ["the [citación] of María"; 2]);
+    assert_eq!(found(&conn, "\"\u{200f}of mar\u{200d}ía\"", &all), ["the citación [of María]"; 2]);
+    assert_eq!(found(&conn, "brace", &all), ["knee [brace]"; 2]);
+    assert_eq!(found(&conn, "senora", &all), ["nothing hidden, [señora]"; 2]);
+    assert_eq!(contacts(&conn, &Terms::parse("leila")).unwrap().len(), 2);
+    conn.execute_batch(
+        "UPDATE messages SET body = body || char(0x2069) || '!'; UPDATE people SET name = name || char(0xad) || 'ito';
+         INSERT INTO search_text (search_text, rank) VALUES ('integrity-check', 1);
+         INSERT INTO search_names (search_names, rank) VALUES ('integrity-check', 1)",
+    )
+    .unwrap();
+    assert_eq!(contacts(&conn, &Terms::parse("benito")).unwrap().len(), 2);
+    conn.execute_batch(
+        "DELETE FROM messages; DELETE FROM notes; DELETE FROM people;
+         INSERT INTO search_text (search_text, rank) VALUES ('integrity-check', 1);
+         INSERT INTO search_names (search_names, rank) VALUES ('integrity-check', 1)",
+    )
+    .unwrap();
+    assert_eq!((found(&conn, "maria", &all).len(), contacts(&conn, &Terms::parse("leila")).unwrap().len()), (0, 0));
+}
+
+#[test]
+fn the_store_and_the_house_know_the_same_marks() {
+    let conn = in_memory();
+    let mut statement = conn.prepare("SELECT mark FROM search_unseen ORDER BY mark").unwrap();
+    let known = statement.query_map([], |row| row.get(0)).unwrap().collect::<Result<Vec<String>, _>>().unwrap();
+    let unseen: Vec<String> = ('\0'..=char::MAX).filter(|c| is_unseen(*c)).map(String::from).collect();
+    assert_eq!(known, unseen);
 }
 
 #[test]

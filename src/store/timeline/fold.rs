@@ -1,7 +1,7 @@
 //! How much of what somebody wrote is on a timeline's page: enough to know what it is, never so much that the page grows
 //! with it. Whoever wants all of it asks for it.
 
-use crate::model::Private;
+use crate::model::{Private, is_unseen};
 
 /// Characters of a note that are shown.
 pub const NOTE: usize = 600;
@@ -21,10 +21,8 @@ fn weighs(c: char) -> usize {
         '&' => 5,
         '<' | '>' => 4,
         '\n' | '\t' | '\r' => 1,
-        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{feff}' => 90,
-        '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' => 90,
-        '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}' => 90,
-        c if c.is_control() => 90,
+        '\u{2028}' | '\u{2029}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}' => 90,
+        c if is_unseen(c) || c.is_control() => 90,
         c => c.len_utf8(),
     }
 }
