@@ -15,6 +15,7 @@ use crate::media::PromptLibrary;
 use crate::model::{Outcome, Problem, Problems, PromptCatalog};
 use crate::settings::Settings;
 use crate::tree::{Announced, CALL_RECORDED, SYSTEM_TROUBLE, digit_prompt};
+use crate::web::words::Ui;
 
 use super::calls::{self, CallsArgs};
 use super::check::{self, CheckArgs, Checked};
@@ -40,7 +41,9 @@ pub fn simulate(args: &SimulateArgs) -> Result<ExitCode> {
     };
     let at = simulate::start_time(args, now, &settings.clinic.timezone).map_err(|error| anyhow!(error))?;
     let caller = simulate::parse_from(&args.from, settings.clinic.country).map_err(|error| anyhow!(error))?;
-    let world = World { tree, templates: &templates, values: &line::values(&settings), prompts: &prompts };
+    let values = line::values(&settings);
+    // A command speaks English.
+    let world = World { tree, templates: &templates, values: &values, prompts: &prompts, ui: Ui::En };
     let (mut script, interactive): (Box<dyn BufRead>, bool) = match &args.script {
         Some(file) => {
             let opened = File::open(file).with_context(|| format!("the script {} cannot be read", file.display()))?;

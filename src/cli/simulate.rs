@@ -15,12 +15,13 @@ use jiff::{Timestamp, Zoned};
 use crate::clock::Now;
 use crate::conversation::missed_call;
 use crate::conversation::templates::{TemplateError, Templates, Values};
-use crate::ivr::{Action, CallerFacts, Engine, Input, Place, TextRequest, TextResult};
+use crate::ivr::{Action, CallerFacts, Engine, HangupCause, Input, Place, TextRequest, TextResult};
 use crate::model::toml_file::duration;
 use crate::model::{
     Caller, Country, Digit, DigitSource, Language, Outcome, PhoneNumber, Pressed, PromptCatalog, PromptKey,
 };
 use crate::tree::Tree;
+use crate::web::words::{Ui, trial};
 use staff::Staff;
 
 /// Walks the phone tree in the terminal: press keys, wait, hang up; see what the caller hears and gets.
@@ -88,6 +89,8 @@ pub struct World<'a> {
     pub values: &'a Values,
     /// The prompts, for their words.
     pub prompts: &'a PromptCatalog,
+    /// In which language it is told.
+    pub ui: Ui,
 }
 
 /// Runs one call. `script` is what the caller does; `out` is told what happens. Gives what became of the call.
@@ -100,11 +103,12 @@ pub fn simulate(
     out: &mut dyn Write,
     interactive: bool,
 ) -> io::Result<Outcome> {
-    let zone = world.tree.zone().clone();
-    writeln!(out, "call from {} at {}", caller.as_str(), at.to_zoned(zone).strftime("%a %Y-%m-%d %H:%M %Z"))?;
+    let words = trial::words(world.ui);
+    writeln!(out, "{}", (words.call)(caller.as_str(), &at.to_zoned(world.tree.zone().clone())))?;
     let engine = Engine::new(Arc::clone(&world.tree), CallerFacts { caller: caller.clone(), language: None });
     let now = Now { mono: Duration::ZERO, wall: at };
-    let mut call = Call { world, engine, staff: Staff::default(), now, playing: VecDeque::new(), out };
+    let staff = Staff::new(world.ui);
+    let mut call = Call { world, words, engine, staff, now, playing: VecDeque::new(), out };
     call.input(Input::Answered)?;
     while !call.engine.is_over() {
         if interactive {
@@ -123,6 +127,7 @@ pub fn simulate(
 
 struct Call<'a> {
     world: &'a World<'a>,
+    words: &'static trial::Words,
     engine: Engine,
     staff: Staff,
     now: Now,
@@ -137,6 +142,7 @@ impl Call<'_> {
         if line.is_empty() {
             return self.until_silent();
         }
+        let told = self.words;
         let mut words = line.split_whitespace();
         while let Some(word) = words.next() {
             match word {
@@ -151,30 +157,30 @@ impl Call<'_> {
                             }
                             self.pass(time)?;
                         }
-                        None => writeln!(self.out, "\"{time}\" is no time; write {word} 5")?,
+                        None => writeln!(self.out, "{}", (told.no_time)(time, word))?,
                     }
                 }
                 "place" => match words.next().unwrap_or_default().parse() {
                     Ok(position) if position > 0 => self.input(Input::Place(Place { position, wait: None }))?,
-                    _ => writeln!(self.out, "no place in a line; write place 3")?,
+                    _ => writeln!(self.out, "{}", told.no_place)?,
                 },
                 "hangup" | "exit" | "quit" => {
-                    self.tell("caller", "hangs up")?;
+                    self.tell(told.caller, told.hangs_up)?;
                     self.input(Input::HungUp)?;
                 }
                 keys if keys.chars().all(|c| Digit::from_char(c).is_some()) => {
                     for digit in keys.chars().filter_map(Digit::from_char) {
-                        self.tell("caller", &format!("presses {digit}"))?;
+                        self.tell(told.caller, &(told.presses)(digit))?;
                         self.input(Input::Digit(Pressed { digit, source: DigitSource::Event }))?;
                     }
                 }
                 word => match self.staff.word(word) {
                     Some(Ok((what, input))) => {
-                        self.tell("staff", what)?;
+                        self.tell(told.staff, what)?;
                         self.input(input)?;
                     }
                     Some(Err(why)) => writeln!(self.out, "{why}")?,
-                    None => writeln!(self.out, "\"{word}\" is nothing a caller can do; press a key, wait 5, hangup")?,
+                    None => writeln!(self.out, "{}", (told.no_deed)(word))?,
                 },
             }
         }
@@ -182,6 +188,7 @@ impl Call<'_> {
     }
 
     fn input(&mut self, input: Input) -> io::Result<()> {
+        let words = self.words;
         let mut inputs = VecDeque::from([input]);
         while let Some(input) = inputs.pop_front() {
             if let Some(spoken) = self.staff.spoken(self.now.mono) {
@@ -192,12 +199,13 @@ impl Call<'_> {
                     Action::Play(prompts) => self.play(prompts)?,
                     Action::StopPlaying => self.playing.clear(),
                     Action::Text(request) => inputs.push_back(Input::TextResult(self.text(&request)?)),
-                    Action::Hangup { cause } => self.tell("system", &format!("hangs up ({cause})"))?,
+                    Action::Hangup { cause: HangupCause::TreeEnded } => self.tell(words.system, words.ends)?,
+                    Action::Hangup { cause: HangupCause::TooManyNodes } => self.tell(words.system, words.ends_lost)?,
                     Action::Loop(music) => {
                         self.playing.clear();
                         let names: Vec<_> = music.iter().map(|key| format!("{}/{}", key.language, key.name)).collect();
-                        let music = format!("music ({})", names.join(", "));
-                        self.tell("hears", if names.is_empty() { "ringing" } else { &music })?;
+                        let music = (words.music)(&names.join(", "));
+                        self.tell(words.hears, if names.is_empty() { words.ringing } else { &music })?;
                     }
                     action => {
                         let Some((who, what, answer)) = self.staff.perform(&action, self.now.mono) else { continue };
@@ -224,7 +232,7 @@ impl Call<'_> {
         let Some((prompt, _)) = self.playing.front() else { return Ok(()) };
         let words = self.world.prompts.find(&prompt.language, &prompt.name).map_or("", |info| info.words.trim());
         let line = format!("“{}” ({}/{})", words, prompt.language, prompt.name);
-        self.tell("hears", &line)
+        self.tell(self.words.hears, &line)
     }
 
     fn text(&mut self, request: &TextRequest) -> io::Result<TextResult> {
@@ -244,13 +252,15 @@ impl Call<'_> {
         language: &Language,
         text: Result<String, TemplateError>,
     ) -> io::Result<bool> {
+        let words = self.words;
         match text {
             Ok(text) => {
-                self.tell("gets", &format!("a text to {}: “{text}” ({language}/{template})", to.as_str()))?;
+                let shown = format!("“{text}” ({language}/{template})");
+                self.tell(words.gets, &(words.text)(to.as_str(), &shown))?;
                 Ok(true)
             }
             Err(error) => {
-                self.tell("gets", &format!("no text: {error}"))?;
+                self.tell(words.gets, &(words.no_text)(&error))?;
                 Ok(false)
             }
         }
@@ -315,12 +325,19 @@ impl Call<'_> {
 
     fn tell(&mut self, who: &str, what: &str) -> io::Result<()> {
         let (seconds, tenths) = (self.now.mono.as_secs(), self.now.mono.subsec_millis() / 100);
-        writeln!(self.out, "{:02}:{:02}.{tenths}  {who:<7} {what}", seconds / 60, seconds % 60)
+        let margin = self.words.margin;
+        writeln!(self.out, "{:02}:{:02}.{tenths}  {who:<margin$} {what}", seconds / 60, seconds % 60)
+    }
+
+    /// A number of the call's end.
+    fn sum(&mut self, name: &str, what: &str) -> io::Result<()> {
+        let margin = self.words.margin;
+        writeln!(self.out, "{name:<margin$} {what}")
     }
 
     /// What became of the call, and the missed-call text.
     fn epilogue(mut self, caller: &Caller) -> io::Result<Outcome> {
-        let outcome = self.engine.outcome();
+        let (outcome, words) = (self.engine.outcome(), self.words);
         if let (Some(missed), Some(unserved)) = (self.world.tree.missed_call(), self.engine.unserved()) {
             match caller.number().filter(|number| number.can_text()) {
                 Some(to) => {
@@ -328,18 +345,17 @@ impl Call<'_> {
                     let text = missed_call::text(self.world.templates, missed, unserved, &language, &self.values());
                     self.show_text(to, missed_call::template(missed, unserved), &language, text)?;
                 }
-                None => self.tell("gets", "no missed-call text: the number is unknown or takes none")?,
+                None => self.tell(words.gets, words.no_missed_call_text)?,
             }
         }
-        let name = serde_json::to_value(outcome).ok();
-        let name = name.as_ref().and_then(serde_json::Value::as_str).unwrap_or_default();
-        writeln!(self.out, "outcome {name}")?;
-        writeln!(self.out, "path    {}", self.engine.path().join(" > "))?;
+        self.sum(words.outcome, &trial::outcome(self.world.ui, outcome))?;
+        self.sum(words.path, &self.engine.path().join(" > "))?;
         if !self.engine.waited().is_zero() {
-            writeln!(self.out, "waited  {} s", self.engine.waited().as_secs())?;
+            self.sum(words.waited, &format!("{} s", self.engine.waited().as_secs()))?;
         }
-        if !self.engine.digits().is_empty() {
-            writeln!(self.out, "keys    {}", self.engine.digits())?;
+        let keys = self.engine.digits().to_owned();
+        if !keys.is_empty() {
+            self.sum(words.keys, &keys)?;
         }
         Ok(outcome)
     }

@@ -130,7 +130,8 @@ impl Workshop for Bench {
         };
         let caller = simulate::parse_from(from, clinic.country).map_err(|_| TrialError::Caller)?;
         let values = line::values(&settings);
-        let world = simulate::World { tree, templates: &templates, values: &values, prompts: &checked.prompts };
+        let (templates, prompts, ui) = (&templates, &checked.prompts, trial.ui);
+        let world = simulate::World { tree, templates, values: &values, prompts, ui };
         let mut told = Bounded(Vec::new());
         simulate::simulate(&world, caller, at, &mut trial.script.as_bytes(), &mut told, false)
             .map_err(|_| TrialError::TooLong)?;

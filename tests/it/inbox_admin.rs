@@ -179,6 +179,11 @@ async fn a_call_is_tried_with_what_is_not_published_yet() {
     );
     assert!(ask(form("noon", "")).await.body.contains("That is no time"));
     assert!(ask(form("", "nobody")).await.body.contains("That is no caller"));
+    desk.write(|tx| Ok(tx.execute("UPDATE staff SET language = 'es'", [])?)).await;
+    let page = ask(form("2026-11-02T10:00", "+12125550142")).await.body;
+    for told in ["llamada de +12125550142, lun 2026-11-02", "llamante  pulsa 1", "resultado recibió un mensaje"] {
+        assert!(page.contains(told), "{told}: {page}");
+    }
     assert!(!disk(&desk, ClinicFile::Messages).contains("what is it?"));
 }
 
@@ -283,7 +288,7 @@ pub async fn call(desk: &Desk, path: &[&str], digits: &str) -> CallId {
         language: Language::default(),
         outcome: Outcome::Texted,
         ended_by: EndedBy::System,
-        cause: "tree".to_owned(),
+        cause: "hangup".to_owned(),
         waited: Duration::ZERO,
         thread: None,
         quality: None,
@@ -301,7 +306,7 @@ async fn a_call_tells_why_it_went_where_it_went() {
     let desk = Desk::open().await;
     let ana = desk.person("ana", "front_desk").await;
     let way = ["play:emergency", "hours:clinic", "menu:welcome", "text:general", "hangup:goodbye"];
-    let id = call(&desk, &way, "91").await;
+    let (id, broken) = (call(&desk, &way, "91").await, call(&desk, &[], "").await);
     let page = ana.get(&format!("/calls/{id}")).await;
     for told in [
         "It is not known what the phone menu was then",
@@ -314,6 +319,7 @@ async fn a_call_tells_why_it_went_where_it_went() {
         assert!(page.body.contains(told), "{told}: {}", page.body);
     }
     assert!(!page.body.contains("5550142"), "whoever called is not named here");
+    assert!(page.body.contains("the phone menu (hung up)"), "{}", page.body);
     assert_eq!(ana.get(&format!("/calls/{}", CallId::new(desk.now()))).await.status.as_u16(), 404);
 
     // Once the menu's versions are known, a call is told by the one that was in force.
@@ -332,6 +338,17 @@ async fn a_call_tells_why_it_went_where_it_went() {
     let page = ana.get(&format!("/calls/{id}")).await;
     assert!(page.body.contains("told by the one that was in force then"), "{}", page.body);
     assert!(page.body.contains("The caller pressed <kbd>1</kbd>."), "{}", page.body);
+
+    // In the reader's language: our own reasons; what the network said as it said it.
+    desk.write(move |tx| {
+        tx.execute("UPDATE staff SET language = 'es'", [])?;
+        Ok(tx.execute("UPDATE calls SET cause = 'no ACK' WHERE id = ?", [broken.to_string()])?)
+    })
+    .await;
+    let page = ana.get(&format!("/calls/{id}")).await;
+    assert!(page.body.contains("el menú telefónico (colgó)"), "{}", page.body);
+    let page = ana.get(&format!("/calls/{broken}")).await;
+    assert!(page.body.contains("el menú telefónico (<span lang=\"en\"><bdi>no ACK</bdi></span>)"), "{}", page.body);
 }
 
 /// Silence, mono, which no prompt of the house is.

@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use crate::ivr::{Action, Input, Place, RecordRequest, TONE};
 use crate::model::{Member, Strategy, Unanswered};
+use crate::web::words::{Ui, trial};
 
 /// What the clinic is doing for this caller.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Staff {
+    /// In which language it is told.
+    ui: Ui,
     rings: Option<Rings>,
     recording: Option<Recording>,
     talks: bool,
@@ -42,46 +45,51 @@ impl Recording {
 }
 
 impl Staff {
+    pub(super) fn new(ui: Ui) -> Staff {
+        Staff { ui, rings: None, recording: None, talks: false }
+    }
+
     /// Does `action` and says what it was: who, what, and what comes of it at once. None: it is not the staff's.
     pub(super) fn perform(&mut self, action: &Action, now: Duration) -> Option<(&'static str, String, Option<Input>)> {
+        let words = self.words();
         let done = match action {
             Action::Ring(request) => {
                 self.ring(Some(now.saturating_add(request.give_up_after)), Input::Connected);
-                ("phones", format!("ring: {}", group(&request.members, request.strategy)), None)
+                (words.phones, (words.ring)(&self.group(&request.members, request.strategy)), None)
             }
             Action::Join(request) => {
                 self.ring(None, Input::Connected);
-                let who = group(&request.members, request.strategy);
-                let what = format!("the caller waits in line `{}` for {who}", request.line);
-                ("phones", what, Some(Input::Place(Place { position: 1, wait: None })))
+                let who = self.group(&request.members, request.strategy);
+                let what = (words.waits)(&request.line, &who);
+                (words.phones, what, Some(Input::Place(Place { position: 1, wait: None })))
             }
             Action::Transfer(request) => {
                 let answered = if request.refer { Input::Transferred } else { Input::Connected };
                 self.ring(Some(now.saturating_add(request.ring_for)), answered);
-                ("phones", format!("ring: {}", request.to), None)
+                (words.phones, (words.ring)(&request.to.to_string()), None)
             }
             Action::Leave => {
                 self.rings = None;
-                ("phones", "ring no more".to_owned(), None)
+                (words.phones, words.ring_no_more.to_owned(), None)
             }
             Action::Record(request) => {
                 self.recording = Some(Recording { request: *request, since: now, speaks_until: now });
-                ("hears", "a tone; from here on it is recorded".to_owned(), None)
+                (words.hears, words.tone.to_owned(), None)
             }
             Action::Keep(request) => {
                 let recording = self.recording.take();
                 let length = recording.map_or(Duration::ZERO, |it| now.saturating_sub(it.since).saturating_sub(TONE));
-                let what = format!("a message of {:.1} s ({})", length.as_secs_f64(), request.node);
-                ("staff", format!("gets {what}"), Some(Input::Kept(Some(length))))
+                let what = (words.message)(length.as_secs_f64(), &request.node);
+                (words.staff, what, Some(Input::Kept(Some(length))))
             }
             Action::Discard => {
                 self.recording = None;
-                ("staff", "gets no message".to_owned(), None)
+                (words.staff, words.no_message.to_owned(), None)
             }
             Action::BookCallback(request) => {
-                let who = group(&request.members, request.strategy);
-                let what = format!("will call {} back: {who}", request.to.as_str());
-                ("staff", what, Some(Input::CallbackBooked(Ok(()))))
+                let who = self.group(&request.members, request.strategy);
+                let what = (words.will_call_back)(request.to.as_str(), &who);
+                (words.staff, what, Some(Input::CallbackBooked(Ok(()))))
             }
             Action::Play(_) | Action::StopPlaying | Action::Text(_) | Action::Loop(_) | Action::Hangup { .. } => {
                 return None;
@@ -92,27 +100,28 @@ impl Staff {
 
     /// What a word of the script makes happen, and how that is told. None: it is no such word.
     pub(super) fn word(&mut self, word: &str) -> Option<Result<(&'static str, Input), &'static str>> {
-        const NO_PHONE: &str = "no phone rings for the caller now";
+        let words = self.words();
         let unanswered = match word {
             "answer" => {
-                let Some(rings) = self.rings.take() else { return Some(Err(NO_PHONE)) };
+                let Some(rings) = self.rings.take() else { return Some(Err(words.no_phone_rings)) };
                 self.talks = rings.answered == Input::Connected;
-                return Some(Ok(("answers", rings.answered)));
+                return Some(Ok((words.answers, rings.answered)));
             }
             "bye" => {
                 let talks = std::mem::take(&mut self.talks);
-                return Some(if talks { Ok(("hangs up", Input::ConversationOver)) } else { Err("nobody speaks now") });
+                let over = (words.hangs_up, Input::ConversationOver);
+                return Some(if talks { Ok(over) } else { Err(words.nobody_speaks) });
             }
-            "busy" => ("is busy", Unanswered::Busy),
-            "noanswer" => ("does not answer", Unanswered::NoAnswer),
-            "nobody" => ("cannot be reached", Unanswered::Nobody),
-            "full" => ("has too many callers waiting", Unanswered::Full),
+            "busy" => (words.is_busy, Unanswered::Busy),
+            "noanswer" => (words.does_not_answer, Unanswered::NoAnswer),
+            "nobody" => (words.cannot_be_reached, Unanswered::Nobody),
+            "full" => (words.has_too_many_waiting, Unanswered::Full),
             _ => return None,
         };
         let (what, why) = unanswered;
         Some(match self.rings.take() {
             Some(_) => Ok((what, Input::Unanswered(why))),
-            None => Err(NO_PHONE),
+            None => Err(words.no_phone_rings),
         })
     }
 
@@ -151,15 +160,13 @@ impl Staff {
     fn ring(&mut self, until: Option<Duration>, answered: Input) {
         self.rings = Some(Rings { until, answered });
     }
-}
 
-fn group(members: &[Member], strategy: Strategy) -> String {
-    let phones: Vec<_> = members.iter().map(|member| member.phone.to_string()).collect();
-    let how = match strategy {
-        _ if phones.len() == 1 => "",
-        Strategy::All => " all at once",
-        Strategy::InTurn => " one after the other",
-        Strategy::LongestIdle => " who is idle longest first",
-    };
-    format!("{}{how}", phones.join(", "))
+    fn group(&self, members: &[Member], strategy: Strategy) -> String {
+        let phones: Vec<_> = members.iter().map(|member| member.phone.to_string()).collect();
+        trial::group(self.ui, &phones, strategy)
+    }
+
+    fn words(&self) -> &'static trial::Words {
+        trial::words(self.ui)
+    }
 }

@@ -20,6 +20,7 @@ use crate::web::page::{self, Section};
 use crate::web::person::Person;
 use crate::web::problem::Problem;
 use crate::web::route::{Access, Route};
+use crate::web::words::Ui;
 use crate::web::words::admin;
 use crate::web::words::admin_files::{self, Words};
 
@@ -85,8 +86,8 @@ impl Typed {
         Ok(text)
     }
 
-    fn trial(&self) -> Trial {
-        Trial { at: self.at.clone(), from: self.from.clone(), script: self.script.clone() }
+    fn trial(&self, ui: Ui) -> Trial {
+        Trial { at: self.at.clone(), from: self.from.clone(), script: self.script.clone(), ui }
     }
 }
 
@@ -137,7 +138,7 @@ async fn act(
     let (status, said) = match typed.what.as_str() {
         "compare" => (StatusCode::OK, differences(words, &on_disk(&web, &person, file).await?, &text)),
         "try" => {
-            let trial = typed.trial();
+            let trial = typed.trial(person.ui);
             let told = work(&web, move |shop| shop.trial(file, &text, &trial)).await?;
             (if told.is_ok() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY }, tried(words, &path, told))
         }

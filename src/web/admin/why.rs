@@ -20,6 +20,7 @@ use crate::web::page::{self, Section};
 use crate::web::person::Person;
 use crate::web::problem::Problem;
 use crate::web::route::{Access, Route};
+use crate::web::theirs::theirs;
 use crate::web::words::{Ui, admin_why};
 use crate::web::{Files, Web};
 
@@ -110,7 +111,7 @@ fn facts(ui: Ui, files: &Files, call: &Recorded) -> Markup {
             dt { (words.ended) } dd { (call.ended_at.map_or(words.running.to_owned(), when)) }
             @if let Some(outcome) = call.outcome { dt { (words.outcome) } dd { (admin_why::outcome(ui, outcome)) } }
             @if let Some(who) = call.ended_by {
-                dt { (words.ended_by) } dd { (admin_why::ended_by(ui, who)) @if let Some(cause) = &call.cause { " (" (cause) ")" } }
+                dt { (words.ended_by) } dd { (admin_why::ended_by(ui, who)) @if let Some(kept) = &call.cause { " (" (cause(ui, kept)) ")" } }
             }
             @if let Some(trunk) = &call.trunk { dt { (words.trunk) } dd { (trunk) } }
             dt { (words.keys) }
@@ -119,6 +120,14 @@ fn facts(ui: Ui, files: &Files, call: &Recorded) -> Markup {
                 @if call.digits.contains('•') { " " span.hint { (words.hidden_keys) } }
             }
         }
+    }
+}
+
+/// In the reader's language, where that is known.
+fn cause(ui: Ui, kept: &str) -> Markup {
+    match admin_why::cause(ui, kept) {
+        Some(words) => html! { (words) },
+        None => html! { span lang="en" { (theirs(kept, ui)) } },
     }
 }
 

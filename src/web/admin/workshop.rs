@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 
 use crate::model::{ClinicFile, Problem, PromptKey};
+use crate::web::words::Ui;
 
 /// The clinic's files on disk. Everything here waits for the disk: never on a runtime's thread.
 pub trait Workshop: Send + Sync {
@@ -82,6 +83,8 @@ pub struct Trial {
     pub from: String,
     /// What the caller does: keys, `wait 5`, `hangup`.
     pub script: String,
+    /// In which language it is told.
+    pub ui: Ui,
 }
 
 /// Why a call could not be tried.

@@ -159,3 +159,22 @@ pub fn ended_by(ui: Ui, who: EndedBy) -> &'static str {
         EndedBy::Network => ui.pick("the network", "la red"),
     }
 }
+
+/// Why a call ended, by its name in the record; none: it is what the other side said, or a matter of the network's.
+pub fn cause(ui: Ui, kept: &str) -> Option<&'static str> {
+    Some(match kept {
+        "hangup" => ui.pick("hung up", "colgó"),
+        "too_many_nodes" => ui.pick("the phone menu goes round in circles", "el menú telefónico da vueltas"),
+        "transferred" => ui.pick("handed on to another phone", "se pasó a otro teléfono"),
+        "cancelled" => ui.pick("before it was answered", "antes de que se atendiera"),
+        "busy" => ui.pick("busy", "ocupado"),
+        "refused" | "rejected" => ui.pick("refused", "rechazada"),
+        "no answer" => ui.pick("nobody answered", "nadie contestó"),
+        "not reachable" => ui.pick("the phone could not be reached", "no se pudo llegar al teléfono"),
+        "callback_failed" => ui.pick("the call back could not be made", "no se pudo devolver la llamada"),
+        "rtp_timeout" => ui.pick("no sound came any more", "dejó de llegar sonido"),
+        "shutdown" => ui.pick("the service was being stopped", "el servicio se estaba parando"),
+        "restart" => ui.pick("the service was restarted", "el servicio se reinició"),
+        _ => return None,
+    })
+}

@@ -27,6 +27,7 @@ pub mod shell;
 pub mod sign_in;
 pub mod thread;
 pub mod thread_work;
+pub mod trial;
 
 use axum::http::{HeaderMap, header};
 

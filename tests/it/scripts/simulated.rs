@@ -4,12 +4,17 @@ use threadline::cli::simulate::{self, World};
 use threadline::conversation::templates::{Templates, Values, Variable};
 use threadline::model::Language;
 use threadline::tree::Tree;
+use threadline::web::words::Ui;
 
 use super::call::MOBILE;
 use crate::config::{default_prompts, root};
 
 /// A whole simulated call on the tree that the clinic gets with the program.
 fn simulated(from: &str, at: &str, script: &str) -> String {
+    told(Ui::En, from, at, script)
+}
+
+fn told(ui: Ui, from: &str, at: &str, script: &str) -> String {
     let file = root().join("config");
     let prompts = default_prompts();
     let templates = Templates::load(&file.join("messages.toml"), &Language::default()).unwrap().0;
@@ -28,7 +33,7 @@ fn simulated(from: &str, at: &str, script: &str) -> String {
     ]);
     let caller = simulate::parse_from(from, "US".parse().unwrap()).unwrap();
     let at = simulate::parse_at(at, tree.zone()).unwrap();
-    let world = World { tree, templates: &templates, values: &values, prompts: &prompts };
+    let world = World { tree, templates: &templates, values: &values, prompts: &prompts, ui };
     let mut out = Vec::new();
     simulate::simulate(&world, caller, at, &mut script.as_bytes(), &mut out, false).unwrap();
     String::from_utf8(out).unwrap()
@@ -117,4 +122,28 @@ fn who_waits_may_take_a_text_or_a_call_back_at_any_moment() {
     assert!(shown.contains("(en/callback_booked)") && shown.contains("outcome callback\n"), "{shown}");
     let shown = simulated("anonymous", "2026-07-06T10:00", "wait 35 2\nwait 1 6462530142#\n\nwait 1 1\n");
     assert!(shown.contains("will call +16462530142 back"), "{shown}");
+}
+
+#[test]
+fn who_reads_spanish_is_told_in_spanish() {
+    let shown = told(Ui::Es, MOBILE, "2026-07-06T10:00", "banana\nbye\nwait soon\nwait 60\nanswer\nwait 90\nbye\n");
+    for expected in [
+        "llamada de +12125550142, lun 2026-07-06 10:00 EDT\n00:00.0  oye       “",
+        "\"banana\" no es nada que haga quien llama; pulse una tecla, wait 5, hangup\n",
+        "ahora nadie habla\n",
+        "\"soon\" no es un tiempo; escriba wait 5\n",
+        "teléfonos quien llama espera en la fila `front_desk` a extension:201, extension:202 todos a la vez\n",
+        "oye       música (en/hold)\n",
+        "personal  contesta\n",
+        "personal  cuelga\n",
+        "sistema   cuelga (fin del menú)\nresultado habló con una persona\ncamino    play:emergency > ",
+    ] {
+        assert!(shown.contains(expected), "{expected}\nin:\n{shown}");
+    }
+    let shown = told(Ui::Es, MOBILE, "2026-07-06T10:00", "wait 15\n1\n");
+    assert!(
+        shown.contains("llamante  pulsa 1\n") && shown.contains("recibe    un mensaje a +12125550142: “"),
+        "{shown}"
+    );
+    assert!(shown.ends_with("teclas    1\n"), "{shown}");
 }
