@@ -22,7 +22,9 @@ use crate::model::{
     CallId, Direction, EndedBy, Language, MessageDirection, MessageId, MessageStatus, NoteId, Outcome, PhoneNumber,
     Private, StaffName, ThreadId,
 };
-use fold::{fold, weight};
+use fold::fold;
+
+pub use fold::weight;
 
 /// So many entries are on a page.
 pub const PAGE: usize = 100;

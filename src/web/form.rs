@@ -1,10 +1,12 @@
 //! What a request brings, read for its handler: a form's fields, what the address asks for, what the path names. What
 //! cannot be read is refused in the person's language, with the cure; to a script, which shows it, by the sentence alone.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use axum::body::Body;
-use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::body::{Body, Bytes};
+use axum::extract::multipart::{MultipartError, MultipartRejection};
+use axum::extract::{FromRequest, FromRequestParts, Multipart, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -100,6 +102,26 @@ async fn read<T: DeserializeOwned>(headers: &HeaderMap, body: Body, longest: usi
         return Err(Unread::Garbled);
     }
     serde_urlencoded::from_bytes(&bytes).map(Form).map_err(|_| Unread::Incomplete)
+}
+
+/// The fields of a form that brings a file, by name; `too_large` says what to do with a larger one.
+pub async fn parts(
+    form: Result<Multipart, MultipartRejection>,
+    too_large: &str,
+) -> Result<BTreeMap<String, Bytes>, Problem> {
+    let words = words(Ui::here());
+    let broken = |error: MultipartError| match error.status() {
+        status @ StatusCode::PAYLOAD_TOO_LARGE => Problem::Refused(status, too_large.to_owned()),
+        status => Problem::Refused(status, words.form_too_slow.to_owned()),
+    };
+    let no_form = |_| Problem::Refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, words.form_incomplete.to_owned());
+    let mut form = form.map_err(no_form)?;
+    let mut fields = BTreeMap::new();
+    while let Some(field) = form.next_field().await.map_err(broken)? {
+        let name = field.name().unwrap_or_default().to_owned();
+        fields.insert(name, field.bytes().await.map_err(broken)?);
+    }
+    Ok(fields)
 }
 
 /// The bytes that `%41` and the like stand for (URL Standard, percent-decode).

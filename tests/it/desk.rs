@@ -329,8 +329,17 @@ impl Visitor {
 
     /// A file, as a form of the site's own pages sends it.
     pub async fn upload(&self, path: &str, field: &str, bytes: Vec<u8>) -> Page {
+        self.upload_with(path, &[], field, bytes).await
+    }
+
+    /// The same with other fields before it.
+    pub async fn upload_with(&self, path: &str, others: &[(&str, &str)], field: &str, bytes: Vec<u8>) -> Page {
         const EDGE: &str = "----a-line-that-no-file-has";
-        let head = format!(
+        let mut head = String::new();
+        for (name, value) in others {
+            head += &format!("--{EDGE}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
+        }
+        head += &format!(
             "--{EDGE}\r\nContent-Disposition: form-data; name=\"{field}\"; filename=\"a.wav\"\r\n\
              Content-Type: application/octet-stream\r\n\r\n"
         );

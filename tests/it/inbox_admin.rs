@@ -247,6 +247,82 @@ async fn huge_texts_are_refused() {
         let page = ben.post("/admin/files/tree", &[("text", &"x".repeat(size)), ("do", "check")]).await;
         assert_eq!(page.status.as_u16(), 413, "{size}");
     }
+    let page = ben.post("/admin/files/tree", &[("text", &"#\n".repeat(21_000)), ("do", "check")]).await;
+    assert!(page.status.as_u16() == 413 && page.body.contains("upload that"), "{}", page.body);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_fullest_page_of_a_file_is_bounded() {
+    let desk = Desk::open().await;
+    let ben = desk.person("ben", "admin").await;
+    let at = desk.now();
+    desk.write(move |tx| {
+        for version in 0..60 {
+            let (text, note) = (format!("# {version}\n"), "\"".repeat(200));
+            let version = NewVersion { file: ClinicFile::Tree, text: &text, actor: "disk", note: &note, at };
+            file_versions::keep(tx, version, "file.found")?;
+        }
+        Ok(())
+    })
+    .await;
+    // As large as can be typed, and wrong in every line.
+    let text = "x\"\n".repeat(4_990);
+    for what in ["check", "compare", "publish"] {
+        let page = ben.post("/admin/files/tree", &[("text", &text), ("do", what)]).await;
+        assert!(page.body.contains("x&quot;\nx&quot;"), "what was typed is lost");
+        assert!((60_000..100_000).contains(&page.body.len()), "{what}: {}", page.body.len());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_too_large_for_a_page_is_downloaded_changed_and_uploaded() {
+    let desk = Desk::open().await;
+    let ben = desk.person("ben", "admin").await;
+    let page = ben.get("/admin/files/tree?by=upload").await;
+    assert!(page.body.contains("type=\"file\"") && page.body.contains("Back to the file"), "{}", page.body);
+    let large = format!("{}{}", disk(&desk, ClinicFile::Tree), "# as \"they\" say\n".repeat(6_000));
+    let path = desk.web.workshop.path(ClinicFile::Tree);
+    std::fs::write(&path, &large).unwrap();
+    let page = ben.get("/admin/files/tree").await;
+    assert!(page.body.len() < 100_000 && page.body.contains("type=\"file\""), "{}", page.body);
+    let first = base(&page.body);
+    let page = ben.get("/admin/files/tree/text").await;
+    assert_eq!(page.headers["content-disposition"], "attachment; filename=\"phone-tree.toml\"");
+    assert!(page.body == large);
+
+    let send = async |text: &[u8], what: &str| {
+        let others = [("base", first.as_str()), ("do", what), ("at", "2026-11-02T10:00"), ("script", "wait 15\r\n1")];
+        let page = ben.upload_with("/admin/files/tree/upload", &others, "file", text.to_vec()).await;
+        assert!(page.body.len() < 100_000, "{what}: {}", page.body.len());
+        page
+    };
+    let bad = large.replace("then = \"hours:clinic\"", "then = \"hours:clinik\"");
+    let page = send(bad.as_bytes(), "check").await;
+    assert!(page.status.as_u16() == 422 && page.body.contains("did you mean"), "{}", page.body);
+    assert!(!page.body.contains("data-to-line"), "there is no text to go to");
+    let new = large.replace("say\n", "write\n");
+    let page = send(new.as_bytes(), "compare").await;
+    assert!(
+        page.body.contains("<del>-# as &quot;they&quot; say</del>") && page.body.contains(" more</p>"),
+        "{}",
+        page.body
+    );
+    let page = send(new.replace('\n', "\r\n").as_bytes(), "try").await;
+    assert!(page.body.contains("outcome texted"), "{}", page.body);
+    for (bytes, why) in [(&b"\xff\xfe"[..], "no text file"), (b"", "Choose a file first")] {
+        let page = send(bytes, "check").await;
+        assert!(page.status.as_u16() == 422 && page.body.contains(why), "{why}: {}", page.body);
+    }
+    assert_eq!(disk(&desk, ClinicFile::Tree), large, "nothing was published so far");
+    assert_eq!(send(new.as_bytes(), "publish").await.location(), "/admin/files/tree?done=published");
+    assert!(disk(&desk, ClinicFile::Tree) == new);
+    assert_eq!(send(new.as_bytes(), "publish").await.status.as_u16(), 409);
+
+    let kept = desk.web.store.read(|conn| file_versions::list(conn, ClinicFile::Tree, 9)).await.unwrap();
+    let version = format!("/admin/files/tree/versions/{}", kept[1].id);
+    let page = ben.get(&version).await;
+    assert!(page.body.len() < 100_000 && page.body.contains("too large to be shown"), "{}", page.body.len());
+    assert!(ben.get(&format!("{version}/text")).await.body == large);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,8 @@
 //! `/admin`: the clinic's files in the browser.
 //!
 //! - [`tree`]: the phone tree as a picture; `layout`: where its boxes and lines go.
-//! - [`files`]: the three files, edited and published, by what the daemon hands in as [`workshop`]; `diff`: what changes.
+//! - [`files`]: the three files, edited or uploaded, and published, by what the daemon hands in as [`workshop`]; `diff`:
+//!   what changes.
 //! - [`why`]: why a call went where it went; `retrace`: the same as plain data.
 //! - [`system`]: gateway, trunks, calls and the box.
 //! - [`prompts`]: what is said. [`templates`]: what is texted.

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use axum::body::Bytes;
-use axum::extract::multipart::{MultipartError, MultipartRejection};
+use axum::extract::multipart::MultipartRejection;
 use axum::extract::{DefaultBodyLimit, Multipart, State};
 use axum::handler::Handler;
 use axum::http::{HeaderMap, StatusCode};
@@ -18,7 +17,7 @@ use crate::conversation::permission::Act;
 use crate::model::{Language, PromptKey};
 use crate::store::audit::{self, Entry};
 use crate::web::audio;
-use crate::web::form::{Form, Path, Query};
+use crate::web::form::{Form, Path, Query, parts};
 use crate::web::page::{self, Section};
 use crate::web::person::Person;
 use crate::web::problem::Problem;
@@ -195,22 +194,8 @@ async fn upload(
     form: Result<Multipart, MultipartRejection>,
 ) -> Result<Response, Problem> {
     // Read before anything is refused: a connection that is closed on what still comes in takes our answer with it.
-    let (mut wav, told) = (Bytes::new(), super::super::words::problem::words(person.ui));
-    let no_form = |_| Problem::Refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, told.form_incomplete.to_owned());
-    let broken = |error: MultipartError| match error.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => {
-            Problem::Refused(StatusCode::PAYLOAD_TOO_LARGE, admin_prompts::words(person.ui).upload_hint.to_owned())
-        }
-        status => Problem::Refused(status, told.form_too_slow.to_owned()),
-    };
-    let mut form = form.map_err(no_form)?;
-    while let Some(field) = form.next_field().await.map_err(broken)? {
-        let is_recording = field.name() == Some("recording");
-        let bytes = field.bytes().await.map_err(broken)?;
-        if is_recording {
-            wav = bytes;
-        }
-    }
+    let mut fields = parts(form, admin_prompts::words(person.ui).upload_hint).await?;
+    let wav = fields.remove("recording").unwrap_or_default();
     let key = known(&(web.files)(), &language, &name)?;
     let words = admin_prompts::words(person.ui);
     if wav.len() > LARGEST {

@@ -18,7 +18,7 @@ const RULES: &str =
     "{ resultTypes: ['violations'], runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'] }";
 
 /// What is fetched by a page and is none itself: its parts, what is heard, what machines ask for.
-const NO_PAGES: [&str; 16] = [
+const NO_PAGES: [&str; 18] = [
     "/assets/{name}",
     "/healthz",
     "/metrics",
@@ -33,6 +33,8 @@ const NO_PAGES: [&str; 16] = [
     "/threads/{id}/presence",
     "/voicemails/{id}",
     "/recordings/{id}",
+    "/admin/files/{file}/text",
+    "/admin/files/{file}/versions/{id}/text",
     "/admin/prompts/{language}/{name}",
     "/admin/prompts/{language}/{name}/versions/{id}",
 ];
@@ -151,6 +153,7 @@ fn places(there: &Furnished) -> Vec<Place> {
         ("an older file", format!("/admin/files/tree/versions/{}", there.version), unfold),
         ("templates", "/admin/templates".to_owned(), unfold),
         ("files", "/admin/files/tree".to_owned(), unfold),
+        ("a file to upload", "/admin/files/tree?by=upload".to_owned(), unfold),
         ("system", "/admin/system".to_owned(), unfold),
         ("palette", "/".to_owned(), "document.getElementById('open-palette').click()"),
         ("keys", "/".to_owned(), "document.dispatchEvent(new KeyboardEvent('keydown', { key: '?' }))"),
