@@ -1,38 +1,43 @@
 //! Who is on the phone: who waits for a person and what rings for them, who speaks with whom. A caller who waits can be
 //! answered out of turn, or offered a text; a patient can be called from their thread.
 //!
+//! `actions`: what is asked for from the page. `phones`: the clinic's phones, and whose they are. `placed`: a call that the
+//! clinic places.
+//!
 //! Nothing here knows signalling or audio: all of it is asked of [`FrontDesk`](crate::call::front_desk::FrontDesk).
 
+mod actions;
+mod phones;
 pub mod placed;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use maud::{Markup, html};
-use serde::Deserialize;
 use serde_json::json;
 
 use super::page::{self, Section, is_fragment};
 use super::person::Person;
 use super::problem::Problem;
-use super::record::{looked, record};
+use super::record::looked;
 use super::route::{Access, Route};
 use super::theirs::{plain, theirs};
 use super::words::calls::{self as words, Words};
 use super::words::queue::length;
-use super::words::{Ui, day, thread};
+use super::words::{day, thread};
 use super::{Files, Web};
-use crate::call::front_desk::{CallOut, NoAnswering, PhoneDoing, Waiter, Waiting, Who};
+use crate::call::front_desk::{PhoneDoing, Waiter, Waiting, Who};
 use crate::call::registry::{CameIn, InProgress, Way};
 use crate::conversation::permission::Act;
 use crate::model::{CallId, CallbackId, Caller, Phone, PhoneNumber, StaffName, ThreadId};
 use crate::store::{Connection, StoreError, callbacks, people, staff, threads};
 use crate::tree::Kind;
-use crate::web::form::Path;
+
+pub use phones::{Chosen, is_ours, my_phone, owners, phone_choice, phone_name, phones};
 
 /// Calls shown at once.
 const MOST: usize = 60;
@@ -42,92 +47,12 @@ pub fn routes() -> Vec<Route> {
     let handle = Access::May(Act::HandleCalls);
     vec![
         Route::get("/calls", Access::May(Act::SeeDay), show),
-        Route::post("/calls/{id}/answer", handle, answer),
-        Route::post("/calls/{id}/offer-text", handle, offer_text),
-        Route::post("/threads/{id}/call", handle, call_out),
-        Route::post("/callbacks/{id}/now", handle, call_back_now),
-        Route::post("/callbacks/{id}/cancel", handle, cancel_callback),
+        Route::post("/calls/{id}/answer", handle, actions::answer),
+        Route::post("/calls/{id}/offer-text", handle, actions::offer_text),
+        Route::post("/threads/{id}/call", handle, actions::call_out),
+        Route::post("/callbacks/{id}/now", handle, actions::call_back_now),
+        Route::post("/callbacks/{id}/cancel", handle, actions::cancel_callback),
     ]
-}
-
-/// The phones that can be somebody's, with how they are shown: the extensions by their names, and those of another
-/// telephone system that the phone tree rings by their SIP addresses.
-pub fn phones(files: &Files) -> Vec<(String, String)> {
-    let extensions = files.settings.extensions.iter();
-    let ours = extensions.map(|known| (known.name.clone(), format!("{} · {}", known.shown_as, known.name)));
-    let elsewhere = files.tree.phones().into_keys().filter_map(|phone| match phone {
-        Phone::Uri(uri) => Some((uri.clone(), uri.clone())),
-        Phone::Extension(_) | Phone::Number(_) | Phone::Emergency(_) => None,
-    });
-    ours.chain(elsewhere).collect()
-}
-
-/// The phones of the clinic to choose one's own from: each with who has it now, unless that is `whose`.
-pub fn phone_choice(
-    ui: Ui,
-    files: &Files,
-    owners: &BTreeMap<String, (StaffName, String)>,
-    whose: &StaffName,
-) -> Markup {
-    let words = words::words(ui);
-    html! {
-        select #phone name="phone" {
-            option value="" { (words.no_phone_chosen) }
-            @for (phone, shown_as) in phones(files) {
-                @let owner = owners.get(&phone);
-                option value=(phone) selected[owner.is_some_and(|(name, _)| name == whose)] {
-                    (shown_as)
-                    @if let Some((_, shown)) = owner.filter(|(name, _)| name != whose) { " (" ((words.now_with)(shown)) ")" }
-                }
-            }
-        }
-    }
-}
-
-/// Whose the clinic's phones are: the sign-in name, and how they are shown.
-pub fn owners(conn: &Connection, files: &Files) -> Result<BTreeMap<String, (StaffName, String)>, StoreError> {
-    let mut owners = BTreeMap::new();
-    for (phone, _) in phones(files) {
-        if let Some(owner) = staff::of_extension(conn, &phone)? {
-            let shown = staff::find(conn, &owner)?.map_or(owner.to_string(), |staff| staff.shown_as);
-            owners.insert(phone, (owner, shown));
-        }
-    }
-    Ok(owners)
-}
-
-/// A form that says which phone is somebody's.
-#[derive(Debug, Deserialize)]
-pub struct Chosen {
-    #[serde(default)]
-    phone: String,
-}
-
-impl Chosen {
-    /// Keeps it.
-    pub async fn keep(self, web: &Web, person: &Person, whose: StaffName) -> Result<(), Problem> {
-        let known = phones(&(web.files)()).iter().any(|(phone, _)| *phone == self.phone);
-        if !known && !self.phone.is_empty() {
-            return Err(Problem::refused(words::words(person.ui).no_such_phone));
-        }
-        let (actor, now) = (person.name.clone(), web.clock.now().wall);
-        let set = web.store.write(move |tx| {
-            let phone = Some(self.phone.as_str()).filter(|phone| !phone.is_empty());
-            staff::set_extension(tx, &whose, phone, actor.as_str(), now)
-        });
-        set.await?;
-        Ok(())
-    }
-}
-
-/// A phone of the clinic as people call it; `phone` as the files write it: `extension:201`.
-pub fn phone_name(files: &Files, phone: &str) -> String {
-    let name = phone.strip_prefix("extension:").unwrap_or(phone);
-    let known = files.settings.extensions.iter().find(|extension| extension.name == name);
-    match known {
-        Some(extension) => extension.shown_as.clone(),
-        None => name.to_owned(),
-    }
 }
 
 /// What the store knows of those who are on the phone.
@@ -436,139 +361,4 @@ fn colour(doing: PhoneDoing) -> &'static str {
 fn offers(files: &Files, call: &CameIn) -> bool {
     let node = call.node.as_deref().and_then(|name| files.tree.nodes().find(|(_, node)| node.name == name));
     node.is_some_and(|(_, node)| matches!(&node.kind, Kind::Queue(queue) if queue.offer_text.is_some()))
-}
-
-/// The person's own phone.
-///
-/// # Errors
-/// They have chosen none, or it is none of the clinic's any more: says what to do.
-pub async fn my_phone(web: &Web, person: &Person) -> Result<Phone, Problem> {
-    let words = words::words(person.ui);
-    let name = person.name.clone();
-    let phone = web.store.read(move |conn| staff::extension(conn, &name)).await?;
-    let phone = phone.ok_or_else(|| Problem::refused(words.no_phone))?;
-    if !phones(&(web.files)()).iter().any(|(known, _)| *known == phone) {
-        return Err(Problem::refused(words.phone_gone));
-    }
-    Ok(if phone_is_address(&phone) { Phone::Uri(phone) } else { Phone::Extension(phone) })
-}
-
-/// Whether somebody's phone is kept as a SIP address: the name of an extension holds no colon.
-fn phone_is_address(phone: &str) -> bool {
-    phone.contains(':')
-}
-
-fn refused(person: &Person) -> impl Fn(NoAnswering) -> Problem {
-    let ui = person.ui;
-    move |why| Problem::conflict(words::refusal(ui, why))
-}
-
-/// After a form of the page.
-fn done(headers: &HeaderMap, to: &str) -> Response {
-    if is_fragment(headers) { StatusCode::NO_CONTENT.into_response() } else { Redirect::to(to).into_response() }
-}
-
-/// `POST /calls/{id}/answer`
-async fn answer(
-    State(web): State<Web>,
-    person: Person,
-    Path(id): Path<CallId>,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
-    let phone = my_phone(&web, &person).await?;
-    let shown = phone.to_string();
-    web.desk.answer(id, phone).await.map_err(refused(&person))?;
-    record(&web, &person, "call.answer_asked", format!("call:{id}"), json!({ "phone": shown }));
-    Ok(done(&headers, "/calls"))
-}
-
-/// `POST /calls/{id}/offer-text`
-async fn offer_text(
-    State(web): State<Web>,
-    person: Person,
-    Path(id): Path<CallId>,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
-    let words = words::words(person.ui);
-    let call = web.registry.list().into_iter().find(|call| call.id == id);
-    let call = call.as_ref().and_then(InProgress::inbound).ok_or_else(|| Problem::conflict(words.gone))?;
-    if call.with.is_some() || !offers(&(web.files)(), call) {
-        return Err(Problem::conflict(if call.with.is_some() { words.gone } else { words.no_offer }));
-    }
-    if !web.desk.offer_text(id).await {
-        return Err(Problem::conflict(words.gone));
-    }
-    record(&web, &person, "call.text_offered", format!("call:{id}"), json!({}));
-    Ok(done(&headers, "/calls"))
-}
-
-/// `POST /threads/{id}/call`
-async fn call_out(
-    State(web): State<Web>,
-    person: Person,
-    Path(id): Path<ThreadId>,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
-    let words = words::words(person.ui);
-    let thread = web.store.read(move |conn| threads::find(conn, id)).await?.ok_or(Problem::NotFound)?;
-    if thread.merged_into.is_some() {
-        return Err(Problem::conflict(words.opened_elsewhere));
-    }
-    if is_ours(&(web.files)(), &thread.number) {
-        return Err(Problem::refused(words.own_number));
-    }
-    let phone = my_phone(&web, &person).await?;
-    let shown = phone.to_string();
-    let wanted = CallOut { phone, to: thread.number, staff: person.name.clone(), thread: Some(id) };
-    let refused = |why| Problem::conflict(words::not_called(person.ui, why));
-    web.desk.call_out(wanted).await.map_err(refused)?;
-    record(&web, &person, "call.asked", format!("thread:{id}"), json!({ "phone": shown }));
-    Ok(done(&headers, &format!("/threads/{id}")))
-}
-
-/// Whether a number is the clinic's own.
-pub fn is_ours(files: &Files, number: &PhoneNumber) -> bool {
-    let trunks = files.settings.trunks.iter().flat_map(|trunk| trunk.numbers.iter());
-    trunks.chain([&files.settings.sms.from]).any(|ours| ours == number)
-}
-
-async fn callback(web: &Web, id: CallbackId) -> Result<callbacks::Callback, Problem> {
-    web.store.read(move |conn| callbacks::find(conn, id)).await?.ok_or(Problem::NotFound)
-}
-
-/// `POST /callbacks/{id}/now`
-async fn call_back_now(
-    State(web): State<Web>,
-    person: Person,
-    Path(id): Path<CallbackId>,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
-    let words = words::words(person.ui);
-    let callback = callback(&web, id).await?;
-    let (name, now) = (person.name.clone(), web.clock.now().wall);
-    if callback.due_at <= now {
-        return Err(Problem::conflict(words.already_due));
-    }
-    if !web.store.write(move |tx| callbacks::hurry(tx, id, name.as_str(), now)).await? {
-        return Err(Problem::conflict(words.not_waiting));
-    }
-    web.desk.callback_due();
-    Ok(done(&headers, &format!("/threads/{}", callback.thread)))
-}
-
-/// `POST /callbacks/{id}/cancel`
-async fn cancel_callback(
-    State(web): State<Web>,
-    person: Person,
-    Path(id): Path<CallbackId>,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
-    let words = words::words(person.ui);
-    let callback = callback(&web, id).await?;
-    let (name, now) = (person.name.clone(), web.clock.now().wall);
-    if !web.store.write(move |tx| callbacks::cancel(tx, id, name.as_str(), now)).await? {
-        return Err(Problem::conflict(words.not_waiting));
-    }
-    web.desk.callback_cancelled(id);
-    Ok(done(&headers, &format!("/threads/{}", callback.thread)))
 }
