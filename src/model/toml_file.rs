@@ -3,6 +3,11 @@
 //! A [`Reader`] collects problems; [`Table`] and [`Value`] walk the document and report what they cannot read. A key
 //! that nobody asked for is a mistake when [`Table::finish`] is called. Reading goes on after a mistake: a method that
 //! gives `None` has reported why. [`Reader::finish`] says whether the file may be used.
+//!
+//! `duration`: how people write a time span. `spelling`: what they meant where they wrote something else.
+
+mod duration;
+mod spelling;
 
 use std::cell::RefCell;
 use std::fmt::Display;
@@ -15,6 +20,9 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::{Problem, Problems, Severity};
+
+pub use duration::duration;
+pub use spelling::closest;
 
 /// Bytes of the file's text.
 pub type Span = Range<usize>;
@@ -322,7 +330,7 @@ impl<'r> Value<'r> {
         if range.contains(&duration) {
             return Some(duration);
         }
-        let cure = format!("write {} to {}", show_duration(*range.start()), show_duration(*range.end()));
+        let cure = format!("write {} to {}", duration::shown(*range.start()), duration::shown(*range.end()));
         self.error(format!("`{}` is out of range", self.key), cure);
         None
     }
@@ -362,74 +370,6 @@ impl<'r> Value<'r> {
         }
         value
     }
-}
-
-/// Reads `4s`, `10m`, `24h`, `7d`, `500ms`, `1m30s`.
-pub fn duration(text: &str) -> Option<Duration> {
-    let mut rest = text.trim();
-    let mut all: Option<Duration> = None;
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit())?;
-        let number: u64 = rest[..digits].parse().ok()?;
-        let unit_end = rest[digits..].find(|c: char| !c.is_ascii_alphabetic()).map_or(rest.len(), |at| digits + at);
-        let part = match &rest[digits..unit_end] {
-            "ms" => Duration::from_millis(number),
-            "s" => Duration::from_secs(number),
-            "m" => Duration::from_secs(number.checked_mul(60)?),
-            "h" => Duration::from_secs(number.checked_mul(3_600)?),
-            "d" => Duration::from_secs(number.checked_mul(86_400)?),
-            _ => return None,
-        };
-        all = Some(all.unwrap_or_default().checked_add(part)?);
-        rest = rest[unit_end..].trim_start();
-    }
-    all
-}
-
-/// The largest unit that writes it in whole numbers.
-fn show_duration(duration: Duration) -> String {
-    let (seconds, millis) = (duration.as_secs(), duration.as_millis());
-    match seconds {
-        0 if millis > 0 => format!("\"{millis}ms\""),
-        // A day is written "24h", as people do; what is longer in days.
-        s if s > 86_400 && s % 86_400 == 0 => format!("\"{}d\"", s / 86_400),
-        s if s > 0 && s % 3_600 == 0 => format!("\"{}h\"", s / 3_600),
-        s if s > 0 && s % 60 == 0 => format!("\"{}m\"", s / 60),
-        s => format!("\"{s}s\""),
-    }
-}
-
-/// The known name that somebody who wrote `name` probably meant.
-pub fn closest<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
-    const LONGEST: usize = 64; // No known name is longer, and the comparison costs the product of both lengths.
-    let length = name.chars().count();
-    let allowed = (length / 3).clamp(1, 3);
-    known
-        .filter(|_| length <= LONGEST)
-        .map(|known| (distance(name, known), known))
-        .filter(|(distance, known)| *distance <= allowed || (name.len() >= 3 && known.starts_with(name)))
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, known)| known)
-}
-
-/// How many characters must be added, removed, changed or exchanged with their neighbour to make one of the other
-/// (Damerau and Levenshtein, optimal string alignment).
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    let mut rows: Vec<Vec<usize>> = vec![(0..=b.len()).collect()];
-    for i in 1..=a.len() {
-        let mut row = vec![i];
-        for j in 1..=b.len() {
-            let changed = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
-            let mut least = changed.min(rows[i - 1][j] + 1).min(row[j - 1] + 1);
-            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                least = least.min(rows[i - 2][j - 2] + 1);
-            }
-            row.push(least);
-        }
-        rows.push(row);
-    }
-    rows[a.len()][b.len()]
 }
 
 /// `a`, `b`, `c`
@@ -478,35 +418,5 @@ mod tests {
     fn what_is_no_toml_is_reported_with_its_line() {
         let shown = problems("a = 1\nb = \nc = [1\n", |_| panic!("not reached"));
         assert!(shown.contains("x.toml:2:") && shown.contains("not TOML"), "{shown}");
-    }
-
-    #[test]
-    fn durations_are_read_as_people_write_them() {
-        for (text, seconds) in
-            [("4s", 4), ("10m", 600), ("24h", 86_400), ("1m30s", 90), ("1h 5m", 3_900), ("2d", 172_800)]
-        {
-            assert_eq!(duration(text), Some(Duration::from_secs(seconds)), "{text}");
-        }
-        assert_eq!(duration("500ms"), Some(Duration::from_millis(500)));
-        for bad in ["", "4", "s", "4 s", "-4s", "1.5s", "4 weeks", "99999999999999999999s", "99999999999999999d"] {
-            assert_eq!(duration(bad), None, "{bad}");
-        }
-    }
-
-    #[test]
-    fn a_slip_of_the_finger_is_understood() {
-        let known = ["menu", "play", "hours", "when_open", "when_closed"];
-        for (name, meant) in [
-            ("mneu", "menu"),
-            ("paly", "play"),
-            ("menus", "menu"),
-            ("hour", "hours"),
-            ("when_opened", "when_open"),
-            ("when", "when_open"),
-        ] {
-            assert_eq!(closest(name, known.into_iter()), Some(meant), "{name}");
-        }
-        assert_eq!(closest("banana", known.into_iter()), None);
-        assert_eq!(distance("kitten", "sitting"), 3);
     }
 }
