@@ -1,13 +1,16 @@
 //! A thread's page: all that happened, the box to answer in, and what can be done with it.
 //!
-//! - `show`: the page and its parts. `timeline`, `side`: how they look. `text`: times in words.
+//! - `show`: the page and its parts. `opened`: what is read for it. `full`: what is folded on it. `timeline`, `side`: how
+//!   they look. `text`: times in words.
 //! - `answer`: texts, notes, drafts, messages. `actions`: take, assign, snooze, close and so on. `merge`: two
 //!   conversations become one. `contacts`: people and consent.
 
 mod actions;
 mod answer;
 mod contacts;
+mod full;
 mod merge;
+mod opened;
 mod show;
 mod side;
 pub(in crate::web) mod text;
@@ -38,8 +41,8 @@ pub fn routes() -> Vec<Route> {
         Route::get("/threads/{id}/side", read, show::side),
         Route::get("/threads/{id}/head", read, show::head),
         Route::get("/threads/{id}/earlier/{other}", read, show::earlier),
-        Route::get("/threads/{id}/notes/{note}", read, show::note),
-        Route::get("/threads/{id}/texts/{message}", read, show::text),
+        Route::get("/threads/{id}/notes/{note}", read, full::note),
+        Route::get("/threads/{id}/texts/{message}", read, full::text),
         Route::post("/threads/{id}/answer", work, answer::answer),
         Route::post("/threads/{id}/draft", work, answer::draft),
         Route::post("/threads/{id}/template", work, answer::template),

@@ -1,120 +1,28 @@
 //! The page and its parts. Opening the page is put on record; a script that refreshes a part of it is not.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
-use jiff::Timestamp;
 use maud::{Markup, html};
 use serde::Deserialize;
 
-use super::text::{GAP, Times};
+use super::opened::{Opened, read};
+use super::text::Times;
 use super::timeline::{Around, others, timeline as draw};
 use super::{Answer, side, told};
-use crate::conversation::attendance::absence;
-use crate::conversation::closing;
-use crate::conversation::consent::{Purpose, may_text};
-use crate::conversation::deeds::{self, Deed};
-use crate::conversation::permission::{Act, may};
-use crate::conversation::promise::opening_hours;
-use crate::model::{Consent, MessageId, NoteId, PhoneNumber, Private, StaffName, ThreadId, ThreadState};
-use crate::sms::reply::NotSent;
-use crate::store::callbacks::{self, Callback};
-use crate::store::people::Contact;
-use crate::store::staff::{self, Staff};
-use crate::store::threads::{self, Thread};
+use crate::conversation::permission::Act;
+use crate::model::{ThreadId, ThreadState};
 use crate::store::timeline::{self as store_timeline, Place, Timeline};
-use crate::store::{Connection, StoreError, consents, drafts, labels, messages, notes, people};
+use crate::store::{Connection, drafts, threads};
 use crate::web::compose::{Compose, InThread, Place as Writing, compose, offered, refused};
 use crate::web::form::{Path, Query};
 use crate::web::page::{self, Section, is_fragment};
 use crate::web::person::Person;
 use crate::web::problem::Problem;
-use crate::web::theirs::{plain, safe, theirs};
+use crate::web::theirs::{plain, theirs};
 use crate::web::words::refusal::reason;
 use crate::web::words::{compose as sentences, thread, thread_work};
 use crate::web::{Files, Web};
-
-/// So many earlier conversations of a number are listed.
-const EARLIER: usize = 20;
-
-/// A thread with all that stands beside it.
-#[derive(Debug)]
-pub struct Opened {
-    pub thread: Thread,
-    pub people: Vec<Contact>,
-    pub consent: Option<Consent>,
-    pub staff: Vec<Staff>,
-    pub earlier: Vec<Thread>,
-    pub merged: Vec<Thread>,
-    pub suggestions: Vec<String>,
-    /// Whether "anything else?" can be asked now.
-    pub can_offer: bool,
-    pub callback: Option<Callback>,
-    absent: BTreeSet<StaffName>,
-}
-
-impl Opened {
-    fn read(conn: &Connection, id: ThreadId, now: Timestamp, files: &Files) -> Result<Option<Opened>, StoreError> {
-        let Some(thread) = threads::find(conn, id)? else { return Ok(None) };
-        let (hours, zone) = (opening_hours(&files.tree), &files.settings.clinic.timezone);
-        let attendance = staff::attendance(conn)?.into_iter();
-        let absent = attendance.filter(|(_, of)| absence(of, hours, zone, now).is_some()).map(|(name, _)| name);
-        let mut earlier = threads::of_number(conn, &thread.number, EARLIER)?;
-        earlier.retain(|other| other.id != id && other.merged_into.is_none());
-        let mut opened = Opened {
-            people: people::of_number(conn, &thread.number)?,
-            consent: consents::current(conn, &thread.number)?,
-            staff: staff::list(conn)?,
-            merged: threads::merged_into(conn, id)?,
-            suggestions: labels::tags(conn)?,
-            callback: callbacks::of_thread(conn, id)?,
-            thread,
-            earlier,
-            can_offer: false,
-            absent: absent.collect(),
-        };
-        opened.can_offer = files.templates.names().contains_key(closing::OFFER)
-            && opened.thread.close_offered_at.is_none()
-            && deeds::may(Deed::Offer, &opened.thread.standing()).is_ok()
-            && opened.refusal(&files.settings.sms.from).is_none();
-        Ok(Some(opened))
-    }
-
-    /// What somebody of the clinic is called.
-    pub fn name(&self, name: &StaffName) -> String {
-        self.staff.iter().find(|staff| staff.name == *name).map_or(name.to_string(), |staff| staff.shown_as.clone())
-    }
-
-    /// What an actor is called.
-    pub fn shown(&self, actor: &str) -> String {
-        StaffName::parse(actor).map_or(actor.to_owned(), |name| self.name(&name))
-    }
-
-    /// Everybody to whom the thread can be given.
-    pub fn workers(&self) -> impl Iterator<Item = &Staff> {
-        self.staff.iter().filter(|staff| staff.disabled_at.is_none() && may(&staff.roles, Act::WorkThreads))
-    }
-
-    /// Whether somebody is not at work, so that what waits for them goes back to the queue.
-    pub fn is_away(&self, staff: &Staff) -> bool {
-        self.absent.contains(&staff.name)
-    }
-
-    fn names(&self) -> BTreeMap<StaffName, String> {
-        self.staff.iter().map(|staff| (staff.name.clone(), staff.shown_as.clone())).collect()
-    }
-
-    /// Why no text may be sent in this thread at all.
-    fn refusal(&self, from: &PhoneNumber) -> Option<NotSent> {
-        if !self.thread.number.can_text() || self.thread.number == *from {
-            return Some(NotSent::Untextable);
-        }
-        let state = self.consent.as_ref().map(|consent| consent.state);
-        may_text(state, Purpose::Conversation).err().map(NotSent::Consent)
-    }
-}
 
 /// The box as it shall be shown: by itself, or after a try that failed.
 #[derive(Debug, Default)]
@@ -337,93 +245,10 @@ pub async fn head(State(web): State<Web>, person: Person, Path(id): Path<ThreadI
     Ok(heading(&opened, &person, &files, &times).into_response())
 }
 
-/// `GET /threads/{id}/notes/{note}`: a note in full.
-pub async fn note(
-    State(web): State<Web>,
-    person: Person,
-    Path((id, note)): Path<(ThreadId, NoteId)>,
-    headers: HeaderMap,
-) -> Answer {
-    let found = move |conn: &Connection| {
-        Ok(notes::find(conn, note)?.map(|note| (note.thread, note.author.to_string(), Some(note.at), note.body)))
-    };
-    in_full(&web, &person, &headers, id, thread::words(person.ui).note, found).await
-}
-
-/// `GET /threads/{id}/texts/{message}`: a text in full.
-pub async fn text(
-    State(web): State<Web>,
-    person: Person,
-    Path((id, message)): Path<(ThreadId, MessageId)>,
-    headers: HeaderMap,
-) -> Answer {
-    let found = move |conn: &Connection| {
-        Ok(messages::find(conn, message)?.map(|text| (text.thread, text.author, None, text.body)))
-    };
-    in_full(&web, &person, &headers, id, thread::words(person.ui).text, found).await
-}
-
-/// Where something was written, by whom, and its words.
-type InFull = (ThreadId, String, Option<Timestamp>, Private<String>);
-
-/// What is folded on the thread's page: for a script the words alone, to be put in their place.
-async fn in_full(
-    web: &Web,
-    person: &Person,
-    headers: &HeaderMap,
-    id: ThreadId,
-    title: &str,
-    find: impl FnOnce(&Connection) -> Result<Option<InFull>, StoreError> + Send + 'static,
-) -> Answer {
-    let files = (web.files)();
-    let times = times(web, person, &files);
-    let (opened, found) = read(web, &files, id, move |conn, _| find(conn)).await.map_err(told(person))?;
-    let of_thread = |thread: ThreadId| thread == id || opened.merged.iter().any(|part| part.id == thread);
-    let Some((_, author, at, body)) = found.filter(|(thread, ..)| of_thread(*thread)) else {
-        return Err(told(person)(Problem::NotFound));
-    };
-    looked(web, person, id);
-    let words = thread::words(person.ui);
-    let said = html! { p.words dir="auto" { (safe(body.expose(), words)) } };
-    if is_fragment(headers) {
-        return Ok(said.into_response());
-    }
-    let author = StaffName::parse(&author).map_or_else(|_| words.patient.to_owned(), |name| opened.name(&name));
-    let body = html! {
-        p { a href={ "/threads/" (id) } { (words.newest) } }
-        article.card {
-            h1 { (title) }
-            p.faint { (theirs(&author, person.ui)) @if let Some(at) = at { (GAP) (times.mark(at, &times.short(at))) } }
-            (said)
-        }
-    };
-    Ok(page::page(person, Section::Inbox, words.title, body).into_response())
-}
-
 /// A part of a thread was shown.
-fn looked(web: &Web, person: &Person, id: ThreadId) {
+pub(super) fn looked(web: &Web, person: &Person, id: ThreadId) {
     let (name, now) = (person.name.clone(), web.clock.now().wall);
     web.store.try_write_detached("thread.viewed", move |tx| threads::refreshed(tx, id, &name, now));
-}
-
-/// Reads a thread and something more of it; without a thread, 404.
-async fn read<T: Send + 'static>(
-    web: &Web,
-    files: &Files,
-    id: ThreadId,
-    more: impl FnOnce(&Connection, &Thread) -> Result<T, StoreError> + Send + 'static,
-) -> Result<(Opened, T), Problem> {
-    let now = web.clock.now().wall;
-    let files = files.clone();
-    let found = web
-        .store
-        .read(move |conn| {
-            let Some(opened) = Opened::read(conn, id, now, &files)? else { return Ok(None) };
-            let more = more(conn, &opened.thread)?;
-            Ok(Some((opened, more)))
-        })
-        .await?;
-    found.ok_or(Problem::NotFound)
 }
 
 /// How this person's page writes times.

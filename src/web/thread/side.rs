@@ -3,7 +3,7 @@
 
 use maud::{Markup, html};
 
-use super::show::Opened;
+use super::opened::Opened;
 use super::text::{GAP, Times};
 use crate::conversation::permission::Act;
 use crate::model::{Consent, ConsentMethod, ConsentState, Country, Resolution, ThreadState};
