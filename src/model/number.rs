@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::Private;
+use super::{Private, is_unseen};
 
 /// A country whose numbering plan reads a number written without `+` (ISO 3166-1 alpha-2, such as `US`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +55,9 @@ impl PhoneNumber {
         if text.is_empty() || text.len() > 40 || !text.bytes().any(|b| b.is_ascii_digit()) {
             return Err(NumberError::Malformed);
         }
+        // Numbers that are copied from elsewhere come with marks of direction around them.
+        let text: String = text.chars().filter(|c| !is_unseen(*c)).collect();
+        let text = text.trim();
         if let Some(number) = Self::fictional(text) {
             return Ok(number);
         }
@@ -177,6 +180,9 @@ mod tests {
         }
         assert_eq!(us("(646) 253-0142").unwrap().as_str(), "+16462530142");
         assert_eq!(us("+44 20 7946 0958").unwrap().as_str(), "+442079460958");
+        // As other programs hand them out.
+        assert_eq!(us("\u{202a}+44 20 7946\u{200b} 0958\u{202c}").unwrap().as_str(), "+442079460958");
+        assert_eq!(us("\u{2066} +1 (212) 555-0142\u{2069}").unwrap().as_str(), "+12125550142");
         assert_eq!(us("anonymous"), Err(NumberError::Malformed));
         assert_eq!(us("201"), Err(NumberError::Impossible));
         assert_eq!(us(&"9".repeat(500)), Err(NumberError::Malformed));
