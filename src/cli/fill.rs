@@ -153,18 +153,7 @@ fn write(store: &Store, rows: Vec<Row>) -> Result<()> {
             match row {
                 Row::Person(number, name, language, at) => {
                     past::person(tx, &number, &name, &language, &named_by, at)?;
-                    let consent = Consent {
-                        number,
-                        state: ConsentState::Granted,
-                        method: ConsentMethod::Text,
-                        disclosure: None,
-                        prompt_sha256: None,
-                        digit: None,
-                        call: None,
-                        message: None,
-                        at,
-                        actor: "patient".into(),
-                    };
+                    let consent = Consent::new(number, ConsentState::Granted, ConsentMethod::Text, "patient", at);
                     consents::append(tx, &consent)?;
                 }
                 Row::Thread(thread, call) => {

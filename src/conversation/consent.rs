@@ -47,17 +47,8 @@ mod tests {
 
     #[test]
     fn staff_lift_what_staff_have_set_and_no_stop() {
-        let consent = |state, method| Consent {
-            number: PhoneNumber::e164("+16462530142").unwrap(),
-            state,
-            method,
-            disclosure: None,
-            prompt_sha256: None,
-            digit: None,
-            call: None,
-            message: None,
-            at: jiff::Timestamp::UNIX_EPOCH,
-            actor: "x".into(),
+        let consent = |state, method| {
+            Consent::new(PhoneNumber::e164("+16462530142").unwrap(), state, method, "x", jiff::Timestamp::UNIX_EPOCH)
         };
         let may = |state, method| may_record(Some(&consent(state, method)));
         assert_eq!(may_record(None), Ok(()));

@@ -53,3 +53,17 @@ pub struct Consent {
     /// Who recorded it: `caller`, `patient`, `gateway:twilio`, a user's name.
     pub actor: String,
 }
+
+impl Consent {
+    /// Without words, key, call or message as evidence.
+    pub fn new(
+        number: PhoneNumber,
+        state: ConsentState,
+        method: ConsentMethod,
+        actor: impl Into<String>,
+        at: Timestamp,
+    ) -> Consent {
+        let (disclosure, prompt_sha256, digit, call, message) = (None, None, None, None, None);
+        Consent { number, state, method, disclosure, prompt_sha256, digit, call, message, at, actor: actor.into() }
+    }
+}

@@ -72,16 +72,11 @@ pub fn offer_text(tx: &Tx<'_>, offer: &OfferText) -> Result<Result<Composed, Unt
         return Ok(Err(Untextable));
     }
     let consent = Consent {
-        number: offer.to.clone(),
-        state: ConsentState::Granted,
-        method: ConsentMethod::Keypress,
         disclosure: Some(offer.disclosure.clone()),
         prompt_sha256: Some(offer.prompt_sha256.clone()),
         digit: Some(offer.digit),
         call: Some(offer.call),
-        message: None,
-        at: offer.now,
-        actor: "caller".into(),
+        ..Consent::new(offer.to.clone(), ConsentState::Granted, ConsentMethod::Keypress, "caller", offer.now)
     };
     consents::append(tx, &consent)?;
     let opening = NewThread {
@@ -153,16 +148,8 @@ pub fn desk_text(tx: &Tx<'_>, text: &DeskText) -> Result<Result<Composed, NoDesk
         Some(ConsentState::Granted) => {}
         None => {
             let consent = Consent {
-                number: text.to.clone(),
-                state: ConsentState::Granted,
-                method: ConsentMethod::Staff,
-                disclosure: None,
-                prompt_sha256: None,
-                digit: None,
                 call: Some(text.call),
-                message: None,
-                at: text.now,
-                actor: text.by.clone(),
+                ..Consent::new(text.to.clone(), ConsentState::Granted, ConsentMethod::Staff, text.by.clone(), text.now)
             };
             consents::append(tx, &consent)?;
         }

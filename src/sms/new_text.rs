@@ -115,16 +115,8 @@ pub fn consent_at_desk(
         None => {}
     }
     let consent = Consent {
-        number: number.clone(),
-        state: ConsentState::Granted,
-        method: ConsentMethod::Staff,
         disclosure: Some(disclosure.to_owned()),
-        prompt_sha256: None,
-        digit: None,
-        call: None,
-        message: None,
-        at: now,
-        actor: actor.to_string(),
+        ..Consent::new(number.clone(), ConsentState::Granted, ConsentMethod::Staff, actor.to_string(), now)
     };
     consents::append(tx, &consent)?;
     Ok(Ok(()))

@@ -174,16 +174,8 @@ fn obey(
 /// Records what a text says of its writer's consent.
 fn agree(tx: &Tx<'_>, text: &TextIn, state: ConsentState, message: MessageId) -> Result<(), StoreError> {
     let consent = Consent {
-        number: text.from.clone(),
-        state,
-        method: ConsentMethod::Text,
-        disclosure: None,
-        prompt_sha256: None,
-        digit: None,
-        call: None,
         message: Some(message),
-        at: text.now,
-        actor: "patient".into(),
+        ..Consent::new(text.from.clone(), state, ConsentMethod::Text, "patient", text.now)
     };
     consents::append(tx, &consent)
 }
@@ -201,16 +193,8 @@ pub fn opted_out_at_gateway(
         return Ok(());
     }
     let consent = Consent {
-        number: number.clone(),
-        state: ConsentState::Revoked,
-        method: ConsentMethod::Gateway,
-        disclosure: None,
-        prompt_sha256: None,
-        digit: None,
-        call: None,
         message,
-        at: now,
-        actor: format!("gateway:{gateway}"),
+        ..Consent::new(number.clone(), ConsentState::Revoked, ConsentMethod::Gateway, format!("gateway:{gateway}"), now)
     };
     consents::append(tx, &consent)
 }

@@ -533,18 +533,8 @@ async fn the_system_shows_its_state_and_tests_the_gateway_with_consent_alone() {
     }
     let now = desk.now();
     desk.write(move |tx| {
-        let consent = Consent {
-            number: PhoneNumber::e164(to).unwrap(),
-            state: ConsentState::Granted,
-            method: ConsentMethod::Staff,
-            disclosure: None,
-            prompt_sha256: None,
-            digit: None,
-            call: None,
-            message: None,
-            at: now,
-            actor: "ana".to_owned(),
-        };
+        let consent =
+            Consent::new(PhoneNumber::e164(to).unwrap(), ConsentState::Granted, ConsentMethod::Staff, "ana", now);
         consents::append(tx, &consent)
     })
     .await;

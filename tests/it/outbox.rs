@@ -272,18 +272,13 @@ async fn what_is_too_old_or_no_longer_agreed_to_is_never_sent() {
     let house = House::new();
     let old = house.offer("+12125550142", "Too old", Duration::ZERO).await;
     let stopped = house.offer("+12125550143", "Stopped", HOUR).await;
-    let consent = Consent {
-        number: number("+12125550143"),
-        state: ConsentState::Revoked,
-        method: ConsentMethod::Staff,
-        disclosure: None,
-        prompt_sha256: None,
-        digit: None,
-        call: None,
-        message: None,
-        at: house.clock.now().wall,
-        actor: "nurse".into(),
-    };
+    let consent = Consent::new(
+        number("+12125550143"),
+        ConsentState::Revoked,
+        ConsentMethod::Staff,
+        "nurse",
+        house.clock.now().wall,
+    );
     house.store.write(move |tx| consents::append(tx, &consent)).await.unwrap();
     let running = house.run(house.sandbox());
     house.reaches(old, "expired").await;

@@ -102,18 +102,7 @@ impl Desk {
     fn knows(&self, name: &str, language: &str) {
         let number = PhoneNumber::e164("+16462530142").unwrap();
         let (tx, at) = (tx(&self.conn), at(0));
-        let consent = Consent {
-            number: number.clone(),
-            state: ConsentState::Granted,
-            method: ConsentMethod::Text,
-            disclosure: None,
-            prompt_sha256: None,
-            digit: None,
-            call: None,
-            message: None,
-            at,
-            actor: "patient".into(),
-        };
+        let consent = Consent::new(number.clone(), ConsentState::Granted, ConsentMethod::Text, "patient", at);
         consents::append(&tx, &consent).unwrap();
         let contact = Contact {
             id: PersonId::new(at),

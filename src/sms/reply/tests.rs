@@ -54,18 +54,7 @@ impl Desk {
     }
 
     fn consent(&self, state: ConsentState) {
-        let consent = Consent {
-            number: patient(),
-            state,
-            method: ConsentMethod::Text,
-            disclosure: None,
-            prompt_sha256: None,
-            digit: None,
-            call: None,
-            message: None,
-            at: at(0),
-            actor: "patient".into(),
-        };
+        let consent = Consent::new(patient(), state, ConsentMethod::Text, "patient", at(0));
         consents::append(&tx(&self.conn), &consent).unwrap();
     }
 

@@ -192,16 +192,8 @@ async fn record(
             }
         };
         let consent = Consent {
-            number: thread.number,
-            state,
-            method: ConsentMethod::Staff,
             disclosure: Some(said),
-            prompt_sha256: None,
-            digit: None,
-            call: None,
-            message: None,
-            at: now,
-            actor: actor.clone(),
+            ..Consent::new(thread.number, state, ConsentMethod::Staff, actor.clone(), now)
         };
         consents::append(tx, &consent)?;
         threads::note(tx, id, what, &actor, &json!({}), now)?;
