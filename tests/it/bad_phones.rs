@@ -7,6 +7,7 @@ use threadline::store::export::What;
 use tokio::net::UdpSocket;
 
 use super::clinic::PATIENT;
+use super::http;
 use super::phones::{PATIENCE, Talking};
 use super::signalling::phones::credentials;
 use super::signalling::{Peer, header, status};
@@ -51,7 +52,7 @@ fn sdp(port: u16, codec: &str) -> String {
 
 /// How often this was counted.
 async fn counted(house: &House, counter: &str) -> u64 {
-    let text = reqwest::get(format!("http://{}/metrics", house.clinic.web)).await.unwrap().text().await.unwrap();
+    let text = http::get(format!("http://{}/metrics", house.clinic.web)).await.unwrap().text().await.unwrap();
     let line = text.lines().find(|line| line.starts_with(&format!("{counter} ")));
     let value = line.and_then(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
     value.unwrap_or_else(|| panic!("no {counter} in {text}")) as u64

@@ -7,6 +7,7 @@ use threadline::model::PhoneNumber;
 use threadline::store::export::What;
 
 use super::clinic::PATIENT;
+use super::http;
 use super::inbox_calls::{Live, done};
 use super::outward;
 use super::phones::Talking;
@@ -109,7 +110,7 @@ async fn a_daemon_that_stops_says_so_and_places_what_it_has_taken() {
     let rings = mine.rings().await;
     live.clinic.signal(Signal::SIGTERM);
     let url = format!("http://{}/healthz", live.clinic.web);
-    let stops = async || reqwest::get(&url).await.is_ok_and(|answer| answer.status() == 503);
+    let stops = async || http::get(&url).await.is_ok_and(|answer| answer.status() == 503);
     live.clinic.until("the daemon stops", stops).await;
     refused(&live, "about to restart").await;
     let mut staff = mine.pick_up(rings).await;

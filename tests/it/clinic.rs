@@ -15,13 +15,16 @@ use threadline::store::{self, StoreError};
 use tokio::time::{Instant, sleep};
 
 use super::gateway::{ACCOUNT, TOKEN};
+use super::{http, prompts};
 
 pub const PATIENT: &str = "+12125550142";
 /// The daemon's own waits (the gateway's list settles in 10 s) and a loaded machine.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// The tree that a clinic begins with.
+/// Between two looks: most of them read the database.
+const PAUSE: Duration = Duration::from_millis(20);
+/// The tree that a clinic begins with. Its menu waits for as long as a test needs before it presses a key.
 const TREE: &str = "start = \"menu:welcome\"\n\
-             [menu.welcome]\nsay = \"welcome\"\nkeys = { 1 = \"text:general\" }\nstay = \"hangup\"\nwait = \"4s\"\nrepeat = 1\n\
+             [menu.welcome]\nsay = \"welcome\"\nkeys = { 1 = \"text:general\" }\nstay = \"hangup\"\nwait = \"60s\"\nrepeat = 0\n\
              [text.general]\nsay = \"texting_you_now\"\nmessage = \"greeting\"\nreason = \"general\"\nthen = \"hangup\"\n\
              [missed_call]\nmessage = \"missed_call\"\nat_most_every = \"24h\"\n";
 
@@ -76,7 +79,7 @@ impl Clinic {
             .unwrap();
         self.daemon = Some(daemon);
         let url = format!("http://{}/healthz", self.web);
-        let ready = async || reqwest::get(&url).await.is_ok_and(|answer| answer.status().is_success());
+        let ready = async || http::get(&url).await.is_ok_and(|answer| answer.status().is_success());
         self.until("the daemon takes calls", ready).await;
     }
 
@@ -150,6 +153,14 @@ impl Clinic {
         std::fs::write(self.folder.path().join("tree.toml"), tree).unwrap();
     }
 
+    /// Says a prompt to its end.
+    pub fn say_whole(&self, name: &str) {
+        let file = format!("en/{name}.wav");
+        let link = self.folder.path().join("prompts").join(&file);
+        std::fs::remove_file(&link).unwrap();
+        std::os::unix::fs::symlink(Path::new(prompts::WHOLE).join(file), link).unwrap();
+    }
+
     pub fn rows(&self, what: What) -> Vec<Value> {
         let conn = store::open_read_only(&self.store).unwrap();
         let mut rows = Vec::new();
@@ -165,20 +176,18 @@ impl Clinic {
         let deadline = Instant::now() + PATIENCE;
         while !done().await {
             assert!(Instant::now() < deadline, "waited in vain until {what}\n{}", self.log());
-            sleep(Duration::from_millis(5)).await;
+            sleep(PAUSE).await;
         }
     }
 }
 
-/// The house's prompts, of which those that `tree` may say: each takes a moment to load, at every start.
+/// The prompts of tests, of which those that `tree` may say: each takes a moment to load, at every start.
 fn link_prompts(tree: &str, to: &Path) {
     let says = |name: &str| {
         let always = ["closing", "system_trouble"].contains(&name) || name.starts_with("digit_");
         always || tree.contains(&format!("\"{name}\"")) || (name.starts_with("position_") && tree.contains("announce"))
     };
-    let house = Path::new(env!("CARGO_MANIFEST_DIR")).join("prompts");
-    for language in std::fs::read_dir(house).unwrap().map(|entry| entry.unwrap()).filter(|entry| entry.path().is_dir())
-    {
+    for language in std::fs::read_dir(prompts::beginnings()).unwrap().map(|entry| entry.unwrap()) {
         let folder = to.join(language.file_name());
         std::fs::create_dir_all(&folder).unwrap();
         for file in std::fs::read_dir(language.path()).unwrap().map(|entry| entry.unwrap().path()) {

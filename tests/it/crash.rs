@@ -30,6 +30,8 @@ async fn crash(kill: Kill) {
         gateway.moods(&[Mood::TakesAndStalls]);
     }
     let mut clinic = Clinic::new(gateway.address);
+    // The caller still listens when the daemon is killed.
+    clinic.say_whole("texting_you_now");
     clinic.start().await;
 
     let phone = Phone::start(clinic.sip).await.unwrap();

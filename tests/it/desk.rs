@@ -32,6 +32,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::outbox::replies;
+use super::{http, prompts};
 
 /// A Monday, 11:00 in the clinic's zone: it is open.
 pub const MONDAY: &str = "2026-11-02T16:00:00Z";
@@ -142,7 +143,7 @@ impl Desk {
     /// Somebody who is not signed in.
     pub fn nobody(&self) -> Visitor {
         // A browser asks again on a connection that was just closed; this client does not, so it takes a new one each time.
-        let client = Client::builder().redirect(redirect::Policy::none()).pool_max_idle_per_host(0).build().unwrap();
+        let client = http::client().redirect(redirect::Policy::none()).pool_max_idle_per_host(0).build().unwrap();
         Visitor { client, base: format!("http://{}", self.address), cookie: None }
     }
 }
@@ -153,14 +154,14 @@ impl Drop for Desk {
     }
 }
 
-/// The clinic's three files in a folder of their own, to be edited; its prompts are those of the house.
+/// The clinic's three files in a folder of their own, to be edited; its prompts are those of all tests.
 fn copy_of_the_files(folder: &Path) -> PathBuf {
     let house = Path::new(env!("CARGO_MANIFEST_DIR"));
     fs::create_dir(folder.join("config")).unwrap();
     for name in ["threadline.toml", "phone-tree.toml", "messages.toml"] {
         fs::copy(house.join("config").join(name), folder.join("config").join(name)).unwrap();
     }
-    symlink(house.join("prompts"), folder.join("prompts")).unwrap();
+    symlink(prompts::beginnings(), folder.join("prompts")).unwrap();
     folder.join("config/threadline.toml")
 }
 
@@ -270,8 +271,8 @@ pub fn files() -> Files {
     FILES
         .get_or_init(|| {
             let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/threadline.toml");
-            let checked = check::check(&config, MONDAY.parse().unwrap(), |settings| {
-                (PromptLibrary::load(&settings.clinic.prompts).0.catalog(), Vec::new())
+            let checked = check::check(&config, MONDAY.parse().unwrap(), |_| {
+                (PromptLibrary::load(prompts::beginnings()).0.catalog(), Vec::new())
             });
             Files {
                 settings: Arc::new(checked.settings.unwrap()),

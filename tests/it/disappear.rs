@@ -4,6 +4,7 @@
 use serde_json::Value;
 use threadline::model::Codec;
 
+use super::http;
 use super::phones::{PATIENCE, Talking, Telephone};
 use super::staff::{House, both_hear, password, press};
 
@@ -56,7 +57,7 @@ struct Held {
 }
 
 async fn held(house: &House) -> Held {
-    let text = reqwest::get(format!("http://{}/metrics", house.clinic.web)).await.unwrap().text().await.unwrap();
+    let text = http::get(format!("http://{}/metrics", house.clinic.web)).await.unwrap().text().await.unwrap();
     let gauge = |name: &str| {
         let line = text.lines().find(|line| line.starts_with(&format!("{name} ")));
         let value = line.and_then(|line| line.rsplit(' ').next()?.parse::<f64>().ok());

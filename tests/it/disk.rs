@@ -17,6 +17,7 @@ use threadline::store::export::What;
 
 use super::clinic::Clinic;
 use super::gateway::FakeTwilio;
+use super::http;
 
 /// A small disk of its own, mounted where only the processes of its mount namespace see it.
 pub struct Disk {
@@ -75,7 +76,7 @@ impl Drop for Disk {
 }
 
 async fn metric(clinic: &Clinic, sample: &str) -> f64 {
-    let metrics = reqwest::get(format!("http://{}/metrics", clinic.web)).await.unwrap().text().await.unwrap();
+    let metrics = http::get(format!("http://{}/metrics", clinic.web)).await.unwrap().text().await.unwrap();
     let families: Vec<_> = metrics.lines().filter(|line| line.starts_with("# TYPE")).collect();
     assert_eq!(families.len(), BTreeSet::from_iter(&families).len(), "a family is there twice:\n{metrics}");
     let value = metrics.lines().find_map(|line| line.strip_prefix(sample));
@@ -113,6 +114,8 @@ async fn on_a_full_disk_a_call_is_served_and_the_next_start_says_what_is_missing
     threadline::sms::twilio::install_tls_provider();
     let gateway = FakeTwilio::start().await;
     let mut clinic = Clinic::new(gateway.address);
+    // So long that it is known by its end that nothing was written.
+    clinic.say_whole("texting_you_now");
     let Some(disk) = Disk::mount(&clinic.store) else {
         return eprintln!("not tried: a full disk needs user namespaces (unshare --user --mount), not allowed here");
     };
@@ -122,7 +125,7 @@ async fn on_a_full_disk_a_call_is_served_and_the_next_start_says_what_is_missing
     let phone = Phone::start(clinic.sip).await.unwrap();
     disk.fill();
     ask_for_a_text(&clinic, &phone, "the disk is full").await;
-    assert_eq!(reqwest::get(format!("http://{}/healthz", clinic.web)).await.unwrap().status(), 200);
+    assert_eq!(http::get(format!("http://{}/healthz", clinic.web)).await.unwrap().status(), 200);
 
     // The records wait for room; told to stop, the daemon says that they are lost.
     clinic.signal(Signal::SIGTERM);
@@ -143,6 +146,7 @@ async fn a_locked_database_delays_the_record_and_a_kill_meanwhile_is_noted() {
     threadline::sms::twilio::install_tls_provider();
     let gateway = FakeTwilio::start().await;
     let mut clinic = Clinic::new(gateway.address);
+    clinic.say_whole("texting_you_now");
     clinic.start().await;
     let phone = Phone::start(clinic.sip).await.unwrap();
     let other = Connection::open(clinic.store.join("threadline.db")).unwrap();

@@ -162,7 +162,7 @@ async fn a_call_is_tried_with_what_is_not_published_yet() {
             ("text", new.clone()),
             ("at", at.to_owned()),
             ("from", from.to_owned()),
-            ("script", "wait 15\r\n1".to_owned()),
+            ("script", "wait 3\r\n1".to_owned()),
             ("do", "try".to_owned()),
         ]
     };

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use reqwest::{Client, StatusCode, header, redirect};
+use reqwest::{StatusCode, header, redirect};
 use serde_json::json;
 use threadline::call::front_desk::{PhoneDoing, Waiter, Waiting, Who};
 use threadline::call::registry::{InProgress, Placed, Presence, Stage, Way};
@@ -28,6 +28,7 @@ use threadline::web::session;
 use super::clinic::{Clinic, PATIENT};
 use super::desk::{Desk, Page, Visitor};
 use super::gateway::FakeTwilio;
+use super::http;
 use super::phones::{Talking, Telephone};
 use super::staff::press;
 
@@ -483,7 +484,7 @@ impl Live {
         std::fs::write(messages, text).unwrap();
         let thread = sign_in(&clinic, phone.replace("PBX", &at)).await;
         clinic.start().await;
-        let client = Client::builder().redirect(redirect::Policy::none()).pool_max_idle_per_host(0).build().unwrap();
+        let client = http::client().redirect(redirect::Policy::none()).pool_max_idle_per_host(0).build().unwrap();
         let cookie = Some(format!("{}=secret", session::COOKIE));
         let ana = Visitor { client, base: format!("http://{}", clinic.web), cookie };
         Live { clinic, ana, thread, patient, pbx, _gateway: gateway }

@@ -8,6 +8,7 @@ use threadline::model::Codec;
 use threadline::store::export::What;
 use threadline::store::{self, Connection};
 
+use super::http;
 use super::phones::{Talking, Telephone};
 use super::staff::{House, both_hear, press};
 
@@ -356,7 +357,7 @@ async fn told_to_stop_the_daemon_lets_a_call_back_end_and_who_was_spoken_with_is
     both_hear(&called, &staff).await;
     desk.house.clinic.signal(nix::sys::signal::Signal::SIGTERM);
     let url = format!("http://{}/healthz", desk.house.clinic.web);
-    let stops = async || reqwest::get(&url).await.is_ok_and(|answer| answer.status() == 503);
+    let stops = async || http::get(&url).await.is_ok_and(|answer| answer.status() == 503);
     desk.house.clinic.until("the daemon stops", stops).await;
     both_hear(&called, &staff).await;
     hang_up(&mut called, &mut staff).await;

@@ -9,6 +9,7 @@ use threadline::store::export::What;
 
 use super::clinic::{Clinic, PATIENT};
 use super::gateway::FakeTwilio;
+use super::http;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reload_changes_the_next_call_and_a_bad_edit_changes_nothing() {
@@ -55,7 +56,7 @@ async fn told_to_stop_the_daemon_finishes_the_call_takes_no_other_and_ends_well(
 
     clinic.signal(Signal::SIGTERM);
     let url = format!("http://{}/healthz", clinic.web);
-    let refusing = async || reqwest::get(&url).await.is_ok_and(|answer| answer.status() == 503);
+    let refusing = async || http::get(&url).await.is_ok_and(|answer| answer.status() == 503);
     clinic.until("health says that it stops", refusing).await;
     let second = phone.dial(&format!("sip:+12125550100@{}", clinic.sip), PATIENT).await;
     assert!(second.err().unwrap().to_string().contains("503"));

@@ -7,6 +7,7 @@ use threadline::store::{self, audit};
 
 use super::clinic::Clinic;
 use super::gateway::FakeTwilio;
+use super::http;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn people_are_added_while_the_daemon_takes_a_call_and_the_audit_chain_holds() {
@@ -27,7 +28,7 @@ async fn people_are_added_while_the_daemon_takes_a_call_and_the_audit_chain_hold
     for name in ["ana", "ben", "cleo"] {
         let printed = run(&["user", "add", name, "--role", "front_desk,admin"]);
         let link = printed.lines().map(str::trim).find(|line| line.starts_with("http")).expect("a link").to_owned();
-        let page = reqwest::get(link).await.unwrap();
+        let page = http::get(link).await.unwrap();
         assert_eq!(page.status(), 200, "the daemon knows {name}'s link at once");
     }
     run(&["user", "disable", "ben"]);

@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::desk::site;
 use super::gateway::{FakeTwilio, TOKEN, outgoing};
+use super::http;
 use super::outbox::{House, number};
 
 const PUBLIC: &str = "https://clinic.example";
@@ -52,7 +53,7 @@ impl Site {
         };
         let shutdown = CancellationToken::new();
         let task = tokio::spawn(web::serve(listener, web, shutdown.clone()));
-        Site { house, address, healthy, shutdown, task, client: Client::new() }
+        Site { house, address, healthy, shutdown, task, client: http::client().build().unwrap() }
     }
 
     async fn with_twilio() -> Self {
