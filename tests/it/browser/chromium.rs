@@ -15,6 +15,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, sleep};
 
 use super::webdriver::Session;
+use crate::http;
 
 /// Browsers are heavy: of all tests two have theirs open.
 static TURNS: Semaphore = Semaphore::const_new(2);
@@ -143,7 +144,7 @@ async fn devtools(profile: &Path) -> u16 {
 }
 
 async fn ready(driver: &str) {
-    let (client, url) = (reqwest::Client::builder().no_proxy().build().unwrap(), format!("{driver}/status"));
+    let (client, url) = (http::client().build().unwrap(), format!("{driver}/status"));
     let deadline = Instant::now() + START;
     while !client.get(&url).send().await.is_ok_and(|answer| answer.status().is_success()) {
         assert!(Instant::now() < deadline, "chromedriver does not start");

@@ -4,7 +4,6 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use reqwest::Client;
 use serde_json::{Value, json};
 use threadline::cli::phone::Phone;
 use threadline::model::Digit;
@@ -15,6 +14,7 @@ use super::hand::{Hand, Seat};
 use super::webdriver::Session;
 use crate::clinic::Clinic;
 use crate::desk::{Desk, Visitor};
+use crate::http;
 
 /// What everybody here signs in with.
 pub const PASSWORD: &str = "lamp river cotton nine";
@@ -90,7 +90,7 @@ impl House {
     pub async fn texts(&self, number: &str, body: &str) -> String {
         let once = self.texts.fetch_add(1, Ordering::Relaxed).to_string();
         let form = [("number", number), ("body", body), ("once", once.as_str())];
-        let request = Client::new().post(format!("http://{}/phone", self.clinic.web)).form(&form);
+        let request = http::client().build().unwrap().post(format!("http://{}/phone", self.clinic.web)).form(&form);
         let answer = request.header("sec-fetch-site", "same-origin").send().await.unwrap();
         assert!(answer.status().is_success(), "{}", answer.text().await.unwrap());
         self.thread_of(number)

@@ -10,6 +10,8 @@ use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
+use crate::http;
+
 /// A loaded machine's browser takes its time.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two looks at a page.
@@ -41,7 +43,7 @@ pub struct Refused {
 impl Session {
     /// Opens a session at the driver `driver` (`http://127.0.0.1:PORT`).
     pub async fn open(driver: &str, capabilities: Value) -> Session {
-        let http = Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
+        let http = http::client().timeout(PATIENCE).build().unwrap();
         let mut session = Session { http, base: format!("{driver}/session") };
         let made = session.send(Method::POST, "", json!({ "capabilities": { "alwaysMatch": capabilities } })).await;
         let made = made.unwrap_or_else(|refused| panic!("no browser: {}", refused.message));
@@ -96,7 +98,7 @@ impl Session {
 
     /// Waits until an expression holds in the page, whichever page it is by then; what it came to.
     pub async fn until(&self, what: &str, expression: &str) -> Value {
-        let script = format!("return {expression}");
+        let script = UNTIL.replace("EXPRESSION", expression);
         let deadline = Instant::now() + PATIENCE;
         loop {
             // While one page goes and the next comes, a script may be refused.
@@ -220,10 +222,25 @@ impl Session {
 
     /// The whole page as a picture.
     pub async fn photograph(&self, file: &Path) {
-        let whole = json!({ "format": "png", "captureBeyondViewport": false });
+        let whole = json!({ "format": "png", "captureBeyondViewport": false, "optimizeForSpeed": true });
         let picture = self.cdp("Page.captureScreenshot", whole).await;
         let bytes = BASE64_STANDARD.decode(picture["data"].as_str().unwrap()).unwrap();
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();
         std::fs::write(file, bytes).unwrap();
     }
 }
+
+/// Looks again and again at a page: there, since each question that goes through the driver costs more than the look. For
+/// a second, or as long as the page is seen: one that is hidden has slow clocks.
+const UNTIL: &str = "const look = () => EXPRESSION;
+    const end = performance.now() + 1000;
+    return new Promise((done, failed) => {
+      const again = () => {
+        try {
+          const found = look();
+          if ((found !== null && found !== undefined && found !== false) || document.hidden || performance.now() > end) done(found);
+          else setTimeout(again, 20);
+        } catch (error) { failed(error); }
+      };
+      again();
+    });";
