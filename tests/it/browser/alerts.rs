@@ -89,7 +89,31 @@ async fn a_new_text_is_told_to_whoever_looks_elsewhere_and_wants_it() {
     ana.until("the tab counts them", "document.title.startsWith('(3)')").await;
     unmoved(&ana, 0).await;
     ana.reads(&format!("#t-{told}"), "Can I come today?").await;
+
+    // An open thread fetches nothing while nobody can see it, or what comes would count as seen; in sight again it does.
+    look_back(&ana).await;
+    ana.click(&format!("#open-{open}")).await;
+    ana.arrives("/threads/").await;
+    ana.reads("#presence", "").await;
+    ana.run_with(FETCHED, json!([open])).await;
+    look_away(&ana).await;
+    house.texts(KNOWN, "And on Friday?").await;
+    ana.until("the page has heard of it", "heard").await;
+    assert_eq!(ana.run("return fetched").await, json!([]));
+    look_back(&ana).await;
+    ana.reads("#timeline", "And on Friday?").await;
+    ana.until("it was fetched", "fetched.some((url) => url.endsWith('/timeline'))").await;
 }
+
+/// Notes when the page hears of a thread, after its own scripts have, and what of threads it fetches from then on: all but
+/// who else looks at one.
+const FETCHED: &str = "window.heard = false; window.fetched = [];
+    document.addEventListener('live:thread', (event) => { heard ||= event.detail.id === arguments[0]; });
+    const real = window.fetch;
+    window.fetch = (url, ...more) => {
+      if (url.startsWith('/threads/') && !url.endsWith('/presence')) fetched.push(url);
+      return real(url, ...more);
+    };";
 
 /// So many notifications were made on this page, and nothing sounds; its policy was not touched.
 async fn unmoved(browser: &Browser, made: usize) {

@@ -91,6 +91,19 @@ async fn words_that_run_backwards_or_without_end_leave_the_rows_as_they_are() {
     ana.resize(320, 800).await;
     let fits = "document.documentElement.scrollWidth <= document.documentElement.clientWidth";
     ana.until("the thread is as wide as its screen", fits).await;
+
+    // A note without end is begun there. Whoever asks for the rest has it in its place, and goes on reading when more comes.
+    ana.resize(1280, 800).await;
+    ana.click("[name=kind][value=note]").await;
+    ana.run_with("words.value = arguments[0]", json!([format!("{}the end of it", "on Monday ".repeat(100))])).await;
+    ana.run("document.getElementById('answer').requestSubmit()").await;
+    ana.reads("#timeline", "Read the whole note").await;
+    assert_eq!(ana.run("return document.body.innerText.includes('the end of it')").await, false);
+    ana.unfold("Read the whole note").await;
+    ana.reads("#timeline details.whole", "the end of it").await;
+    house.texts(PATIENT, "And one more").await;
+    ana.reads("#timeline", "And one more").await;
+    ana.reads("#timeline details.whole", "the end of it").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
