@@ -238,7 +238,9 @@ async fn an_emergency_call_finds_room_is_seen_and_is_on_record() {
     nobody_is_on_the_phone(&house.clinic).await;
     assert!(house.clinic.rows(What::Messages).is_empty());
     let log = house.clinic.log();
-    assert!(log.contains("calls the emergency services") && !log.contains("911"), "{log}");
+    // As a word: the digits of a time or an id may be the same.
+    let named = log.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| word == "911");
+    assert!(log.contains("calls the emergency services") && !named, "{log}");
 }
 
 /// Where, in samples after `from`, a tone of this frequency is first heard.
