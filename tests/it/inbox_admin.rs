@@ -291,7 +291,7 @@ async fn a_file_too_large_for_a_page_is_downloaded_changed_and_uploaded() {
     assert!(page.body == large);
 
     let send = async |text: &[u8], what: &str| {
-        let others = [("base", first.as_str()), ("do", what), ("at", "2026-11-02T10:00"), ("script", "wait 15\r\n1")];
+        let others = [("base", first.as_str()), ("do", what), ("at", "2026-11-02T10:00"), ("script", "wait 3\r\n1")];
         let page = ben.upload_with("/admin/files/tree/upload", &others, "file", text.to_vec()).await;
         assert!(page.body.len() < 100_000, "{what}: {}", page.body.len());
         page
