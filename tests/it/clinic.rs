@@ -1,6 +1,6 @@
 //! A clinic's box for tests: the real daemon as a process of its own, on loopback, with a folder that goes with it.
 
-use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -15,7 +15,7 @@ use threadline::store::{self, StoreError};
 use tokio::time::{Instant, sleep};
 
 use super::gateway::{ACCOUNT, TOKEN};
-use super::{http, prompts};
+use super::{http, ports, prompts};
 
 pub const PATIENT: &str = "+12125550142";
 /// The daemon's own waits (the gateway's list settles in 10 s) and a loaded machine.
@@ -42,8 +42,8 @@ pub struct Clinic {
 
 impl Clinic {
     pub fn new(gateway: SocketAddr) -> Self {
-        let sip = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let web = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let sip = SocketAddr::from(([127, 0, 0, 1], ports::free()));
+        let web = SocketAddr::from(([127, 0, 0, 1], ports::free()));
         let folder = tempfile::tempdir().unwrap();
         let prompts = folder.path().join("prompts");
         let config = format!(

@@ -11,6 +11,7 @@ use threadline::settings::Extension;
 use threadline::sip::outbound::{Call, Outbound, Step};
 use threadline::sip::{Dialog, DialogEvent, Ended, Timers};
 
+use super::ports;
 use super::signalling::TestBox;
 
 const PASSWORD: &str = "swordfish-17";
@@ -108,7 +109,7 @@ struct Softphone {
 impl Softphone {
     fn start(folder: &Path, name: &str, at: SocketAddr, transport: &str, media: u16) -> Softphone {
         let modules = MODULES.iter().find(|path| Path::new(path).is_dir()).expect("baresip's modules");
-        let console = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let console = SocketAddr::from(([127, 0, 0, 1], ports::free()));
         let config = format!(
             "sip_listen 127.0.0.1:0\nrtp_ports {media}-{}\nmodule_path {modules}\nmodule g711.so\nmodule aubridge.so\n\
              audio_source aubridge,nowhere\naudio_player aubridge,nowhere\nmodule cons.so\ncons_listen {console}\n\
@@ -231,7 +232,7 @@ async fn sipp_registers_and_picks_up() {
     let box_ = a_box().await;
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("register.xml"), REGISTER).unwrap();
-    let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = ports::free();
     let mut registering = sipp(folder.path(), box_.udp, port, &["-sf", "register.xml"]);
     until("SIPp registers", &folder.path().join("sipp.log"), || box_.endpoint.phones().registered("202")).await;
     assert!(registering.0.wait().unwrap().success());

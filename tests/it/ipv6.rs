@@ -1,6 +1,6 @@
 //! A whole call over IPv6: signalling and audio over [::1], from the INVITE to the text.
 
-use std::net::UdpSocket;
+use std::net::{Ipv6Addr, SocketAddr};
 
 use threadline::cli::phone::Phone;
 use threadline::model::Digit;
@@ -8,13 +8,14 @@ use threadline::store::export::What;
 
 use super::clinic::{Clinic, PATIENT};
 use super::gateway::FakeTwilio;
+use super::ports;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_patient_who_calls_over_ipv6_hears_the_clinic_and_gets_the_text() {
     threadline::sms::twilio::install_tls_provider();
     let gateway = FakeTwilio::start().await;
     let mut clinic = Clinic::new(gateway.address);
-    let sip = UdpSocket::bind("[::1]:0").unwrap().local_addr().unwrap();
+    let sip = SocketAddr::from((Ipv6Addr::LOCALHOST, ports::free()));
     clinic.rewrite(&[
         (&format!("udp:{}", clinic.sip), &format!("udp:{sip}")),
         ("\"127.0.0.1:5060\"", "\"[::1]:5060\""),

@@ -39,6 +39,7 @@ mod outbox;
 mod outward;
 mod permissions;
 mod phones;
+mod ports;
 mod prompts;
 mod readings;
 mod recording;

@@ -1,6 +1,5 @@
 //! Headless Chromium, with a folder of its own, for as long as a test holds it.
 
-use std::net::TcpListener;
 use std::ops::Deref;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -15,7 +14,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, sleep};
 
 use super::webdriver::Session;
-use crate::http;
+use crate::{http, ports};
 
 /// Browsers are heavy: of all tests two have theirs open.
 static TURNS: Semaphore = Semaphore::const_new(2);
@@ -108,7 +107,7 @@ impl Browser {
                 .arg(format!("--user-data-dir={}", profile.path().display()))
                 .arg("about:blank"),
         );
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = ports::free();
         let driver = Family::start(Command::new("chromedriver").arg(format!("--port={port}")));
         let devtools = devtools(profile.path()).await;
         let base = format!("http://127.0.0.1:{port}");
