@@ -1,5 +1,4 @@
-"""What every scenario needs: a check that is printed, a wait that ends, ports that are free."""
-import socket
+"""What every scenario needs: a check that is printed, and a wait that ends."""
 import sys
 import time
 
@@ -17,16 +16,6 @@ def check(what, holds, shown=""):
 def stop(why):
     print(f"tests/baresip/run: {why}", file=sys.stderr)
     sys.exit(1)
-
-
-def free_ports(count, kind):
-    held = [socket.socket(socket.AF_INET, kind) for _ in range(count)]
-    for one in held:
-        one.bind(("127.0.0.1", 0))
-    ports = [one.getsockname()[1] for one in held]
-    for one in held:
-        one.close()
-    return ports
 
 
 def until(what, done, patience=PATIENCE):

@@ -2,13 +2,13 @@
 import json
 import pathlib
 import shutil
-import socket
 import subprocess
 import sys
 import time
 import urllib.request
 
-from checks import free_ports, stop
+import ports
+from checks import stop
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 NUMBER = "+12125550100"
@@ -20,7 +20,7 @@ class Daemon:
     def __init__(self, binary, box, tree, trunk_port, rtp_port, more=""):
         self.binary, self.box = binary, box
         self.config = box / "threadline.toml"
-        [self.sip, self.web] = free_ports(2, socket.SOCK_STREAM)
+        [self.sip, self.web] = ports.free(2)
         (box / "phone-tree.toml").write_text(tree)
         shutil.copy(ROOT / "config/messages.toml", box)
         (box / "store").mkdir()

@@ -3,10 +3,10 @@ password, one speaks G.722 over UDP and one G.711 over TCP; patients wait for th
 
 Each party says a tone of its own, and what counts is which tone the other hears.
 """
-import socket
 import time
 
-from checks import PATIENCE, check, failures, free_ports, of, until
+import ports
+from checks import PATIENCE, check, failures, of, until
 from clinic import NUMBER, Daemon
 from softphone import Softphone
 
@@ -139,7 +139,7 @@ def nobody_answers(front):
 def run(binary, box):
     for name in ("201", "202"):
         (box / f"{name}.password").write_text(PASSWORD)
-    [trunk] = free_ports(1, socket.SOCK_STREAM)
+    [trunk] = ports.free()
     daemon = Daemon(binary, box, TREE, trunk, 24400, EXTENSIONS)
     front = None
     try:

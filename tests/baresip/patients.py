@@ -1,8 +1,8 @@
 """Patients call: over UDP and TCP, in µ-law and A-law; keys are pressed, the daemon hangs up, and baresip does. Then what
 the calls left behind."""
-import socket
 
-from checks import check, failures, free_ports, of, until
+import ports
+from checks import check, failures, of, until
 from clinic import NUMBER, ROOT, Daemon
 from softphone import Softphone, length, likeness, loudness, prompt
 
@@ -28,12 +28,12 @@ def hears(phone, what, name, seconds=2):
 
 
 def run(binary, box):
-    ports = free_ports(len(CALLS), socket.SOCK_STREAM)
+    of_phones = ports.free(len(CALLS))
     phones = []
-    daemon = Daemon(binary, box, tree(), ports[0], 24200)
+    daemon = Daemon(binary, box, tree(), of_phones[0], 24200)
     try:
         with daemon:
-            for (caller, transport, codec), port in zip(CALLS, ports):
+            for (caller, transport, codec), port in zip(CALLS, of_phones):
                 phones.append(Softphone(box, caller, "", transport, codec, sip_port=port))
             for phone, (caller, transport, codec) in zip(phones, CALLS):
                 check(f"{transport} {codec}: answered", phone.dial(f"sip:{NUMBER}@127.0.0.1:{daemon.sip}"))

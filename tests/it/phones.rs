@@ -71,7 +71,7 @@ impl Telephone {
              phone_tree = \"none\"\nmessages = \"none\"\nprompts = \"none\"\n\
              [sip]\nlisten = [\"udp:127.0.0.1:0\"]\n\
              [[trunk]]\nname = \"clinic\"\naddress = \"{clinic}\"\naccept_from = [\"127.0.0.0/8\"]\n{account}\
-             [rtp]\nports = \"20000-29999\"\n[sms]\ngateway = \"sandbox\"\nfrom = \"+12125550199\"\n"
+             [rtp]\nports = \"20000-23999\"\n[sms]\ngateway = \"sandbox\"\nfrom = \"+12125550199\"\n"
         );
         // The name of the variable is the password: nothing of the process's own is read.
         let environment = |name: &str| Some(name.to_owned());
