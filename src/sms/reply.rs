@@ -12,7 +12,7 @@ use super::compose::after;
 use crate::conversation::consent::{Purpose, Refusal, may_text};
 use crate::conversation::templates::MOST_CHARACTERS;
 use crate::model::{
-    MessageDirection, MessageId, MessageStatus, PhoneNumber, Private, StaffName, ThreadId, ThreadState,
+    ConsentState, MessageDirection, MessageId, MessageStatus, PhoneNumber, Private, StaffName, ThreadId, ThreadState,
 };
 use crate::store::messages::{self, MessageKind, NewMessage};
 use crate::store::threads::Thread;
@@ -157,10 +157,15 @@ pub(super) fn fits(body: &str) -> Result<(), NotSent> {
 
 /// Whether the clinic may text this number.
 pub fn may(conn: &Connection, to: &PhoneNumber, from: &PhoneNumber) -> Result<Result<(), NotSent>, StoreError> {
+    Ok(allowed(to, from, consents::state(conn, to)?))
+}
+
+/// Whether it may, where the state of their consent is known.
+pub fn allowed(to: &PhoneNumber, from: &PhoneNumber, state: Option<ConsentState>) -> Result<(), NotSent> {
     if !to.can_text() || to == from {
-        return Ok(Err(NotSent::Untextable));
+        return Err(NotSent::Untextable);
     }
-    Ok(may_text(consents::state(conn, to)?, Purpose::Conversation).map_err(NotSent::Consent))
+    may_text(state, Purpose::Conversation).map_err(NotSent::Consent)
 }
 
 /// The first answer of somebody else that the author had not seen and that was not taken back.

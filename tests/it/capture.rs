@@ -152,7 +152,7 @@ fn strongest(samples: &[i16], hz: f64) -> f64 {
         }
         if all < 1e6 { 0.0 } else { 2.0 * (re * re + im * im) / (all * samples.len() as f64) }
     };
-    samples.chunks_exact(400).map(part).fold(0.0, f64::max)
+    samples.as_chunks::<400>().0.iter().map(|chunk| part(chunk)).fold(0.0, f64::max)
 }
 
 /// A call in which a number was keyed, with its tones to be heard, and then a conversation was recorded.

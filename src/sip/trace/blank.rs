@@ -52,7 +52,7 @@ fn kind(head: &[u8]) -> Vec<u8> {
     let (mut kind, mut within) = (vec![], false);
     for line in head.split(|byte| *byte == b'\n') {
         let value = if is_folded(line) {
-            Some(line).filter(|_| within)
+            within.then_some(line)
         } else {
             let named = name_and_value(line);
             let known = |name: &[u8]| [b"Content-Type".as_slice(), b"c"].iter().any(|it| it.eq_ignore_ascii_case(name));

@@ -6,12 +6,11 @@ use jiff::Timestamp;
 
 use crate::conversation::attendance::absence;
 use crate::conversation::closing;
-use crate::conversation::consent::{Purpose, may_text};
 use crate::conversation::deeds::{self, Deed};
 use crate::conversation::permission::{Act, may};
 use crate::conversation::promise::opening_hours;
 use crate::model::{Consent, PhoneNumber, StaffName, ThreadId};
-use crate::sms::reply::NotSent;
+use crate::sms::reply::{self, NotSent};
 use crate::store::callbacks::{self, Callback};
 use crate::store::people::Contact;
 use crate::store::staff::{self, Staff};
@@ -92,11 +91,8 @@ impl Opened {
 
     /// Why no text may be sent in this thread at all.
     pub fn refusal(&self, from: &PhoneNumber) -> Option<NotSent> {
-        if !self.thread.number.can_text() || self.thread.number == *from {
-            return Some(NotSent::Untextable);
-        }
         let state = self.consent.as_ref().map(|consent| consent.state);
-        may_text(state, Purpose::Conversation).err().map(NotSent::Consent)
+        reply::allowed(&self.thread.number, from, state).err()
     }
 }
 
